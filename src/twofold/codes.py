@@ -1,0 +1,246 @@
+"""Weights become integers, integers become bits.
+
+A layer's weights share one scale ``s = max|W|`` and become codes ``k = round(W / s * (2^(b-1) - 1))``, as the
+slide "Bit Sparsity: DNN Training under Bit Representation" has it. How a code is written in ones and zeros is
+a second choice, the *encoding*, and it alone decides what a code costs: -1 is eight ones in two's complement,
+two in sign and magnitude.
+"""
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float, Int, Int8, Int16, Int32
+from torch import Tensor
+
+__all__ = [
+    "ENCODINGS",
+    "Encoding",
+    "bit_planes",
+    "check_bits",
+    "check_encoding",
+    "code_limit",
+    "decode",
+    "dequantize",
+    "encode",
+    "fake_quantize",
+    "from_bit_planes",
+    "popcount",
+    "quantize",
+    "weight_scale",
+    "words_per_code",
+]
+
+Encoding = Literal["twos_complement", "offset_binary", "sign_magnitude", "differential"]
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+
+
+def check_bits(bits: int) -> int:
+    """Return `bits`, or raise ``ValueError`` where it is not within 2..16."""
+    if not 2 <= bits <= 16:
+        raise ValueError(f"bits is {bits}, allowed are 2..16 (a sign and at least one bit of magnitude)")
+    return bits
+
+
+def check_encoding(encoding: str) -> str:
+    """Return `encoding`, or raise ``ValueError`` where it is none of `ENCODINGS`."""
+    if encoding not in ENCODINGS:
+        raise ValueError(f"encoding is {encoding!r}, allowed are {', '.join(ENCODINGS)}")
+    return encoding
+
+
+def code_limit(bits: int) -> int:
+    """Largest code, ``2^(bits-1) - 1``: 127 for 8 bits. The smallest is its negative."""
+    return 2 ** (check_bits(bits) - 1) - 1
+
+
+def words_per_code(encoding: str) -> int:
+    """Bit patterns that one code needs: 2 for the differential pair, otherwise 1."""
+    return 2 if check_encoding(encoding) == "differential" else 1
+
+
+# ---- float <-> integer ----
+
+
+def weight_scale(weight: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """The scale ``s = max|W|`` of a layer, detached from the graph, in float32 or better.
+
+    A tensor of zeros gets scale 1: every scale gives it the codes 0, and this one divides by no zero.
+
+    Raises
+    ------
+    ValueError
+        The tensor is empty, or holds NaN or infinite weights (the message counts them), or its largest weight
+        is so small that the quantiser's step is no normal floating-point number.
+    """
+    if weight.numel() == 0:
+        raise ValueError(f"a weight of shape {tuple(weight.shape)} is empty and has no scale")
+    scale = _at_least_float32(weight.detach().abs().amax())
+    if not torch.isfinite(scale):  # amax carries NaN and inf through, so one test of one number sees them all
+        bad = int((~torch.isfinite(weight)).sum())
+        raise ValueError(f"{bad} of {weight.numel()} weights are NaN or infinite, finite ones are needed")
+    if scale == 0:
+        return torch.ones_like(scale)
+    return _check_scale(scale)
+
+
+def quantize(
+    weight: Float[Tensor, "*shape"], bits: int = 8, scale: Float[Tensor, ""] | float | None = None
+) -> Int8[Tensor, "*shape"] | Int16[Tensor, "*shape"]:
+    """Integer codes ``k = round(W / s * (2^(bits-1) - 1))`` in ``[-code_limit, code_limit]``.
+
+    Rounds half to even. Weights beyond a given `scale` saturate. int8 up to 8 bits, int16 above.
+    """
+    step = _step(weight, bits, scale)
+    return _round_to_grid(weight.detach(), step, bits).to(torch.int8 if bits <= 8 else torch.int16)
+
+
+def dequantize(
+    codes: Int[Tensor, "*shape"], scale: Float[Tensor, ""] | float, bits: int = 8
+) -> Float[Tensor, "*shape"]:
+    """The weights ``s * k / (2^(bits-1) - 1)`` that the codes stand for, in the scale's precision."""
+    step = _check_scale(torch.as_tensor(scale, device=codes.device)) / code_limit(bits)
+    return codes.to(step.dtype) * step
+
+
+def fake_quantize(
+    weight: Float[Tensor, "*shape"], bits: int = 8, scale: Float[Tensor, ""] | float | None = None
+) -> Float[Tensor, "*shape"]:
+    """``dequantize(quantize(weight))`` with a straight-through gradient.
+
+    The gradient is 1 for weights within ``[-s, s]`` and 0 for those that saturate at a given `scale`
+    (Bengio et al. 2013, arXiv 1308.3432, clipped as torch clips it); the scale itself is taken as a constant.
+    """
+    return _StraightThrough.apply(weight, _step(weight, bits, scale), bits)
+
+
+class _StraightThrough(torch.autograd.Function):
+    # A Function and not ``w + (q - w).detach()``: that sum rounds, and leaves the grid by a last bit.
+    @staticmethod
+    def forward(ctx, weight: Tensor, step: Tensor, bits: int) -> Tensor:
+        ctx.save_for_backward(weight, step)
+        ctx.bits = bits
+        return (_round_to_grid(weight, step, bits) * step).to(weight.dtype)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        weight, step = ctx.saved_tensors
+        inside = (weight.to(step.dtype) * step.reciprocal()).round_().abs_() <= code_limit(ctx.bits)
+        return gradient * inside, None, None
+
+
+def _at_least_float32(tensor: Tensor) -> Tensor:
+    # Half precision holds neither 16-bit codes nor an exact step, so the grid lives above it.
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _check_scale(scale: Tensor) -> Tensor:
+    scale = _at_least_float32(scale.detach())
+    smallest = (
+        torch.finfo(scale.dtype).tiny * 2**17
+    )  # room for the finest step, s / 32767, and its reciprocal
+    if not smallest <= scale < float("inf"):
+        raise ValueError(f"scale is {float(scale):g}, allowed are finite numbers of at least {smallest:.3g}")
+    return scale
+
+
+def _step(weight: Tensor, bits: int, scale: Tensor | float | None) -> Tensor:
+    own = weight_scale(weight)  # also with a given scale: a NaN must not become a code
+    given = own if scale is None else torch.as_tensor(scale, dtype=own.dtype, device=weight.device)
+    return _check_scale(given) / code_limit(bits)
+
+
+def _round_to_grid(weight: Tensor, step: Tensor, bits: int) -> Tensor:
+    # Times the reciprocal of the step, not divided by it: torch's quantisers do so, and agreement in the last
+    # bit decides which way a weight on the border of two codes falls.
+    limit = code_limit(bits)
+    return (weight.to(step.dtype) * step.reciprocal()).round_().clamp_(-limit, limit)
+
+
+# ---- integer <-> bits ----
+
+
+def encode(codes: Int[Tensor, "*shape"], bits: int, encoding: Encoding) -> Int32[Tensor, "*shape words"]:
+    """Bit patterns of integer codes, as non-negative integers below ``2^bits``.
+
+    ================ ============================================ ============= =====
+    encoding         pattern                                      -3 in 4 bits  words
+    ================ ============================================ ============= =====
+    twos_complement  ``k mod 2^b``                                1101          1
+    offset_binary    ``k + 2^(b-1)``                              0101          1
+    sign_magnitude   the sign on top, then the magnitude          1011          1
+    differential     ``max(k, 0)``, ``max(-k, 0)``; top bits 0    0000, 0011    2
+    ================ ============================================ ============= =====
+
+    Raises
+    ------
+    ValueError
+        A code is outside ``[-code_limit, code_limit]``.
+    """
+    limit = code_limit(bits)
+    check_encoding(encoding)
+    k = codes.to(torch.int32)
+    if k.numel() and int(k.abs().max()) > limit:
+        worst = int(k.flatten()[k.abs().argmax()])
+        raise ValueError(f"code {worst} does not fit {bits} bits, allowed are {-limit}..{limit}")
+    if encoding == "differential":
+        return torch.stack([k.clamp(min=0), (-k).clamp(min=0)], dim=-1)
+    if encoding == "twos_complement":
+        word = k & (2**bits - 1)
+    elif encoding == "offset_binary":
+        word = k + 2 ** (bits - 1)
+    else:
+        word = torch.where(k < 0, 2 ** (bits - 1) - k, k)
+    return word.unsqueeze(-1)
+
+
+def decode(
+    patterns: Int[Tensor, "*shape words"], bits: int, encoding: Encoding
+) -> Int8[Tensor, "*shape"] | Int16[Tensor, "*shape"]:
+    """Codes of bit patterns, the inverse of `encode`.
+
+    Patterns that `encode` never makes keep their arithmetic meaning: ``1000`` is -8 in two's complement and
+    0 in sign and magnitude.
+
+    Raises
+    ------
+    ValueError
+        The last axis is not `words_per_code` long, a pattern has more than `bits` bits, or a word of a
+        differential pair uses its top bit.
+    """
+    words = words_per_code(encoding)
+    half = 2 ** (check_bits(bits) - 1)
+    if patterns.shape[-1:] != (words,):
+        shape = tuple(patterns.shape)
+        raise ValueError(f"patterns of shape {shape}: {encoding} needs a last axis of {words}")
+    p = patterns.to(torch.int32)
+    allowed = half if encoding == "differential" else 2 * half
+    if p.numel() and not 0 <= int(p.min()) <= int(p.max()) < allowed:
+        raise ValueError(f"patterns span {int(p.min())}..{int(p.max())}, allowed are 0..{allowed - 1}")
+    if encoding == "differential":
+        k = p[..., 0] - p[..., 1]
+    elif encoding == "twos_complement":
+        k = (p[..., 0] ^ half) - half
+    elif encoding == "offset_binary":
+        k = p[..., 0] - half
+    else:
+        magnitude = p[..., 0] & (half - 1)
+        k = torch.where(p[..., 0] >= half, -magnitude, magnitude)
+    return k.to(torch.int8 if bits <= 8 else torch.int16)
+
+
+def bit_planes(patterns: Int[Tensor, "*shape words"], bits: int) -> Bool[Tensor, "*shape words {bits}"]:
+    """Single bits of the patterns, the most significant one first."""
+    shifts = torch.arange(check_bits(bits) - 1, -1, -1, dtype=torch.int32, device=patterns.device)
+    return (patterns.unsqueeze(-1) >> shifts & 1).bool()
+
+
+def from_bit_planes(planes: Bool[Tensor, "*shape words bits"]) -> Int32[Tensor, "*shape words"]:
+    """Patterns of single bits, the inverse of `bit_planes`."""
+    bits = check_bits(planes.shape[-1])
+    shifts = torch.arange(bits - 1, -1, -1, dtype=torch.int32, device=planes.device)
+    return (planes.to(torch.int32) << shifts).sum(dim=-1, dtype=torch.int32)
+
+
+def popcount(codes: Int[Tensor, "*shape"], bits: int, encoding: Encoding) -> Int32[Tensor, "*shape"]:
+    """Number of ones in each code's bit pattern, both words of a differential pair together."""
+    return bit_planes(encode(codes, bits, encoding), bits).sum(dim=(-2, -1), dtype=torch.int32)
