@@ -1,0 +1,254 @@
+"""One training loop for every method: dense, masked, bit-sparse or both, on CPU or CUDA.
+
+A run is a function of its recipe and seed. Each epoch draws its shuffling and augmentation from a
+generator that is seeded by (seed, epoch) alone, and the checkpoint that closes an epoch holds weights,
+momentum and history in one file, written atomically: a killed run goes on from its last whole epoch
+and ends bit for bit where an unbroken one ends.
+"""
+
+import json
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from twofold.data import Images, augment, normalise
+
+__all__ = ["Recipe", "evaluate", "fit", "logits"]
+
+PRECISIONS = ("bf16", "fp32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to train; the same for every method, so that a control has the same epochs.
+
+    Attributes
+    ----------
+    epochs : int
+    batch_size : int, images
+    learning_rate : float
+        Peak of the schedule: linear rise over the first ``warmup`` of all steps, cosine fall to 0.
+    warmup : float, share of all steps
+    momentum : float, Nesterov
+    weight_decay : float
+        On tensors of two or more dimensions; norms and biases are left alone.
+    distillation : float
+        Weight of the cross entropy with a teacher's soft answers, beside 1 - weight for the labels'.
+    seed : int
+    precision : ``"bf16"`` (autocast) or ``"fp32"``
+        Of the training steps; accuracies are always taken in fp32, where 8-bit codes are exact.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    warmup: float = 0.2
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    distillation: float = 0.0
+    seed: int = 1
+    precision: str = "bf16"
+
+    def __post_init__(self):
+        for name, low in (("epochs", 1), ("batch_size", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < low:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {low}")
+        for name, high in (
+            ("learning_rate", 10),
+            ("warmup", 1),
+            ("momentum", 1),
+            ("weight_decay", 1),
+            ("distillation", 1),
+        ):
+            value = getattr(self, name)
+            if not 0 <= value <= high:  # false for NaN as well
+                raise ValueError(f"{name} is {value!r}; it must lie in [0, {high}]")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision is {self.precision!r}; it must be one of {', '.join(PRECISIONS)}")
+
+    def learning_rate_at(self, progress: float) -> float:
+        """Learning rate after a share ``progress`` (0..1) of all steps."""
+        if progress < self.warmup:
+            return self.learning_rate * progress / self.warmup
+        return self.learning_rate * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup))) / 2
+
+
+def fit(
+    model: nn.Module,
+    train: Images,
+    test: Images,
+    recipe: Recipe,
+    *,
+    sparsity=None,
+    teacher: nn.Module | None = None,
+    checkpoint: Path | None = None,
+    device: str = "cpu",
+    progress_bar: bool = True,
+) -> pd.DataFrame:
+    """Train ``model`` in place.
+
+    Parameters
+    ----------
+    sparsity : Twofold, optional
+        Masks, penalties and codes attached to the model; None trains it dense, in float.
+    teacher : Module, optional
+        Gives the soft answers when ``recipe.distillation`` is above 0.
+    checkpoint : Path, optional
+        Written after every epoch; if it is there already, training goes on from it.
+
+    Returns
+    -------
+    DataFrame
+        A row an epoch: ``epoch`` (from 1), ``learning_rate``, ``loss``, ``train_accuracy`` (%, on the
+        augmented images), ``test_accuracy`` (%), ``seconds``, and what ``sparsity.status()`` adds.
+
+    Raises
+    ------
+    ValueError
+        The checkpoint belongs to another recipe, or the loss stopped being a finite number.
+    """
+    model.to(device)
+    layout = torch.channels_last if train.pixels.shape[-1] > 8 else torch.contiguous_format
+    model.to(memory_format=layout)
+    train, test = train.to(device), test.to(device)
+    if teacher is not None:
+        teacher.to(device).eval().requires_grad_(False)
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    history: list[dict] = []
+    if checkpoint is not None and checkpoint.exists():
+        history = _restore(checkpoint, model, optimizer, recipe)
+    steps = math.ceil(len(train) / recipe.batch_size)
+    for epoch in range(len(history), recipe.epochs):
+        started = time.perf_counter()
+        row: dict = {"epoch": epoch + 1}
+        if sparsity is not None and sparsity.prune_due(epoch):
+            row["accuracy_before_pruning"] = evaluate(model, test)
+            sparsity.prune()
+            row["accuracy_after_pruning"] = evaluate(model, test)
+        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+        order = torch.randperm(len(train), generator=generator).to(device)
+        model.train()
+        loss_sum = torch.zeros((), device=device)
+        correct = torch.zeros((), device=device)
+        bar = tqdm(
+            range(steps),
+            desc=f"epoch {epoch + 1}/{recipe.epochs}",
+            leave=False,
+            disable=not progress_bar,
+            mininterval=1,
+        )
+        for step in bar:
+            share = (epoch + step / steps) / recipe.epochs
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate_at(share)
+            if sparsity is not None:
+                sparsity.advance(share)
+            batch = augment(
+                train[order[step * recipe.batch_size : (step + 1) * recipe.batch_size]], generator
+            )
+            images = normalise(batch).contiguous(memory_format=layout)
+            with torch.autocast(
+                torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bf16"
+            ):
+                answers = model(images)
+                loss = F.cross_entropy(answers.float(), batch.labels)
+                if recipe.distillation:
+                    with torch.no_grad():
+                        soft = teacher(images).float().softmax(1)
+                    soft_loss = F.cross_entropy(answers.float(), soft)
+                    loss = (1 - recipe.distillation) * loss + recipe.distillation * soft_loss
+            if sparsity is not None:
+                loss = loss + sparsity.penalty()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.detach()
+            correct += (answers.detach().argmax(1) == batch.labels).sum()
+        row |= {
+            "learning_rate": recipe.learning_rate_at((epoch + 1) / recipe.epochs),
+            "loss": loss_sum.item() / steps,
+            "train_accuracy": 100 * correct.item() / len(train),
+        }
+        if not math.isfinite(row["loss"]):
+            raise ValueError(
+                f"the loss is {row['loss']} after epoch {epoch + 1}; "
+                f"a lower learning_rate than {recipe.learning_rate} or weaker penalties may help"
+            )
+        if sparsity is not None:
+            sparsity.advance((epoch + 1) / recipe.epochs)
+            row |= sparsity.status()
+        row["test_accuracy"] = evaluate(model, test)
+        row["seconds"] = time.perf_counter() - started
+        history.append(row)
+        if checkpoint is not None:
+            _save(checkpoint, model, optimizer, recipe, history)
+    return pd.DataFrame(history)
+
+
+@torch.no_grad()
+def logits(model: nn.Module, images: Images, batch_size: int = 250) -> Float[Tensor, "n classes"]:
+    """The model's answers in evaluation mode, fp32, without augmentation."""
+    model.eval()
+    batches = range(0, len(images), batch_size)
+    return torch.cat([model(normalise(images[i : i + batch_size])) for i in batches])
+
+
+def evaluate(model: nn.Module, images: Images, batch_size: int = 250) -> float:
+    """Accuracy in percent, in fp32."""
+    return 100 * (logits(model, images, batch_size).argmax(1) == images.labels).double().mean().item()
+
+
+def _momentum(optimizer: torch.optim.SGD, model: nn.Module) -> dict[str, Tensor]:
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {
+        f"momentum.{names[id(p)]}": state["momentum_buffer"]
+        for p, state in optimizer.state.items()
+        if state.get("momentum_buffer") is not None
+    }
+
+
+def _save(
+    path: Path, model: nn.Module, optimizer: torch.optim.SGD, recipe: Recipe, history: list[dict]
+) -> None:
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()} | _momentum(optimizer, model)
+    header = {"recipe": json.dumps(asdict(recipe)), "history": json.dumps(history)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata=header)
+    with partial.open("rb") as f:
+        os.fsync(f.fileno())
+    partial.replace(path)
+
+
+def _restore(path: Path, model: nn.Module, optimizer: torch.optim.SGD, recipe: Recipe) -> list[dict]:
+    with safe_open(path, "pt") as f:
+        header = f.metadata()
+        tensors = {k: f.get_tensor(k) for k in f.keys()}
+    theirs, ours = json.loads(header["recipe"]), asdict(recipe)
+    if theirs != ours:
+        differing = {k: (theirs.get(k), ours[k]) for k in ours if theirs.get(k) != ours[k]}
+        raise ValueError(
+            f"{path} belongs to another recipe (there, here): {differing}; move it away to start afresh"
+        )
+    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    for name, parameter in model.named_parameters():
+        buffer = tensors.get(f"momentum.{name}")
+        if buffer is not None:
+            optimizer.state[parameter]["momentum_buffer"] = buffer.to(parameter.device)
+    return json.loads(header["history"])
