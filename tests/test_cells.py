@@ -46,7 +46,7 @@ def test_codes_come_back_from_cells(bits, cell_bits, encoding, data):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("bits", range(2, 17))
 def test_cells_still_weigh_the_code(bits, encoding, cell_bits):
-    """What the shift-and-add after the ADCs does: each level times its place, then the encoding's own rule."""
+    """The shift-and-add after the ADCs: each level times its place, then the encoding's own rule."""
     limit = code_limit(bits)
     codes = torch.arange(-limit, limit + 1)
     cells = to_cells(encode(codes, bits, encoding), bits, cell_bits, encoding).long()
