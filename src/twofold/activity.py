@@ -1,0 +1,156 @@
+"""How often each crossbar row carries an input bit of 1: the half of the energy that the data decides.
+
+Inputs are quantised to a few bits and enter bit by bit; only their ones cost energy in the array. The energy
+needs no more than their sum over all input vectors, and sums commute: so ones are counted once per activation
+and summed over the images, and only that one map is cut into a kernel's windows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from twofold.inputs import InputScale, quantise_inputs, scale_of, watch_inputs
+
+__all__ = ["Activity", "count_ones", "measure_activity"]
+
+# Vectors quantised and counted at once: few enough that their floats stay in the cache between passes.
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """What a layer's rows carried.
+
+    Attributes
+    ----------
+    row_ones
+        Input bits of value 1 that each row carried, summed over the input vectors.
+    reads
+        Input vectors: one per image for a linear layer, one per image and output pixel for a convolution.
+    input_bits
+        Bits of each input; bit-serial, so each vector is read that many times.
+    """
+
+    row_ones: Float64[Tensor, "rows"]
+    reads: int
+    input_bits: int
+
+    def __post_init__(self) -> None:
+        if self.reads < 1 or self.input_bits < 1:
+            raise ValueError(f"reads is {self.reads} and input_bits {self.input_bits}, allowed are 1 or more")
+        most = self.reads * self.input_bits
+        if not bool(((self.row_ones >= 0) & (self.row_ones <= most)).all()):
+            low, high = self.row_ones.min().item(), self.row_ones.max().item()
+            raise ValueError(f"row_ones span {low:g}..{high:g}, allowed are 0..reads * input_bits = {most}")
+
+    @classmethod
+    def all_ones(cls, rows: int) -> "Activity":
+        """Every row read once with an input bit of 1, the slides' way of counting."""
+        return cls(torch.ones(rows, dtype=torch.float64), reads=1, input_bits=1)
+
+    def __add__(self, other: "Activity") -> "Activity":
+        if self.input_bits != other.input_bits:
+            raise ValueError(
+                f"activities of {self.input_bits} and {other.input_bits} input bits do not add up"
+            )
+        return Activity(self.row_ones + other.row_ones, self.reads + other.reads, self.input_bits)
+
+
+def count_ones(
+    codes: Int[Tensor, "vectors *shape"] | UInt8[Tensor, "vectors *shape"], input_bits: int
+) -> Float64[Tensor, "*shape"]:
+    """Ones in the lowest `input_bits` of each code, summed over the first axis.
+
+    That axis is at most 31 long: so many popcounts of at most 8 fit one byte, and eight neighbouring bytes
+    are then summed as one int64.
+    """
+    if len(codes) > 31:
+        raise ValueError(f"{len(codes)} vectors at once, allowed are 31: more overflow a byte")
+    if codes.dim() == 4 and not codes.is_contiguous():
+        # The order of the positions does not matter here, so count channels_last maps as they lie in memory.
+        return _count(codes.movedim(1, -1), input_bits).movedim(-1, 0)
+    return _count(codes, input_bits)
+
+
+def _count(codes: Tensor, input_bits: int) -> Tensor:
+    shape, bytes_per_code = codes.shape[1:], codes.element_size()
+    if input_bits < 8 * bytes_per_code:
+        codes = codes & (2**input_bits - 1)  # the sign of a negative code runs on to the top of its integer
+    lanes = codes.flatten(1).contiguous().view(torch.uint8)
+    if lanes.shape[1] % 8:
+        lanes = functional.pad(lanes, (0, -lanes.shape[1] % 8))
+    lanes = lanes.view(torch.int64)
+    # The classic parallel popcount, eight bytes at a time: pairs, nibbles, bytes.
+    lanes = lanes - (lanes >> 1 & 0x5555555555555555)
+    lanes = (lanes & 0x3333333333333333) + (lanes >> 2 & 0x3333333333333333)
+    lanes = (lanes + (lanes >> 4)) & 0x0F0F0F0F0F0F0F0F
+    ones = lanes.sum(dim=0).view(torch.uint8)[: shape.numel() * bytes_per_code].to(torch.float64)
+    return (ones if bytes_per_code == 1 else ones.view(-1, bytes_per_code).sum(dim=1)).view(shape)
+
+
+def measure_activity(
+    model: nn.Module,
+    images: Float[Tensor, "images ..."],
+    input_bits: int = 8,
+    *,
+    scales: Mapping[str, InputScale],
+    batch_size: int = 128,
+) -> dict[str, Activity]:
+    """Activity of each ``Conv2d`` and ``Linear`` over a forward pass of all images: exact, no loop over MACs.
+
+    The inputs are those of the model as it stands, in evaluation mode; `scales` quantise them for the count
+    only. A layer that is called twice counts both calls, one that is never called is left out.
+
+    Parameters
+    ----------
+    scales
+        Of every layer, from `activation_scales` on training images.
+
+    Raises
+    ------
+    ValueError
+        A layer has no scale (the message names it); and as `watch_inputs`, for grouped convolutions and more.
+    """
+    found: dict[str, Activity] = {}
+
+    def see(name: str, layer: nn.Module, inputs: Tensor) -> None:
+        scale = scale_of(name, scales)
+        kernel_dims = 3 if isinstance(layer, nn.Conv2d) else 1
+        vectors = inputs.reshape(-1, *inputs.shape[-kernel_dims:])
+        ones = torch.zeros(vectors.shape[1:], dtype=torch.float64, device=inputs.device)
+        for part in vectors.split(_AT_ONCE):
+            ones += count_ones(quantise_inputs(part, scale, input_bits), input_bits)
+        rows, windows = _window_sums(layer, ones) if isinstance(layer, nn.Conv2d) else (ones, 1)
+        seen = Activity(rows.cpu(), windows * len(vectors), input_bits)
+        found[name] = found[name] + seen if name in found else seen
+
+    watch_inputs(model, images, batch_size, see)
+    return found
+
+
+def _window_sums(layer: nn.Conv2d, ones: Tensor) -> tuple[Tensor, int]:
+    """For each row ``(channel, i, j)`` of the crossbar the ones that it meets, and the number of windows."""
+    reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
+    if layer.padding == "same":
+        margins = [(r // 2, r - r // 2) for r in reach]
+    else:
+        margins = [(0, 0)] * 2 if layer.padding == "valid" else [(p, p) for p in layer.padding]
+    padded = functional.pad(ones, (*margins[1], *margins[0]))
+    out = [(n - r - 1) // s + 1 for n, r, s in zip(padded.shape[1:], reach, layer.stride, strict=True)]
+    # A view, not a copy: for each kernel element the slice of the map that its row sees.
+    channel, down, right = padded.stride()
+    slices = padded.as_strided(
+        (padded.shape[0], *layer.kernel_size, *out),
+        (
+            channel,
+            layer.dilation[0] * down,
+            layer.dilation[1] * right,
+            layer.stride[0] * down,
+            layer.stride[1] * right,
+        ),
+    )
+    return slices.sum(dim=(-2, -1)).flatten(), out[0] * out[1]

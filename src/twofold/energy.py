@@ -1,0 +1,250 @@
+"""Joules of codes, layers and networks in an RRAM array that computes in memory.
+
+The energy of an array factorises: (how many input bits of value 1 each row carried) . (the row's summed cell
+energy), see `twofold.activity` for the first factor and `twofold.cells` for the second. Two machines are
+priced, and every result says which:
+
+- *crossbar*: all weights stored, the removed ones as the code 0; one input row drives all columns at once.
+- *packed*: kept weights only, column after column in the order of the LFSR index generator (LIG), which
+  gathers each column's own inputs. Columns share no rows, so this machine pays with parallelism.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from twofold.activity import Activity, measure_activity
+from twofold.cells import CellTable, cells_per_code, code_energy, code_energy_table, read_energies
+from twofold.codes import ENCODINGS, Encoding, check_bits, check_encoding, code_limit, quantize
+from twofold.inputs import InputScale, activation_scales, quantised_activations
+
+__all__ = [
+    "ADC_RULES",
+    "DATAFLOWS",
+    "Activity",
+    "AdcRule",
+    "Dataflow",
+    "EnergyModel",
+    "InputScale",
+    "activation_scales",
+    "bit_truth_table",
+    "encoding_control",
+    "layer_energy",
+    "load_operation_energies",
+    "measure_activity",
+    "network_energy",
+    "quantised_activations",
+]
+
+Dataflow = Literal["crossbar", "packed"]
+AdcRule = Literal["none", "column", "cell"]
+DATAFLOWS: tuple[Dataflow, ...] = get_args(Dataflow)
+ADC_RULES: tuple[AdcRule, ...] = get_args(AdcRule)
+
+
+def load_operation_energies(name_or_path: str | Path = "energy_ops_45nm") -> pd.DataFrame:
+    """Energy of digital operations: columns ``operation``, ``energy_j``, ``source``, ``doi``."""
+    return read_energies(name_or_path, "operation")
+
+
+def bit_truth_table(r_lrs_ohm: float, r_hrs_ohm: float, v_read_v: float) -> pd.DataFrame:
+    """Current of one 1-bit cell, I = V * G, for each input bit ``x`` and stored bit ``w``.
+
+    A 1 is stored as the low resistance state (LRS), a 0 as the high one (HRS); an input bit of 0 applies no
+    voltage (slide "Motivation: Why Compute-In-Memory (CIM)?"). Columns: ``x``, ``w``, ``resistance_ohm``,
+    ``current_a``.
+    """
+    if not 0 < r_lrs_ohm < r_hrs_ohm < math.inf:
+        raise ValueError(
+            f"r_lrs_ohm is {r_lrs_ohm:g}, r_hrs_ohm {r_hrs_ohm:g}; needed is 0 < r_lrs_ohm < r_hrs_ohm"
+        )
+    if not 0 < v_read_v < math.inf:
+        raise ValueError(f"v_read_v is {v_read_v:g}, allowed are finite voltages above 0")
+    resistance_ohm = {0: r_hrs_ohm, 1: r_lrs_ohm}
+    return pd.DataFrame(
+        {"x": x, "w": w, "resistance_ohm": resistance_ohm[w], "current_a": x * v_read_v / resistance_ohm[w]}
+        for x in (0, 1)
+        for w in (0, 1)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyModel:
+    """The machine that is priced. What decides a ratio has no default.
+
+    Attributes
+    ----------
+    table
+        Cost of a cell by its level.
+    encoding, bits
+        How a code is written.
+    dataflow
+        "crossbar" or "packed", see the module.
+    adc_rule
+        What is converted, for each input vector and input bit: "none" (never charged), "column" (each column
+        of cells, once per group of `array_rows` rows), "cell" (each stored cell on its own).
+    array_rows
+        Rows whose currents sum in one conversion; a taller matrix is split into groups.
+    adc_energy_j
+        Joules of one conversion; None: the table's.
+    lig_energy_j
+        Joules for the LIG to generate one index (packed only).
+    """
+
+    table: CellTable
+    encoding: Encoding
+    dataflow: Dataflow
+    adc_rule: AdcRule
+    bits: int = 8
+    array_rows: int = 128
+    adc_energy_j: float | None = None
+    lig_energy_j: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_bits(self.bits)
+        check_encoding(self.encoding)
+        for what, allowed in (("dataflow", DATAFLOWS), ("adc_rule", ADC_RULES)):
+            if (value := getattr(self, what)) not in allowed:
+                raise ValueError(f"{what} is {value!r}, allowed are {', '.join(allowed)}")
+        if self.array_rows < 1:
+            raise ValueError(f"array_rows is {self.array_rows}, allowed are 1 or more")
+        for what in ("adc_energy_j", "lig_energy_j"):
+            if (energy_j := getattr(self, what)) is not None and not 0 <= energy_j < math.inf:
+                raise ValueError(f"{what} is {energy_j}, allowed are finite numbers >= 0")
+
+    def describe(self) -> dict[str, str | int | float]:
+        """The arguments, as every result row carries them."""
+        adc_energy_j = self.table.adc_energy_j if self.adc_energy_j is None else self.adc_energy_j
+        return {
+            "dataflow": self.dataflow,
+            "adc_rule": self.adc_rule,
+            "array_rows": self.array_rows,
+            "encoding": self.encoding,
+            "bits": self.bits,
+            "table": self.table.name,
+            "cell_bits": self.table.cell_bits,
+            "adc_energy_j": adc_energy_j,
+            "lig_energy_j": self.lig_energy_j,
+        }
+
+
+def layer_energy(
+    codes: Int[Tensor, "out *rest"],
+    keep: Bool[Tensor, "out *rest"] | None,
+    activity: Activity,
+    model: EnergyModel,
+    clocks: int | None = None,
+) -> dict[str, str | int | float]:
+    """Joules of one layer over all the input vectors of `activity`, exact.
+
+    Parameters
+    ----------
+    codes
+        Integer weights. The crossbar's columns are the outputs, its rows the flattened rest.
+    keep
+        True where a weight is kept; None keeps all. A removed weight counts as the code 0, whatever its code.
+    clocks
+        Clocks that the LIG spends on the mask, repeated indices included; None: one per kept weight.
+
+    Returns
+    -------
+    dict
+        ``array_j``, ``adc_j``, ``lig_j``, ``total_j``; ``weights``, ``kept``, ``zero_codes`` (share of the
+        kept that are 0), ``cells`` (stored), ``conversions``, ``reads``, ``input_bits``; the model's own.
+    """
+    matrix = codes.flatten(1)
+    kept = torch.ones_like(matrix, dtype=torch.bool) if keep is None else keep.flatten(1)
+    columns, rows = matrix.shape
+    if activity.row_ones.numel() != rows:
+        raise ValueError(
+            f"activity of {activity.row_ones.numel()} rows for a weight of {rows} rows per output"
+        )
+    count = int(kept.sum())
+    if clocks is not None and clocks < count:
+        raise ValueError(f"clocks is {clocks}, allowed are {count} (the kept weights) or more")
+
+    packed = model.dataflow == "packed"
+    energy_j = code_energy(matrix * kept, code_energy_table(model.bits, model.encoding, model.table))
+    if packed:
+        energy_j = energy_j * kept
+    array_j = float(energy_j.sum(dim=0) @ activity.row_ones.to(energy_j))
+
+    cells = cells_per_code(model.bits, model.table.cell_bits, model.encoding)
+    stored = cells * (count if packed else matrix.numel())
+    summed_rows = kept.sum(dim=1) if packed else torch.full((columns,), rows)
+    groups = -(-summed_rows // model.array_rows)
+    per_read = {"none": 0, "column": cells * int(groups.sum()), "cell": stored}[model.adc_rule]
+    conversions = per_read * activity.input_bits * activity.reads
+
+    arguments = model.describe()
+    adc_j = conversions * arguments["adc_energy_j"]
+    indices = (count if clocks is None else clocks) if packed else 0
+    lig_j = indices * activity.reads * model.lig_energy_j
+    return {
+        "array_j": array_j,
+        "adc_j": adc_j,
+        "lig_j": lig_j,
+        "total_j": array_j + adc_j + lig_j,
+        "weights": matrix.numel(),
+        "kept": count,
+        "zero_codes": float((matrix[kept] == 0).double().mean()),
+        "cells": stored,
+        "conversions": conversions,
+        "reads": activity.reads,
+        "input_bits": activity.input_bits,
+        **arguments,
+    }
+
+
+def network_energy(layers: Mapping[str, tuple], model: EnergyModel) -> pd.DataFrame:
+    """`layer_energy` of every layer, a row each, with its name in the column ``layer``.
+
+    Each entry of `layers` is ``(codes, keep, activity)`` or ``(codes, keep, activity, clocks)``.
+    """
+    rows = []
+    for name, (codes, keep, activity, *clocks) in layers.items():
+        try:
+            rows.append({"layer": name, **layer_energy(codes, keep, activity, model, *clocks)})
+        except ValueError as error:
+            raise ValueError(f"layer {name}: {error}") from error
+    return pd.DataFrame(rows)
+
+
+def encoding_control(
+    weights_by_layer: Mapping[str, Float[Tensor, "..."]], table: CellTable, bits: int = 8
+) -> pd.DataFrame:
+    """Cell energy of the same float weights under each encoding, with no training for it: the control.
+
+    Each cell read once with an input bit of 1, no ADC. Columns: ``encoding``, ``cells_per_weight``,
+    ``energy_j``, ``energy_per_weight_j``, ``ratio`` (two's complement over this one), ``table``, ``bits``.
+    """
+    if not weights_by_layer:
+        raise ValueError("weights_by_layer is empty, one layer at least is needed")
+    limit = code_limit(bits)
+    # How often each code occurs decides all: 255 numbers instead of a look-up per weight and encoding.
+    counts = sum(
+        torch.bincount(quantize(weight, bits).flatten().long() + limit, minlength=2 * limit + 1).cpu()
+        for weight in weights_by_layer.values()
+    )
+    energy_j = {
+        encoding: float(counts.double() @ code_energy_table(bits, encoding, table)) for encoding in ENCODINGS
+    }
+    return pd.DataFrame(
+        {
+            "encoding": encoding,
+            "cells_per_weight": cells_per_code(bits, table.cell_bits, encoding),
+            "energy_j": energy,
+            "energy_per_weight_j": energy / int(counts.sum()),
+            "ratio": energy_j["twos_complement"] / energy if energy else math.nan,
+            "table": table.name,
+            "bits": bits,
+        }
+        for encoding, energy in energy_j.items()
+    )
