@@ -7,14 +7,11 @@ Unfinished runs live in ``runs/<run>`` (checkpoints, ignored by git); a finished
 import contextlib
 import fcntl
 import json
-import os
-import platform
+import math
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -24,14 +21,34 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from twofold import paths
-from twofold.data import DATASETS, Images, load_images
-from twofold.models import NETWORKS, build_model
-from twofold.train import Recipe, fit
+from twofold.cells import code_energy, code_energy_table, load_cell_table
+from twofold.codes import ENCODINGS
+from twofold.data import DATASETS, Images, load_images, normalise
+from twofold.energy import activation_scales, measure_activity, quantised_activations
+from twofold.models import NETWORKS, build_model, weight_layers
+from twofold.pack import FinishedNetwork, save_codes
+from twofold.provenance import commit, device_name, versions
+from twofold.regularizers import POLARITIES
+from twofold.results import RESULTS_VERSION
+from twofold.sparsify import BIT_TERMS, DENSITY_RULES, MaskKind, Twofold, layer_densities
+from twofold.train import Recipe, evaluate, fit
 
-__all__ = ["METHODS", "RunConfig", "commit", "execute"]
+__all__ = ["METHODS", "Outcome", "RunConfig", "carry_out", "execute"]
 
-RESULTS_VERSION = 1
-METHODS = ("dense", "dense-8bit", "lfsr", "iid", "magnitude", "bits", "twofold", "magnitude-bits")
+CALIBRATION_IMAGES = 1000
+"""Training images that set the activation scales; as many test images measure the activity."""
+
+METHODS: dict[str, tuple[MaskKind | None, bool]] = {
+    "dense": (None, False),
+    "dense-8bit": (None, False),
+    "lfsr": ("lfsr", False),
+    "iid": ("iid", False),
+    "magnitude": ("magnitude", False),
+    "bits": (None, True),
+    "twofold": ("lfsr", True),
+    "magnitude-bits": ("magnitude", True),
+}
+"""Method -> its mask and whether it has a bit term. All but ``dense`` train with rounded codes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +67,11 @@ class RunConfig(Recipe):
         Bits of a weight's code; not used by ``dense``.
     sparsity : float in [0, 1)
         Overall sparsity: share of the weights that are not kept.
-    strength : float
-        Of the bit term: LSB^2/pJ for energy-aware codes, the slides' beta for the others.
+    density_rule : str, see ``sparsify.layer_densities``
+    bit_term, strength, network_strength, polarity, prune_epoch, ramp, encoding
+        As in ``sparsify.Twofold``.
+    energy_table : str, see ``cells.load_cell_table``
+        What the energy-aware codes are made cheap for.
     held_out : bool
         Train without 5,000 images and evaluate on those instead of the test set.
     """
@@ -63,20 +83,43 @@ class RunConfig(Recipe):
     init: str | None = None
     bits: int = 8
     sparsity: float = 0.0
+    density_rule: str = "uniform"
+    bit_term: str = "energy"
     strength: float = 0.0
+    network_strength: float = 0.0
+    polarity: str = "removed"
+    prune_epoch: int = 0
+    ramp: float = 0.5
+    encoding: str = "twos_complement"
+    energy_table: str = "rram_2bit_cell"
     held_out: bool = False
 
     def __post_init__(self):
         super().__post_init__()
         if not self.run or not all(c.isalnum() or c in ".-_" for c in self.run) or self.run.startswith("."):
             raise ValueError(f"run is {self.run!r}; a name has letters, digits, '.', '-' and '_' only")
-        for name, allowed in (("method", METHODS), ("network", tuple(NETWORKS)), ("dataset", DATASETS)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
-        if not 0 <= self.sparsity < 1:
-            raise ValueError(f"sparsity is {self.sparsity!r}; the share of removed weights lies in [0, 1)")
-        if not 0 <= self.strength < float("inf"):
-            raise ValueError(f"strength is {self.strength!r}; it must be a finite number of at least 0")
+        allowed = {
+            "method": tuple(METHODS),
+            "network": tuple(NETWORKS),
+            "dataset": DATASETS,
+            "density_rule": DENSITY_RULES,
+            "bit_term": BIT_TERMS,
+            "polarity": POLARITIES,
+            "encoding": ENCODINGS,
+        }
+        for name, names in allowed.items():
+            if getattr(self, name) not in names:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(names)}")
+        for name, high in (("sparsity", 1), ("strength", math.inf), ("network_strength", math.inf)):
+            if not 0 <= getattr(self, name) < high:  # false for NaN as well
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must lie in [0, {high})")
+        mask, has_bit_term = METHODS[self.method]
+        for name, wanted in (("sparsity", mask is not None), ("strength", has_bit_term)):
+            if (getattr(self, name) > 0) != wanted:
+                needs = "needs one above 0" if wanted else "takes none"
+                raise ValueError(f"{name} is {getattr(self, name)!r}, but method {self.method!r} {needs}")
+        if not 0 <= self.prune_epoch < self.epochs:
+            raise ValueError(f"prune_epoch is {self.prune_epoch!r}; it must lie in [0, {self.epochs})")
 
     @classmethod
     def from_yaml(cls, path: Path) -> "RunConfig":
@@ -94,6 +137,86 @@ class RunConfig(Recipe):
             raise ValueError(f"{path}: {error}") from None
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A finished run in memory: the plain network, a row per epoch, codes (None for float), its result."""
+
+    model: nn.Module
+    epochs: pd.DataFrame
+    finished: FinishedNetwork | None
+    row: dict
+
+
+def carry_out(
+    config: RunConfig, *, checkpoint: Path | None = None, device: str = "cpu", progress_bar: bool = True
+) -> Outcome:
+    """Train as ``config`` says and measure what came out; writes nothing but the checkpoint.
+
+    Raises
+    ------
+    FileNotFoundError
+        The run named by ``init`` has no weights, or the images are missing.
+    """
+    train, test = load_images(config.dataset, held_out=config.held_out)
+    model = _initial_model(config, train)
+    mask, _ = METHODS[config.method]
+    sparsity = None
+    if config.method != "dense":
+        sparsity = Twofold(
+            model,
+            density=layer_densities(model, 1 - config.sparsity, config.density_rule),
+            mask=mask or "lfsr",
+            bits=config.bits,
+            bit_term=config.bit_term,
+            strength=config.strength,
+            network_strength=config.network_strength,
+            polarity=config.polarity,
+            prune_epoch=config.prune_epoch,
+            ramp=config.ramp,
+            encoding=config.encoding,
+            table=load_cell_table(config.energy_table),
+            run=config.seed,
+        )
+    teacher = _initial_model(config, train) if config.distillation else None
+    recipe = Recipe(**{f.name: getattr(config, f.name) for f in fields(Recipe)})
+    epochs = fit(
+        model,
+        train,
+        test,
+        recipe,
+        sparsity=sparsity,
+        teacher=teacher,
+        checkpoint=checkpoint,
+        device=device,
+        progress_bar=progress_bar,
+    )
+    model.to("cpu", memory_format=torch.contiguous_format)
+    row = _row(config, epochs, device)
+    if sparsity is None:
+        row["kept_weights"] = sum(layer.weight.numel() for layer in weight_layers(model).values())
+        return Outcome(model, epochs, None, row)
+    layers = sparsity.finish()
+    table_j = code_energy_table(config.bits, "twos_complement", load_cell_table())
+    kept = torch.cat([layer.codes[layer.keep] for layer in layers.values()])
+    row["kept_weights"] = kept.numel()
+    row["zero_codes"] = float((kept == 0).double().mean())
+    row["cell_energy_j"] = float(code_energy(kept, table_j).sum())
+    scales = activation_scales(model, normalise(train[:CALIBRATION_IMAGES]))
+    with quantised_activations(model, scales):
+        row["test_accuracy_w8a8"] = evaluate(model, test)
+    activity = measure_activity(model, normalise(test[:CALIBRATION_IMAGES]), scales=scales)
+    finished = FinishedNetwork.from_model(
+        model,
+        layers,
+        network=config.network,
+        classes=int(train.labels.max()) + 1,
+        channels_in=train.pixels.shape[1],
+        bits=config.bits,
+        activity=activity,
+    )
+    return Outcome(model, epochs, finished, row)
+
+
 def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True) -> Path:
     """Carry a run out, or finish a killed one; returns the folder of its results.
 
@@ -104,45 +227,61 @@ def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True
     ------
     ValueError
         A finished or half-finished run of this name has another configuration.
-    FileNotFoundError
-        The run named by ``init`` has no weights, or the images are missing.
+    RuntimeError
+        Another process is working on the run.
     """
     final = paths.results_dir() / config.run
     if final.exists():
-        there = RunConfig.from_yaml(final / "config.yml")
-        if there != config:
-            raise ValueError(
-                f"{final} holds a finished run of another configuration; choose another name"
-            )
+        if RunConfig.from_yaml(final / "config.yml") != config:
+            raise ValueError(f"{final} holds a finished run of another configuration; choose another name")
         return final
     work = paths.runs_dir() / config.run
     with _exclusive(work):
-        train, test = load_images(config.dataset, held_out=config.held_out)
-        model = _initial_model(config, train)
-        recipe = Recipe(**{f.name: getattr(config, f.name) for f in fields(Recipe)})
-        epochs = fit(
-            model,
-            train,
-            test,
-            recipe,
-            checkpoint=work / "checkpoint.safetensors",
-            device=device,
-            progress_bar=progress_bar,
+        outcome = carry_out(
+            config, checkpoint=work / "checkpoint.safetensors", device=device, progress_bar=progress_bar
         )
         partial = work / "finished"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        save_file(
-            {k: v.cpu().contiguous() for k, v in model.state_dict().items()}, partial / "weights.safetensors"
-        )
-        epochs.to_csv(partial / "epochs.csv", index=False, float_format="%.6g")
-        (partial / "config.yml").write_text(yaml.safe_dump(asdict(config), sort_keys=False), encoding="utf-8")
-        (partial / "run.json").write_text(
-            json.dumps(_sidecar(config, epochs, device), indent=1) + "\n", encoding="utf-8"
-        )
+        if outcome.finished is None:
+            save_file(outcome.model.state_dict(), partial / "weights.safetensors")
+        else:
+            save_codes(partial / "codes.safetensors", outcome.finished)
+        outcome.epochs.to_csv(partial / "epochs.csv", index=False, float_format="%.6g")
+        config_text = yaml.safe_dump(asdict(config), sort_keys=False)
+        (partial / "config.yml").write_text(config_text, encoding="utf-8")
+        sidecar = {"results_version": RESULTS_VERSION, "result": outcome.row, "versions": versions()}
+        (partial / "run.json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
         final.parent.mkdir(parents=True, exist_ok=True)
         partial.replace(final)
     return final
+
+
+def _row(config: RunConfig, epochs: pd.DataFrame, device: str) -> dict:
+    """The configuration's part of a results row, and what the last epoch said."""
+    names = (
+        *("run", "method", "network", "dataset", "bits", "sparsity", "density_rule", "bit_term", "strength"),
+        *("network_strength", "polarity", "prune_epoch", "encoding", "seed", "epochs", "init", "held_out"),
+    )
+    row = {name: getattr(config, name) for name in names}
+    if config.method == "dense":
+        row["bits"] = 32
+    if not METHODS[config.method][1]:
+        row["bit_term"] = None
+    pruning = [c for c in epochs if c.endswith("_pruning")]
+    return row | {
+        "test_accuracy": float(epochs.test_accuracy.iloc[-1]),
+        "test_accuracy_w8a8": None,
+        "kept_weights": None,
+        "zero_codes": None,
+        "cell_energy_j": None,
+        **{c: float(epochs[c].dropna().iloc[0]) for c in pruning},
+        "minutes": round(float(epochs.seconds.sum()) / 60, 2),
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "commit": commit(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def _initial_model(config: RunConfig, train: Images) -> nn.Module:
@@ -171,51 +310,3 @@ def _exclusive(folder: Path) -> Iterator[None]:
                 f"another process is working on {folder}; wait for it or choose another run name"
             ) from None
         yield
-
-
-def _sidecar(config: RunConfig, epochs: pd.DataFrame, device: str) -> dict:
-    names = ("twofold", "torch", "torchvision", "numpy", "safetensors")
-    return {
-        "results_version": RESULTS_VERSION,
-        "run": config.run,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "versions": {"python": platform.python_version()} | {n: version(n) for n in names},
-        "device": _device_name(device),
-        "threads": torch.get_num_threads(),
-        "minutes": round(float(epochs.seconds.sum()) / 60, 2),
-        "test_accuracy": float(epochs.test_accuracy.iloc[-1]),
-    }
-
-
-def commit() -> str:
-    """The checkout's commit, with ``-dirty`` where the library differs from it; ``unknown`` outside git."""
-    folder = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", folder, *words], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short=12", "HEAD") + (
-            "-dirty" if git("status", "--porcelain", ".") else ""
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _device_name(device: str) -> str:
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")
-    models = (
-        [
-            line.split(":", 1)[1].strip()
-            for line in cpuinfo.read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        if cpuinfo.exists()
-        else []
-    )
-    return f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores"

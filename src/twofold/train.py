@@ -20,9 +20,12 @@ from jaxtyping import Float
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 from tqdm.auto import tqdm
 
 from twofold.data import Images, augment, normalise
+from twofold.parametrizations import BitPlaneWeight
+from twofold.sparsify import Twofold
 
 __all__ = ["Recipe", "evaluate", "fit", "logits"]
 
@@ -91,7 +94,7 @@ def fit(
     test: Images,
     recipe: Recipe,
     *,
-    sparsity=None,
+    sparsity: Twofold | None = None,
     teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
     device: str = "cpu",
@@ -125,11 +128,12 @@ def fit(
     train, test = train.to(device), test.to(device)
     if teacher is not None:
         teacher.to(device).eval().requires_grad_(False)
-    groups = [
-        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    optimizer = torch.optim.SGD(
+        _parameter_groups(model, recipe.weight_decay),
+        lr=0.0,
+        momentum=recipe.momentum,
+        nesterov=recipe.momentum > 0,
+    )
     history: list[dict] = []
     if checkpoint is not None and checkpoint.exists():
         history = _restore(checkpoint, model, optimizer, recipe)
@@ -192,6 +196,7 @@ def fit(
             )
         if sparsity is not None:
             sparsity.advance((epoch + 1) / recipe.epochs)
+            sparsity.requantise()
             row |= sparsity.status()
         row["test_accuracy"] = evaluate(model, test)
         row["seconds"] = time.perf_counter() - started
@@ -212,6 +217,20 @@ def logits(model: nn.Module, images: Images, batch_size: int = 250) -> Float[Ten
 def evaluate(model: nn.Module, images: Images, batch_size: int = 250) -> float:
     """Accuracy in percent, in fp32."""
     return 100 * (logits(model, images, batch_size).argmax(1) == images.labels).double().mean().item()
+
+
+def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    # Bit planes are shares of a one, not weights: decaying them would be a second, hidden bit term.
+    planes = [
+        m.original
+        for m in model.modules()
+        if isinstance(m, ParametrizationList) and isinstance(m[0], BitPlaneWeight)
+    ]
+    decayed = {id(p) for p in model.parameters() if p.ndim > 1} - {id(p) for p in planes}
+    return [
+        {"params": [p for p in model.parameters() if id(p) in decayed], "weight_decay": weight_decay},
+        {"params": [p for p in model.parameters() if id(p) not in decayed], "weight_decay": 0.0},
+    ]
 
 
 def _momentum(optimizer: torch.optim.SGD, model: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,103 @@
+"""Run one chapter with a reader's own numbers: papermill, behind checks that papermill leaves out."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from twofold import paths
+
+__all__ = ["chapter_path", "check_parameters", "run_chapter"]
+
+
+def chapter_path(chapter: str) -> Path:
+    """The notebook that ``4``, ``04-training``, ``training`` or a path ending in ``.ipynb`` names.
+
+    Raises
+    ------
+    ValueError
+        None or several of that name; the message lists the chapters.
+    """
+    if chapter.endswith(".ipynb") and Path(chapter).is_file():
+        return Path(chapter).resolve()
+    stems = {path.stem: path for path in sorted(paths.book_dir().glob("*.ipynb"))}
+    wanted = chapter.removesuffix(".ipynb")
+    found = [
+        path
+        for stem, path in stems.items()
+        if wanted in (stem, stem.partition("-")[2])
+        or (wanted.isdigit() and stem.startswith(f"{int(wanted):02d}-"))
+    ]
+    if len(found) != 1:
+        raise ValueError(f"chapter {chapter!r} is not known; there are {', '.join(stems)}")
+    return found[0]
+
+
+def check_parameters(notebook: Path, values: Mapping[str, object]) -> dict[str, object]:
+    """``values`` as the chapter will get them, or an error before any work is done.
+
+    Raises
+    ------
+    ValueError
+        A name that the chapter does not have, a value of another type than its default, or NaN.
+    """
+    import ast
+
+    import papermill
+
+    known = papermill.inspect_notebook(str(notebook))
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{notebook.stem} has no parameter {', '.join(map(repr, unknown))}; it has {', '.join(known)}"
+        )
+    checked = {}
+    for name, value in values.items():
+        default = ast.literal_eval(known[name]["default"])
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if default is not None and type(value) is not type(default):
+            raise ValueError(
+                f"{name} is {value!r}; {notebook.stem} wants {type(default).__name__}, such as {default!r}"
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} is {value!r}; it must be a finite number")
+        checked[name] = value
+    return checked
+
+
+def run_chapter(
+    notebook: Path, values: Mapping[str, object], output: Path, progress_bar: bool = True
+) -> Path:
+    """Execute a chapter with checked parameters; returns the page (HTML) beside the notebook that was run.
+
+    Raises
+    ------
+    ValueError
+        As `check_parameters`; or ``output`` lies in ``data/`` or is the folder of the sources.
+    papermill.PapermillExecutionError
+        A cell failed; the notebook in ``output`` shows where.
+    """
+    import nbformat
+    import papermill
+    from nbconvert import HTMLExporter
+
+    values = check_parameters(notebook, values)
+    output = output.resolve()
+    for name, folder in (
+        ("data", paths.repository() / "data"),
+        ("book", paths.book_dir()),
+        ("source", notebook.parent),
+    ):
+        if output == folder.resolve() or folder.resolve() in output.parents:
+            raise ValueError(
+                f"output is {output}, inside the {name} folder {folder}; choose a folder of your own"
+            )
+    output.mkdir(parents=True, exist_ok=True)
+    done = output / notebook.name
+    papermill.execute_notebook(
+        str(notebook), str(done), parameters=dict(values), kernel_name="python3", progress_bar=progress_bar
+    )
+    page = done.with_suffix(".html")
+    html, _ = HTMLExporter().from_notebook_node(nbformat.read(done, as_version=4))
+    page.write_text(html, encoding="utf-8")
+    return page

@@ -1,0 +1,113 @@
+"""The command line. Nothing heavy is imported before a command needs it, so ``--help`` answers at once."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+import click
+
+__all__ = ["main"]
+
+_ERRORS = (ValueError, FileNotFoundError, RuntimeError, OSError)
+
+
+def _plainly(command: Callable) -> Callable:
+    """Errors that we raise with an explanation reach a reader as one line, not as a traceback."""
+
+    @wraps(command)
+    def wrapped(*args, **kwargs):
+        try:
+            return command(*args, **kwargs)
+        except _ERRORS as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="twofold")
+def main() -> None:
+    """Twofold sparsity: re-run a chapter, repeat a run of the study, fetch the images."""
+
+
+@main.command()
+@click.argument("chapter")
+@click.option(
+    "-p", "--parameter", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="One parameter."
+)
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Parameters from a YAML file.",
+)
+@click.option(
+    "-o",
+    "--output",
+    default="out",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the notebook and its page.",
+)
+@_plainly
+def run(chapter: str, pairs: tuple, files: tuple[Path, ...], output: Path) -> None:
+    """Run CHAPTER (4, 04-training or training) with your own parameters."""
+    import yaml
+
+    from twofold.chapters import chapter_path, run_chapter
+
+    values: dict[str, object] = {}
+    for file in files:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"{file} holds {type(content).__name__}, not names with values")
+        values |= content
+    values |= {name: yaml.safe_load(text) for name, text in pairs}
+    click.echo(f"page: {run_chapter(chapter_path(chapter), values, output)}")
+
+
+@main.command()
+@click.argument(
+    "configs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--device", default="cpu", show_default=True, help="A torch device: cpu, cuda, cuda:1.")
+@_plainly
+def train(configs: tuple[Path, ...], device: str) -> None:
+    """Carry out the runs that the CONFIGS (YAML) describe; a killed run goes on where it stopped."""
+    from twofold.runs import RunConfig, execute
+
+    for config in [RunConfig.from_yaml(path) for path in configs]:
+        click.echo(f"{config.run}: {execute(config, device=device)}")
+
+
+@main.command()
+@_plainly
+def collect() -> None:
+    """Make the results tables anew from the folders of all finished runs."""
+    from twofold.results import collect as collect_runs
+
+    frame = collect_runs()
+    columns = ["run", "method", "sparsity", "strength", "epochs", "test_accuracy", "zero_codes", "minutes"]
+    click.echo(frame[columns].to_string(index=False))
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Only say what is there; download nothing.")
+@_plainly
+def data(check: bool) -> None:
+    """Download CIFAR-10 through torchvision (170 MB) and verify every file."""
+    from twofold.data import cifar10_status
+    from twofold.paths import data_root
+
+    root = data_root()
+    status = cifar10_status(root)
+    if not status.whole.all() and not check:
+        from torchvision.datasets import CIFAR10
+
+        CIFAR10(root, download=True)
+        status = cifar10_status(root)
+    click.echo(f"CIFAR-10 under {root}:\n{status.to_string(index=False)}")
+    if not status.whole.all():
+        raise ValueError("CIFAR-10 is not whole; run `twofold data` without --check to download it")

@@ -1,0 +1,111 @@
+"""The weights of a layer, computed anew in each forward pass: masked, rounded, straight-through.
+
+Both classes are parametrizations in the sense of ``torch.nn.utils.parametrize``. `SparseWeight` trains the
+float weight itself; `BitPlaneWeight` trains the bits of its code.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from twofold.codes import bit_planes, code_limit, dequantize, encode, quantize, weight_scale
+from twofold.regularizers import CodeChooser, StraightThrough
+
+__all__ = ["BitPlaneWeight", "SparseWeight"]
+
+
+class SparseWeight(nn.Module):
+    """Parametrization: masked once `active`, rounded to codes, straight-through.
+
+    The mask is regenerated from its seed, so neither it nor any index is part of a state dict.
+    """
+
+    def __init__(self, keep: Bool[Tensor, "out *rest"], bits: int, chooser: CodeChooser | None):
+        super().__init__()
+        self.register_buffer("keep", keep, persistent=False)
+        self.active = False
+        self.bits = bits
+        self.chooser = chooser
+
+    def masked(self, original: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
+        return original * self.keep if self.active else original
+
+    def codes(
+        self, original: Float[Tensor, "out *rest"]
+    ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, ""]]:
+        """The integer codes and their scale."""
+        weight = self.masked(original.detach())
+        scale = weight_scale(weight)
+        if self.chooser is None or not self.chooser.strength:
+            return quantize(weight, self.bits, scale), scale
+        codes = self.chooser(weight * (code_limit(self.bits) / scale)) * self._kept(weight)
+        return codes.to(torch.int8 if self.bits <= 8 else torch.int16), scale
+
+    def forward(self, original: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
+        codes, scale = self.codes(original)
+        return StraightThrough.apply(self.masked(original), dequantize(codes, scale, self.bits))
+
+    def _kept(self, weight: Tensor) -> Tensor | float:
+        return self.keep if self.active else 1.0
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(self.active)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.active = bool(state)
+
+
+class BitPlaneWeight(nn.Module):
+    """Parametrization whose trainable tensor is the two's-complement bit planes of the codes, in [0, 1].
+
+    code = round(-2^(b-1) p_(b-1) + sum_n 2^n p_n), straight-through. A fraction in a high plane is the
+    cheapest way to any code, so a penalty on fractions does not shrink the codes' true ones: `requantise`
+    puts the planes back to true bits, and only codes are ever reported.
+    """
+
+    def __init__(self, keep: Bool[Tensor, "out *rest"], bits: int):
+        super().__init__()
+        self.register_buffer("keep", keep, persistent=False)
+        self.register_buffer("scale", torch.ones(()))
+        powers = 2.0 ** torch.arange(bits - 1, -1, -1)
+        powers[0] = -powers[0]
+        self.register_buffer("powers", powers, persistent=False)
+        self.active = False
+        self.bits = bits
+
+    def right_inverse(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "bits out *rest"]:
+        self.scale = weight_scale(weight)
+        planes = bit_planes(
+            encode(quantize(weight, self.bits, self.scale), self.bits, "twos_complement"), self.bits
+        )
+        return planes.squeeze(-2).movedim(-1, 0).to(weight.dtype).contiguous()
+
+    def codes(
+        self, planes: Float[Tensor, "bits out *rest"]
+    ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, ""]]:
+        """The integer codes and their scale."""
+        codes = self._place(planes.detach()).round().to(torch.int8 if self.bits <= 8 else torch.int16)
+        return codes, self.scale
+
+    def forward(self, planes: Float[Tensor, "bits out *rest"]) -> Float[Tensor, "out *rest"]:
+        step = self.scale / code_limit(self.bits)
+        place = self._place(planes)
+        return StraightThrough.apply(place * step, place.detach().round() * step)
+
+    @torch.no_grad()
+    def requantise(self, planes: Float[Tensor, "bits out *rest"]) -> None:
+        """Overwrite the planes with the true bits of their codes."""
+        codes, _ = self.codes(planes)
+        bits = bit_planes(encode(codes, self.bits, "twos_complement"), self.bits)
+        planes.copy_(bits.squeeze(-2).movedim(-1, 0))
+
+    def _place(self, planes: Tensor) -> Tensor:
+        limit = code_limit(self.bits)
+        place = torch.tensordot(self.powers, planes, dims=1).clamp(-limit, limit)
+        return place * self.keep if self.active else place
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(self.active)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.active = bool(state)

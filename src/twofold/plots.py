@@ -1,0 +1,224 @@
+"""A tidy frame in, a matplotlib Axes out; nothing is computed here, and nothing else of twofold imported.
+
+Colours are Okabe and Ito's, told apart by colour-blind readers; methods differ by marker as well.
+"""
+
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter
+
+__all__ = [
+    "METHOD_STYLE",
+    "accuracy_against_energy",
+    "accuracy_against_sparsity",
+    "bars",
+    "bits_strip",
+    "code_energies",
+    "code_histogram",
+    "curves",
+    "energy_by_layer",
+    "gain_against_sparsity",
+    "masks",
+    "points",
+    "use_style",
+]
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
+    "#0072B2 #E69F00 #009E73 #D55E00 #CC79A7 #56B4E9 #B8A900 #333333".split()
+)
+PALETTE = [BLUE, RED, GREEN, ORANGE, PURPLE, SKY, YELLOW, BLACK]
+
+METHOD_STYLE = {
+    "dense": (BLACK, "s", "dense, float"),
+    "dense-8bit": (BLACK, "D", "dense, 8 bits"),
+    "lfsr": (BLUE, "o", "LFSR mask"),
+    "iid": (SKY, "v", "i.i.d. mask"),
+    "magnitude": (ORANGE, "^", "magnitude mask"),
+    "bits": (GREEN, "P", "bits only"),
+    "twofold": (RED, "*", "twofold"),
+    "magnitude-bits": (PURPLE, "X", "magnitude + bits"),
+}
+"""Method -> colour, marker, name in legends; the same in every chapter."""
+
+
+def use_style() -> None:
+    """Set the look of all figures: one call at the top of a chapter."""
+    sns.set_theme(
+        context="notebook",
+        style="whitegrid",
+        palette=PALETTE,
+        rc={
+            "figure.figsize": (7.2, 3.8),
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": "medium",
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "grid.color": "#e4e4e4",
+            "legend.frameon": False,
+            "svg.hashsalt": "twofold",
+        },
+    )
+
+
+def _axes(ax: Axes | None, **size) -> Axes:
+    return plt.subplots(**size)[1] if ax is None else ax
+
+
+def bars(
+    frame: pd.DataFrame, x: str, y: str, *, unit: str, log: bool = False, ax: Axes | None = None
+) -> Axes:
+    """Horizontal bars, one a row of ``frame``, each with its value; ``y`` names what, ``x`` how much."""
+    ax = _axes(ax, figsize=(7.2, 0.9 + 0.42 * len(frame)))
+    ax.barh(frame[y].astype(str), frame[x], color=BLUE, height=0.65)
+    form = EngFormatter(unit, places=None)
+    for row, value in enumerate(frame[x]):
+        ax.text(value, row, f" {form(value)}", va="center", fontsize="small")
+    if log:
+        ax.set_xscale("log")
+    ax.margins(x=0.18)
+    ax.invert_yaxis()
+    ax.xaxis.set_major_formatter(form)
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel="", ylabel="")
+    return ax
+
+
+def bits_strip(bits, *, per_row: int = 128, ax: Axes | None = None) -> Axes:
+    """A bit sequence as a strip of black (1) and white (0) squares, ``per_row`` of them a row."""
+    rows = len(bits) // per_row
+    ax = _axes(ax, figsize=(7.2, 0.5 + 7.2 * rows / per_row))
+    ax.imshow(
+        bits[: rows * per_row].reshape(rows, per_row), cmap="Greys", vmin=0, vmax=1, interpolation="nearest"
+    )
+    ax.set(yticks=[], xlabel="clock, row by row")
+    ax.grid(False)
+    return ax
+
+
+def points(frame: pd.DataFrame, x: str, y: str, *, hue: str | None = None, ax: Axes | None = None) -> Axes:
+    """Small dots, such as the indices of a generator against its clock."""
+    ax = _axes(ax)
+    sns.scatterplot(frame, x=x, y=y, hue=hue, s=14, linewidth=0, ax=ax, color=BLUE if hue is None else None)
+    return ax
+
+
+def masks(named: dict, *, ax: list[Axes] | None = None) -> list[Axes]:
+    """Masks side by side: dark where a weight is kept."""
+    axes = plt.subplots(1, len(named), figsize=(7.2, 2.9))[1] if ax is None else ax
+    for axis, (name, keep) in zip(axes, named.items(), strict=True):
+        axis.imshow(keep, cmap="Blues", vmin=-0.2, vmax=1, interpolation="nearest", aspect="auto")
+        axis.set(title=name, xticks=[], yticks=[])
+        axis.grid(False)
+    return list(axes)
+
+
+def code_energies(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Energy of every code in each encoding; columns ``code``, ``energy_j``, ``encoding``."""
+    ax = _axes(ax)
+    sns.lineplot(frame, x="code", y="energy_j", hue="encoding", drawstyle="steps-mid", linewidth=1, ax=ax)
+    ax.yaxis.set_major_formatter(EngFormatter("J"))
+    ax.set(ylabel="energy of one read")
+    ax.legend(title="")
+    return ax
+
+
+def code_histogram(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Share of the kept weights at every code; columns ``code``, ``share``, ``network``."""
+    ax = _axes(ax)
+    sns.lineplot(frame, x="code", y="share", hue="network", drawstyle="steps-mid", linewidth=1.2, ax=ax)
+    ax.set(yscale="log", ylabel="share of kept weights")
+    ax.legend(title="")
+    return ax
+
+
+def curves(
+    frame: pd.DataFrame, x: str, y: str, *, hue: str, ylabel: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Lines over ``x``, one for each value of ``hue``."""
+    ax = _axes(ax)
+    sns.lineplot(frame, x=x, y=y, hue=hue, errorbar=None, ax=ax)
+    ax.set(ylabel=ylabel or y)
+    ax.legend(title="", fontsize="small")
+    return ax
+
+
+def _by_method(frame: pd.DataFrame, x: str, y: str, ax: Axes, joined: bool) -> None:
+    """Mean over seeds for each method and x; a band from the lowest to the highest seed."""
+    for method, (colour, marker, name) in METHOD_STYLE.items():
+        own = frame[frame.method == method]
+        if own.empty:
+            continue
+        spread = own.groupby(x)[y].agg(["mean", "min", "max"]).reset_index()
+        size = 13 if marker == "*" else 8
+        line = "-" if joined and len(spread) > 1 else ""
+        ax.plot(spread[x], spread["mean"], line, marker=marker, color=colour, label=name, markersize=size)
+        if (spread["max"] > spread["min"]).any():
+            ax.fill_between(spread[x], spread["min"], spread["max"], color=colour, alpha=0.2, linewidth=0)
+
+
+def accuracy_against_sparsity(
+    frame: pd.DataFrame, *, literature: pd.DataFrame | None = None, ax: Axes | None = None
+) -> Axes:
+    """Test accuracy (%) against overall sparsity (%), a line a method; literature as hollow marks."""
+    ax = _axes(ax, figsize=(7.2, 4.4))
+    _by_method(frame.assign(percent=100 * frame.sparsity), "percent", "test_accuracy", ax, joined=True)
+    if literature is not None:
+        ax.plot(
+            100 * literature.sparsity,
+            literature.test_accuracy,
+            "o",
+            markerfacecolor="none",
+            color="#777777",
+            label="published (magnitude)",
+        )
+    ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def gain_against_sparsity(
+    frame: pd.DataFrame, *, claims: pd.DataFrame | None = None, ax: Axes | None = None
+) -> Axes:
+    """Energy gain over dense 8 bits against overall sparsity; columns ``sparsity``, ``gain``, ``method``."""
+    ax = _axes(ax, figsize=(7.2, 4.2))
+    _by_method(frame.assign(percent=100 * frame.sparsity), "percent", "gain", ax, joined=True)
+    if claims is not None:
+        ax.plot(
+            100 * claims.sparsity, claims.gain, "x", color="#777777", markersize=9, label="stated in the talk"
+        )
+    ax.set(yscale="log", xlabel="overall sparsity (%)", ylabel="energy gain over dense 8 bits")
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def accuracy_against_energy(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Test accuracy (%) against energy; columns ``method``, ``energy_j``, ``test_accuracy``."""
+    ax = _axes(ax, figsize=(7.2, 4.4))
+    _by_method(frame, "energy_j", "test_accuracy", ax, joined=False)
+    ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
+    ax.xaxis.set_major_formatter(EngFormatter("J"))
+    ax.legend(fontsize="small")
+    return ax
+
+
+def energy_by_layer(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Stacked bars of a layer's energies; columns ``layer``, ``array_j``, ``adc_j``, ``lig_j``."""
+    ax = _axes(ax, figsize=(7.2, 4))
+    parts = {"array_j": ("cells", BLUE), "adc_j": ("ADC", ORANGE), "lig_j": ("LIG", GREEN)}
+    bottom = 0.0
+    for column, (name, colour) in parts.items():
+        if frame[column].sum() > 0:
+            ax.bar(frame.layer, frame[column], bottom=bottom, color=colour, label=name, width=0.75)
+            bottom = bottom + frame[column]
+    ax.yaxis.set_major_formatter(EngFormatter("J"))
+    ax.tick_params(axis="x", rotation=90, labelsize="small")
+    ax.grid(axis="x", visible=False)
+    ax.set(ylabel="energy")
+    ax.legend()
+    return ax

@@ -1,0 +1,175 @@
+"""The two penalties of the joint loss, and the choice of codes that spend little energy.
+
+The slides train with ``J = L_CE + Reg_Net + Reg_Bit`` ("Method: Twofold Sparsity"). `network_term` is
+Reg_Net. Reg_Bit is printed with a broken index, so each reading has its own name here:
+
+* `popcount_term`: the slides' letter, the L2 norm of each weight's number of ones;
+* `planes_term`: the group lasso over bit planes of the method it descends from (BSQ, Yang et al. 2021);
+* `CodeChooser`: no penalty at all, but a forward pass in which every weight takes the code that is best
+  for squared error and cell energy together.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from twofold.codes import check_bits, code_limit
+
+__all__ = [
+    "POLARITIES",
+    "CodeChooser",
+    "Polarity",
+    "StraightThrough",
+    "network_term",
+    "planes_term",
+    "popcount_term",
+]
+
+Polarity = Literal["removed", "printed"]
+POLARITIES: tuple[Polarity, ...] = get_args(Polarity)
+
+
+def network_term(
+    weights: Sequence[Float[Tensor, "..."]],
+    keep: Sequence[Bool[Tensor, "..."]],
+    polarity: Polarity = "removed",
+) -> Float[Tensor, ""]:
+    """``sum_l || W_l * (1 - M_l) ||_2``, the norm of what the masks will remove.
+
+    Gradient: ``W / ||W||`` on the penalised entries of a layer, 0 elsewhere and at the origin. All
+    penalised weights of a layer shrink together, as in a group lasso, and reach zero together.
+
+    Parameters
+    ----------
+    keep : masks M, True = kept
+    polarity : ``"removed"`` or ``"printed"``
+        The slide "Method: Twofold Sparsity" prints ``W * M``, which punishes what is kept; its own worked
+        example does the opposite. ``"printed"`` follows the formula to the letter.
+    """
+    if polarity not in POLARITIES:
+        raise ValueError(f"polarity is {polarity!r}; it must be one of {', '.join(POLARITIES)}")
+    norms = [
+        torch.linalg.vector_norm(w * (m if polarity == "printed" else ~m))
+        for w, m in zip(weights, keep, strict=True)
+    ]
+    return torch.stack(norms).sum()
+
+
+def popcount_term(planes: Sequence[Float[Tensor, "bits ..."]]) -> Float[Tensor, ""]:
+    """``sum_l n_l / N * || sum_b p_l,b ||_2``: the L2 norm of each weight's number of ones.
+
+    Gradient on every plane of a weight: its popcount over the layer's norm, so weights with many ones
+    are pushed hardest, and all their planes alike. n_l / N is a layer's share of the parameters.
+
+    Parameters
+    ----------
+    planes : per layer, the trainable bit planes in [0, 1]
+    """
+    total = sum(p[0].numel() for p in planes)
+    return torch.stack([p[0].numel() / total * torch.linalg.vector_norm(p.sum(0)) for p in planes]).sum()
+
+
+def planes_term(planes: Sequence[Float[Tensor, "bits ..."]]) -> Float[Tensor, ""]:
+    """``sum_l n_l / N * B_l * sum_b || p_l,b ||_2``: a group lasso that empties whole bit planes.
+
+    B_l is the number of planes of the layer that hold any one, as in BSQ (Yang et al., ICLR 2021,
+    equation 5). Gradient: ``p_b / ||p_b||`` on each plane, so a plane with few ones is driven out altogether.
+    """
+    total = sum(p[0].numel() for p in planes)
+    terms = []
+    for p in planes:
+        norms = torch.linalg.vector_norm(p.flatten(1), dim=1)
+        terms.append(p[0].numel() / total * (norms > 0).sum() * norms.sum())
+    return torch.stack(terms).sum()
+
+
+class StraightThrough(torch.autograd.Function):
+    """Hand on ``value`` exactly; in the backward pass the gradient goes to ``weight`` unchanged.
+
+    Bengio et al. 2013, arXiv 1308.3432. Call as ``StraightThrough.apply(weight, value)``.
+    """
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, value: Tensor) -> Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
+
+
+class CodeChooser(nn.Module):
+    """Codes that are cheap for what they say: ``argmin_v (u - v)^2 + strength * E(v)``.
+
+    u is a weight's place on the integer grid, v runs over all codes, E is the cells' energy in pJ, so
+    ``strength`` is in LSB^2/pJ. Dropping u^2, the cost of v is the line ``c(v) - 2 u v`` in u, with
+    ``c(v) = v^2 + strength * E(v)``; the least of all lines is their lower envelope, and the codes on
+    it are the lower convex hull of the points (v, c(v)). So a few sorted breakpoints replace the search:
+    exact for every u, any number of bits, one ``bucketize`` a forward pass.
+
+    Gradient: straight-through, as for plain rounding.
+
+    Parameters
+    ----------
+    bits : 2..16
+    energy_pj : Float[Tensor, "codes"]
+        Energy of the codes -limit..limit in picojoules (``cells.code_energy_table`` times 1e12).
+    """
+
+    def __init__(self, bits: int, energy_pj: Float[Tensor, " codes"]):
+        super().__init__()
+        limit = code_limit(check_bits(bits))
+        if energy_pj.shape != (2 * limit + 1,):
+            raise ValueError(
+                f"{energy_pj.numel()} energies for {bits} bits; {2 * limit + 1} codes need one each"
+            )
+        self.limit = limit
+        self.strength = -1.0
+        self._energy_pj = energy_pj.double().cpu().numpy()
+        # Padded to full length, so that a change of strength changes no shape (compiled graphs stay valid).
+        self.register_buffer("breaks", torch.empty(2 * limit), persistent=False)
+        self.register_buffer("values", torch.empty(2 * limit + 1), persistent=False)
+        self.set_strength(0.0)
+
+    def set_strength(self, strength: float) -> None:
+        """Weigh energy by ``strength`` LSB^2/pJ from now on; 0 rounds to the nearest code."""
+        if not 0 <= strength < float("inf"):
+            raise ValueError(f"strength is {strength!r}; it must be a finite number of at least 0 (LSB^2/pJ)")
+        if strength == self.strength:
+            return
+        self.strength = strength
+        codes = np.arange(-self.limit, self.limit + 1, dtype=np.float64)
+        hull = _lower_hull(codes, codes**2 + strength * self._energy_pj)
+        cost = codes[hull] ** 2 + strength * self._energy_pj[hull]
+        breaks = np.full(2 * self.limit, np.inf)
+        breaks[: len(hull) - 1] = np.diff(cost) / (2 * np.diff(codes[hull]))
+        values = np.full(2 * self.limit + 1, codes[hull[-1]])
+        values[: len(hull)] = codes[hull]
+        self.breaks.copy_(torch.from_numpy(breaks))
+        self.values.copy_(torch.from_numpy(values))
+
+    @property
+    def surviving(self) -> list[int]:
+        """The codes that some weight can still take at this strength."""
+        return sorted({int(v) for v in self.values})
+
+    def forward(self, place: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The chosen code of each weight, as a float; ``place`` = W / s * limit. No gradient."""
+        return self.values[torch.bucketize(place, self.breaks)]
+
+
+def _lower_hull(x: np.ndarray, y: np.ndarray) -> list[int]:
+    """Indices of the lower convex hull of points sorted by x (Andrew's monotone chain)."""
+    hull: list[int] = []
+    for i in range(len(x)):
+        while len(hull) > 1:
+            a, b = hull[-2], hull[-1]
+            if (y[b] - y[a]) * (x[i] - x[b]) < (y[i] - y[b]) * (x[b] - x[a]):
+                break
+            hull.pop()
+        hull.append(i)
+    return hull

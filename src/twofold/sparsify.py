@@ -1,0 +1,261 @@
+"""Both sparsities attached to any model, and the plain network that comes out.
+
+    sparsity = Twofold(model, density=0.5, strength=60)
+    ... train with loss + sparsity.penalty(), call sparsity.advance(progress) before each step ...
+    finished = sparsity.finish()
+
+The weights of every attached layer are computed anew in each forward pass (torch's parametrize), masked
+at the positions that the LFSR left out and rounded to codes; the gradient passes straight through.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from twofold.cells import CellTable, code_energy, code_energy_table, load_cell_table
+from twofold.codes import Encoding, check_bits
+from twofold.masks import LAYER_POLYNOMIAL, layer_seed, lfsr_mask, magnitude_mask, random_mask
+from twofold.models import weight_layers
+from twofold.parametrizations import BitPlaneWeight, SparseWeight
+from twofold.regularizers import CodeChooser, Polarity, network_term, planes_term, popcount_term
+
+__all__ = [
+    "BIT_TERMS",
+    "DENSITY_RULES",
+    "MASKS",
+    "FinishedLayer",
+    "Twofold",
+    "layer_densities",
+]
+
+MaskKind = Literal["lfsr", "iid", "magnitude"]
+MASKS: tuple[MaskKind, ...] = get_args(MaskKind)
+BitTerm = Literal["energy", "popcount", "planes"]
+BIT_TERMS: tuple[BitTerm, ...] = get_args(BitTerm)
+DensityRule = Literal["uniform", "erk"]
+DENSITY_RULES: tuple[DensityRule, ...] = get_args(DensityRule)
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedLayer:
+    """What a memory would hold of one layer.
+
+    Attributes
+    ----------
+    codes : Int[Tensor, "out *rest"], 0 where nothing is kept
+    scale : float, weight = scale * code / code_limit(bits)
+    keep : Bool[Tensor, "out *rest"]
+    seed : int or None
+        Where the LFSR that regenerates ``keep`` starts; None for masks that must be stored.
+    """
+
+    codes: Int[Tensor, "out *rest"]
+    scale: float
+    keep: Bool[Tensor, "out *rest"]
+    seed: int | None = None
+
+
+class Twofold:
+    """Masks and bit-sparse codes on the layers of a model.
+
+    Parameters
+    ----------
+    model : Module
+        Its convolutions and linear layers are parametrised in place. Make the optimiser afterwards.
+    density : float in (0, 1], or one for each layer name
+        Share of the weights that are kept; 1 attaches no mask.
+    mask : ``"lfsr"``, ``"iid"`` or ``"magnitude"``
+        Which are kept. The magnitude mask looks at the weights at the moment of pruning.
+    bits : 2..16
+    bit_term : ``"energy"``, ``"popcount"`` or ``"planes"``
+        Energy-aware codes, or one of the penalties on trainable bit planes; see ``regularizers``.
+    strength : float
+        Of the bit term: LSB^2/pJ for ``"energy"``, the slides' beta for the others. 0 switches it off.
+    network_strength : float
+        The slides' lambda: pulls the weights that will be removed towards zero until they are pruned.
+    polarity : see ``regularizers.network_term``
+    prune_epoch : int
+        The epoch (from 0) before which the masks become hard; 0 prunes at once.
+    ramp : float in (0, 1]
+        Share of the training over which the strength of energy-aware codes rises from 0.
+    encoding, table : what the energy-aware codes are made cheap for
+    run : int
+        Number of the run: every run and layer starts its LFSR at its own far point of the cycle.
+
+    Raises
+    ------
+    ValueError
+        A value out of range (quoted), or a model without convolutions and linear layers.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        density: float | Mapping[str, float] = 1.0,
+        mask: MaskKind = "lfsr",
+        bits: int = 8,
+        bit_term: BitTerm = "energy",
+        strength: float = 0.0,
+        network_strength: float = 0.0,
+        polarity: Polarity = "removed",
+        prune_epoch: int = 0,
+        ramp: float = 0.5,
+        encoding: Encoding = "twos_complement",
+        table: CellTable | None = None,
+        run: int = 0,
+    ):
+        for name, value, allowed in (("mask", mask, MASKS), ("bit_term", bit_term, BIT_TERMS)):
+            if value not in allowed:
+                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
+        for name, value in (("strength", strength), ("network_strength", network_strength)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value!r}; it must be a finite number of at least 0")
+        if not 0 < ramp <= 1:
+            raise ValueError(f"ramp is {ramp!r}; it must be a share of the training in (0, 1]")
+        self.model = model
+        self.layers = weight_layers(model)
+        if not self.layers:
+            raise ValueError(f"{type(model).__name__} has no convolution and no linear layer to attach to")
+        self.bits = check_bits(bits)
+        self.mask = mask
+        self.bit_term = bit_term
+        self.strength = strength
+        self.network_strength = network_strength
+        self.polarity = polarity
+        self.prune_epoch = prune_epoch
+        self.ramp = ramp
+        self.pruned = False
+        densities = density if isinstance(density, Mapping) else dict.fromkeys(self.layers, density)
+        self.densities = {name: densities[name] for name in self.layers}
+        self.energy_table_j = code_energy_table(bits, encoding, table or load_cell_table())
+        self.chooser = None
+        if strength and bit_term == "energy":
+            self.chooser = CodeChooser(bits, self.energy_table_j * 1e12)
+        self.seeds: dict[str, int | None] = {}
+        for index, (name, layer) in enumerate(self.layers.items()):
+            keep = self._mask(index, name, layer.weight.detach(), run)
+            planes = strength and bit_term != "energy"
+            weight = BitPlaneWeight(keep, bits) if planes else SparseWeight(keep, bits, self.chooser)
+            parametrize.register_parametrization(layer, "weight", weight, unsafe=True)
+        if prune_epoch == 0:
+            self.prune()
+
+    def _mask(self, index: int, name: str, weight: Tensor, run: int) -> Tensor:
+        density = self.densities[name]
+        self.seeds[name] = None
+        if density == 1:
+            return torch.ones_like(weight, dtype=torch.bool)
+        if self.mask == "magnitude":
+            return magnitude_mask(weight, density).keep
+        if self.mask == "iid":
+            return random_mask(weight.shape, density, seed=1000 * run + index).keep
+        seed = self.seeds[name] = layer_seed(LAYER_POLYNOMIAL, index, run)
+        return lfsr_mask(tuple(weight.shape), density, seed=seed).keep.to(weight.device)
+
+    def _parametrised(self):
+        for name, layer in self.layers.items():
+            slot = layer.parametrizations.weight
+            yield name, slot[0], slot.original
+
+    # ---- while training ----
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """The terms that join the loss: lambda times the network term, beta times the bit term."""
+        originals = [original for _, _, original in self._parametrised()]
+        total = originals[0].new_zeros(())
+        if self.network_strength and not self.pruned:
+            weights = [layer.weight for layer in self.layers.values()]
+            keep = [weight.keep for _, weight, _ in self._parametrised()]
+            total = total + self.network_strength * network_term(weights, keep, self.polarity)
+        if self.strength and self.bit_term != "energy":
+            term = popcount_term if self.bit_term == "popcount" else planes_term
+            total = total + self.strength * term(originals)
+        return total
+
+    @torch.no_grad()
+    def advance(self, progress: float) -> None:
+        """Call before each step with the share of the training that is done (0..1)."""
+        if self.chooser is not None:
+            self.chooser.set_strength(self.strength * min(1.0, progress / self.ramp))
+        for _, weight, original in self._parametrised():
+            if isinstance(weight, BitPlaneWeight):
+                original.clamp_(0, 1)
+
+    def prune_due(self, epoch: int) -> bool:
+        """Whether the masks have to become hard before ``epoch`` (from 0)."""
+        return not self.pruned and epoch >= self.prune_epoch
+
+    def prune(self) -> None:
+        """Make the masks hard: from now on, what is not kept is zero."""
+        for name, weight, _original in self._parametrised():
+            if self.mask == "magnitude" and self.densities[name] < 1:
+                weight.keep = magnitude_mask(self.layers[name].weight.detach(), self.densities[name]).keep
+            weight.active = True
+        self.pruned = True
+
+    def requantise(self) -> None:
+        """Put trainable bit planes back to the true bits of their codes (call after each epoch)."""
+        for _, weight, original in self._parametrised():
+            if isinstance(weight, BitPlaneWeight):
+                weight.requantise(original)
+
+    def status(self) -> dict[str, float]:
+        """What the codes are like now: ``zero_codes`` and ``cell_energy_pj``, both over the kept weights."""
+        zero, energy, kept = 0, 0.0, 0
+        for layer in self.codes().values():
+            codes = layer.codes[layer.keep]
+            zero += int((codes == 0).sum())
+            energy += float(code_energy(codes, self.energy_table_j.to(codes.device)).sum())
+            kept += codes.numel()
+        return {"zero_codes": zero / kept, "cell_energy_pj": energy / kept * 1e12}
+
+    # ---- afterwards ----
+
+    def codes(self) -> dict[str, FinishedLayer]:
+        """The codes, scale and mask of every attached layer as they are now."""
+        finished = {}
+        for name, weight, original in self._parametrised():
+            codes, scale = weight.codes(original)
+            finished[name] = FinishedLayer(codes, float(scale), weight.keep, self.seeds[name])
+        return finished
+
+    def finish(self) -> dict[str, FinishedLayer]:
+        """Leave the model with plain weights (the codes times their scale) and hand back the codes."""
+        finished = self.codes()
+        for layer in self.layers.values():
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+        return finished
+
+
+def layer_densities(model: nn.Module, density: float, rule: DensityRule = "uniform") -> dict[str, float]:
+    """Density of each layer such that ``density`` of all weights is kept.
+
+    ``"uniform"``: the same for every layer. ``"erk"`` (Erdos-Renyi kernel; Evci et al. 2020, arXiv
+    1911.11134): proportional to the sum of a kernel's dimensions over their product, so small layers are
+    spared; a layer that would need more than all of its weights keeps all, and the rest share what is left.
+    """
+    if rule not in DENSITY_RULES:
+        raise ValueError(f"density rule is {rule!r}; it must be one of {', '.join(DENSITY_RULES)}")
+    if not 0 < density <= 1:
+        raise ValueError(f"density is {density!r}; the share of kept weights lies in (0, 1]")
+    sizes = {name: layer.weight.numel() for name, layer in weight_layers(model).items()}
+    if rule == "uniform":
+        return dict.fromkeys(sizes, density)
+    raw = {
+        name: sum(layer.weight.shape) / layer.weight.numel() for name, layer in weight_layers(model).items()
+    }
+    full: set[str] = set()
+    while True:
+        left = density * sum(sizes.values()) - sum(sizes[n] for n in full)
+        share = left / sum(raw[n] * sizes[n] for n in sizes if n not in full)
+        over = {n for n in sizes if n not in full and share * raw[n] > 1}
+        if not over:
+            return {n: 1.0 if n in full else share * raw[n] for n in sizes}
+        full |= over
