@@ -17,8 +17,9 @@ from twofold.inputs import InputScale, quantise_inputs, scale_of, watch_inputs
 
 __all__ = ["Activity", "count_ones", "measure_activity"]
 
-# Vectors quantised and counted at once: few enough that their floats stay in the cache between passes.
-_AT_ONCE = 16
+# Inputs are quantised and counted in parts of about this many, whose floats stay in the cache between passes.
+_PART = 2**17
+_MOST_VECTORS = 31  # so many popcounts of at most 8 fit one byte
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +66,11 @@ def count_ones(
 ) -> Float64[Tensor, "*shape"]:
     """Ones in the lowest `input_bits` of each code, summed over the first axis.
 
-    That axis is at most 31 long: so many popcounts of at most 8 fit one byte, and eight neighbouring bytes
-    are then summed as one int64.
+    That axis is at most 31 long: so many popcounts fit one byte, and eight neighbouring bytes are then summed
+    as one int64.
     """
-    if len(codes) > 31:
-        raise ValueError(f"{len(codes)} vectors at once, allowed are 31: more overflow a byte")
+    if len(codes) > _MOST_VECTORS:
+        raise ValueError(f"{len(codes)} vectors at once, allowed are {_MOST_VECTORS}: more overflow a byte")
     if codes.dim() == 4 and not codes.is_contiguous():
         # The order of the positions does not matter here, so count channels_last maps as they lie in memory.
         return _count(codes.movedim(1, -1), input_bits).movedim(-1, 0)
@@ -83,12 +84,19 @@ def _count(codes: Tensor, input_bits: int) -> Tensor:
     lanes = codes.flatten(1).contiguous().view(torch.uint8)
     if lanes.shape[1] % 8:
         lanes = functional.pad(lanes, (0, -lanes.shape[1] % 8))
-    lanes = lanes.view(torch.int64)
-    # The classic parallel popcount, eight bytes at a time: pairs, nibbles, bytes.
-    lanes = lanes - (lanes >> 1 & 0x5555555555555555)
-    lanes = (lanes & 0x3333333333333333) + (lanes >> 2 & 0x3333333333333333)
-    lanes = (lanes + (lanes >> 4)) & 0x0F0F0F0F0F0F0F0F
-    ones = lanes.sum(dim=0).view(torch.uint8)[: shape.numel() * bytes_per_code].to(torch.float64)
+    # The classic parallel popcount, four bytes at a time: pairs, nibbles, bytes. In int32, since differences
+    # of int64 are slow on a CPU, and in place, since fresh memory costs as much as the arithmetic.
+    lanes = lanes.view(torch.int32)
+    lanes = lanes - (lanes >> 1).bitwise_and_(0x55555555)
+    high = (lanes >> 2).bitwise_and_(0x33333333)
+    lanes.bitwise_and_(0x33333333).add_(high)
+    lanes.add_(lanes >> 4).bitwise_and_(0x0F0F0F0F)
+    ones = (
+        lanes.view(torch.int64)
+        .sum(dim=0)
+        .view(torch.uint8)[: shape.numel() * bytes_per_code]
+        .to(torch.float64)
+    )
     return (ones if bytes_per_code == 1 else ones.view(-1, bytes_per_code).sum(dim=1)).view(shape)
 
 
@@ -122,7 +130,8 @@ def measure_activity(
         kernel_dims = 3 if isinstance(layer, nn.Conv2d) else 1
         vectors = inputs.reshape(-1, *inputs.shape[-kernel_dims:])
         ones = torch.zeros(vectors.shape[1:], dtype=torch.float64, device=inputs.device)
-        for part in vectors.split(_AT_ONCE):
+        at_once = min(max(_PART // ones.numel(), 1), _MOST_VECTORS)
+        for part in vectors.split(at_once):
             ones += count_ones(quantise_inputs(part, scale, input_bits), input_bits)
         rows, windows = _window_sums(layer, ones) if isinstance(layer, nn.Conv2d) else (ones, 1)
         seen = Activity(rows.cpu(), windows * len(vectors), input_bits)

@@ -194,7 +194,7 @@ def layer_energy(
         "total_j": array_j + adc_j + lig_j,
         "weights": matrix.numel(),
         "kept": count,
-        "zero_codes": float((matrix[kept] == 0).double().mean()),
+        "zero_codes": int(((matrix == 0) & kept).sum()) / count if count else math.nan,
         "cells": stored,
         "conversions": conversions,
         "reads": activity.reads,
