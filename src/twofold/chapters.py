@@ -45,7 +45,7 @@ def check_parameters(notebook: Path, values: Mapping[str, object]) -> dict[str, 
     import papermill
 
     known = papermill.inspect_notebook(str(notebook))
-    unknown = sorted(set(values) - set(known))
+    unknown = [name for name in values if name not in known]
     if unknown:
         raise ValueError(
             f"{notebook.stem} has no parameter {', '.join(map(repr, unknown))}; it has {', '.join(known)}"
@@ -73,8 +73,8 @@ def run_chapter(
     Raises
     ------
     ValueError
-        As `check_parameters`; or ``output`` lies in ``data/`` or is the folder of the sources.
-    papermill.PapermillExecutionError
+        As `check_parameters`; or ``output`` lies in ``data/`` or ``book/`` or is the notebook's own folder.
+    RuntimeError
         A cell failed; the notebook in ``output`` shows where.
     """
     import nbformat
@@ -83,20 +83,25 @@ def run_chapter(
 
     values = check_parameters(notebook, values)
     output = output.resolve()
-    for name, folder in (
-        ("data", paths.repository() / "data"),
-        ("book", paths.book_dir()),
-        ("source", notebook.parent),
-    ):
-        if output == folder.resolve() or folder.resolve() in output.parents:
-            raise ValueError(
-                f"output is {output}, inside the {name} folder {folder}; choose a folder of your own"
-            )
+    for folder in (paths.repository() / "data", paths.book_dir()):
+        if folder.resolve() in (output, *output.parents):
+            raise ValueError(f"output is {output}, inside {folder}; choose a folder of your own")
+    if output == notebook.resolve().parent:
+        raise ValueError(f"output is {output}, where {notebook.name} itself lies; choose another folder")
     output.mkdir(parents=True, exist_ok=True)
     done = output / notebook.name
-    papermill.execute_notebook(
-        str(notebook), str(done), parameters=dict(values), kernel_name="python3", progress_bar=progress_bar
-    )
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(done),
+            parameters=dict(values),
+            kernel_name="python3",
+            progress_bar=progress_bar,
+        )
+    except papermill.PapermillExecutionError as error:
+        raise RuntimeError(
+            f"cell {error.exec_count} of {done} failed with {error.ename}: {error.evalue}"
+        ) from error
     page = done.with_suffix(".html")
     html, _ = HTMLExporter().from_notebook_node(nbformat.read(done, as_version=4))
     page.write_text(html, encoding="utf-8")

@@ -58,13 +58,19 @@ def run(chapter: str, pairs: tuple, files: tuple[Path, ...], output: Path) -> No
 
     from twofold.chapters import chapter_path, run_chapter
 
+    def read(text: str, origin: str) -> object:
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{origin} is no readable YAML: {' '.join(str(error).split())}") from error
+
     values: dict[str, object] = {}
     for file in files:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = read(file.read_text(encoding="utf-8"), str(file))
         if not isinstance(content, dict):
             raise ValueError(f"{file} holds {type(content).__name__}, not names with values")
         values |= content
-    values |= {name: yaml.safe_load(text) for name, text in pairs}
+    values |= {name: read(text, f"{name} {text!r}") for name, text in pairs}
     click.echo(f"page: {run_chapter(chapter_path(chapter), values, output)}")
 
 
@@ -76,8 +82,12 @@ def run(chapter: str, pairs: tuple, files: tuple[Path, ...], output: Path) -> No
 @_plainly
 def train(configs: tuple[Path, ...], device: str) -> None:
     """Carry out the runs that the CONFIGS (YAML) describe; a killed run goes on where it stopped."""
+    import torch
+
     from twofold.runs import RunConfig, execute
 
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r}, but torch sees no CUDA device; take cpu")
     for config in [RunConfig.from_yaml(path) for path in configs]:
         click.echo(f"{config.run}: {execute(config, device=device)}")
 

@@ -6,6 +6,7 @@ other mask is stored as a bitmap. With the codes travels the measured input acti
 energies can be computed without the images.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -104,8 +105,9 @@ def save_codes(path: Path, finished: FinishedNetwork) -> None:
         "polynomial": str(LAYER_POLYNOMIAL),
         "layers": layers,
     }
+    text = json.dumps(header)
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"twofold": json.dumps(header)})
+    save_file(tensors, partial, metadata={"twofold": text, "sha256": _digest(text, tensors)})
     partial.replace(path)
 
 
@@ -116,20 +118,27 @@ def load_codes(path: Path) -> FinishedNetwork:
     ------
     ValueError
         Damaged, of another kind or version, or codes that stand where the mask keeps nothing.
+    FileNotFoundError
+        There is no such file.
     """
     try:
         with safe_open(path, "pt") as f:
-            header = json.loads((f.metadata() or {}).get("twofold", "null"))
+            metadata = f.metadata() or {}
             tensors = {k: f.get_tensor(k) for k in f.keys()}
+        text = metadata.get("twofold", "null")
+        header = json.loads(text)
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError(f"{path} is not a {FORMAT} file")
-    if (header["version"], header["polynomial"]) != (VERSION, str(LAYER_POLYNOMIAL)):
+    if (header.get("version"), header.get("polynomial")) != (VERSION, str(LAYER_POLYNOMIAL)):
         raise ValueError(
-            f"{path} has version {header['version']} and polynomial {header['polynomial']}; "
+            f"{path} has version {header.get('version')} and polynomial {header.get('polynomial')}; "
             f"this library reads version {VERSION} with {LAYER_POLYNOMIAL}"
         )
+    # Files from before the checksum have none, and are read without it.
+    if metadata.get("sha256", digest := _digest(text, tensors)) != digest:
+        raise ValueError(f"{path} is damaged: its content has the SHA-256 {digest}, not {metadata['sha256']}")
     layers, activity = {}, {}
     for name, entry in header["layers"].items():
         codes = tensors[f"codes.{name}"]
@@ -142,6 +151,14 @@ def load_codes(path: Path) -> FinishedNetwork:
     rest = {k.removeprefix("rest."): v for k, v in tensors.items() if k.startswith("rest.")}
     sizes = (header[k] for k in ("network", "classes", "channels_in", "bits"))
     return FinishedNetwork(*sizes, layers, rest, activity)
+
+
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _mask(codes: Tensor, entry: dict, stored: Tensor | None) -> Tensor:

@@ -17,12 +17,15 @@ __all__ = ["BitPlaneWeight", "SparseWeight"]
 class SparseWeight(nn.Module):
     """Parametrization: masked once `active`, rounded to codes, straight-through.
 
-    The mask is regenerated from its seed, so neither it nor any index is part of a state dict.
+    The mask is regenerated from its seed, so neither it nor any index is part of a state dict; only a mask
+    that comes from the weights themselves is `stored` there.
     """
 
-    def __init__(self, keep: Bool[Tensor, "out *rest"], bits: int, chooser: CodeChooser | None):
+    def __init__(
+        self, keep: Bool[Tensor, "out *rest"], bits: int, chooser: CodeChooser | None, stored: bool = False
+    ):
         super().__init__()
-        self.register_buffer("keep", keep, persistent=False)
+        self.register_buffer("keep", keep, persistent=stored)
         self.active = False
         self.bits = bits
         self.chooser = chooser
@@ -63,9 +66,9 @@ class BitPlaneWeight(nn.Module):
     puts the planes back to true bits, and only codes are ever reported.
     """
 
-    def __init__(self, keep: Bool[Tensor, "out *rest"], bits: int):
+    def __init__(self, keep: Bool[Tensor, "out *rest"], bits: int, stored: bool = False):
         super().__init__()
-        self.register_buffer("keep", keep, persistent=False)
+        self.register_buffer("keep", keep, persistent=stored)
         self.register_buffer("scale", torch.ones(()))
         powers = 2.0 ** torch.arange(bits - 1, -1, -1)
         powers[0] = -powers[0]

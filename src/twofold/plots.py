@@ -109,7 +109,7 @@ def points(frame: pd.DataFrame, x: str, y: str, *, hue: str | None = None, ax: A
 
 def masks(named: dict, *, ax: list[Axes] | None = None) -> list[Axes]:
     """Masks side by side: dark where a weight is kept."""
-    axes = plt.subplots(1, len(named), figsize=(7.2, 2.9))[1] if ax is None else ax
+    axes = plt.subplots(1, len(named), figsize=(7.2, 2.9), squeeze=False)[1][0] if ax is None else ax
     for axis, (name, keep) in zip(axes, named.items(), strict=True):
         axis.imshow(keep, cmap="Blues", vmin=-0.2, vmax=1, interpolation="nearest", aspect="auto")
         axis.set(title=name, xticks=[], yticks=[])

@@ -1,9 +1,10 @@
 """Who made a number: commit, versions, machine."""
 
+import contextlib
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 __all__ = ["commit", "device_name", "provenance", "versions"]
@@ -28,8 +29,12 @@ def commit() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that decide numbers."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    """Python and the packages that decide numbers, those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):  # digits need no torchvision
+            found[name] = version(name)
+    return found
 
 
 def device_name(device: str = "cpu") -> str:

@@ -159,7 +159,7 @@ class CodeChooser(nn.Module):
 
     def forward(self, place: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The chosen code of each weight, as a float; ``place`` = W / s * limit. No gradient."""
-        return self.values[torch.bucketize(place, self.breaks)]
+        return self.values[torch.bucketize(place.contiguous(), self.breaks)]
 
 
 def _lower_hull(x: np.ndarray, y: np.ndarray) -> list[int]:

@@ -10,9 +10,10 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from types import UnionType
 
 import pandas as pd
 import torch
@@ -22,7 +23,7 @@ from torch import nn
 
 from twofold import paths
 from twofold.cells import code_energy, code_energy_table, load_cell_table
-from twofold.codes import ENCODINGS
+from twofold.codes import ENCODINGS, check_bits
 from twofold.data import DATASETS, Images, load_images, normalise
 from twofold.energy import activation_scales, measure_activity, quantised_activations
 from twofold.models import NETWORKS, build_model, weight_layers
@@ -113,6 +114,9 @@ class RunConfig(Recipe):
         for name, high in (("sparsity", 1), ("strength", math.inf), ("network_strength", math.inf)):
             if not 0 <= getattr(self, name) < high:  # false for NaN as well
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must lie in [0, {high})")
+        if not 0 < self.ramp <= 1:
+            raise ValueError(f"ramp is {self.ramp!r}; it must be a share of the training in (0, 1]")
+        check_bits(self.bits)
         mask, has_bit_term = METHODS[self.method]
         for name, wanted in (("sparsity", mask is not None), ("strength", has_bit_term)):
             if (getattr(self, name) > 0) != wanted:
@@ -120,21 +124,46 @@ class RunConfig(Recipe):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, but method {self.method!r} {needs}")
         if not 0 <= self.prune_epoch < self.epochs:
             raise ValueError(f"prune_epoch is {self.prune_epoch!r}; it must lie in [0, {self.epochs})")
+        if self.network_strength and (mask is None or not self.prune_epoch):
+            raise ValueError(
+                f"network_strength is {self.network_strength!r}, but it acts on the weights that a mask will "
+                f"remove: it needs a method with a mask (here {self.method!r}) and a prune_epoch above 0 "
+                f"(here {self.prune_epoch})"
+            )
+        if self.distillation and self.init is None:
+            raise ValueError(f"distillation is {self.distillation!r}, but init names no run as the teacher")
+        if self.network == "digits-net" and self.dataset != "digits":
+            raise ValueError(f"network 'digits-net' takes images of 8x8, not those of {self.dataset!r}")
 
     @classmethod
     def from_yaml(cls, path: Path) -> "RunConfig":
-        """Read a configuration; an unknown or missing key is an error that names it."""
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        """Read a configuration; an unknown, missing or mistyped key is an error that names it."""
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no readable YAML: {' '.join(str(error).split())}") from None
         if not isinstance(values, dict):
             raise ValueError(f"{path} holds {type(values).__name__}, not keys with values")
-        known = [f.name for f in fields(cls)]
-        unknown = sorted(set(map(str, values)) - set(known))
+        kinds = {f.name: f.type for f in fields(cls)}
+        unknown = sorted(set(map(str, values)) - set(kinds))
         if unknown:
-            raise ValueError(f"{path}: unknown {', '.join(unknown)}; known are {', '.join(known)}")
+            raise ValueError(f"{path}: unknown {', '.join(unknown)}; known are {', '.join(kinds)}")
+        missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in values]
+        if missing:
+            raise ValueError(f"{path}: {', '.join(missing)} is missing")
         try:
-            return cls(**values)
-        except TypeError as error:
+            return cls(**{name: _of_kind(name, value, kinds[name]) for name, value in values.items()})
+        except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+
+
+def _of_kind(name: str, value: object, kind: type | UnionType) -> object:
+    if kind is float and type(value) is int:
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        hint = "; YAML wants 1e-3 written as 1.0e-3" if kind is float and isinstance(value, str) else ""
+        raise ValueError(f"{name} is {value!r}; it must be {getattr(kind, '__name__', kind)}{hint}")
+    return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,6 +266,7 @@ def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True
         return final
     work = paths.runs_dir() / config.run
     with _exclusive(work):
+        _claim(work, config)
         outcome = carry_out(
             config, checkpoint=work / "checkpoint.safetensors", device=device, progress_bar=progress_bar
         )
@@ -248,13 +278,22 @@ def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True
         else:
             save_codes(partial / "codes.safetensors", outcome.finished)
         outcome.epochs.to_csv(partial / "epochs.csv", index=False, float_format="%.6g")
-        config_text = yaml.safe_dump(asdict(config), sort_keys=False)
-        (partial / "config.yml").write_text(config_text, encoding="utf-8")
+        shutil.copyfile(work / "config.yml", partial / "config.yml")
         sidecar = {"results_version": RESULTS_VERSION, "result": outcome.row, "versions": versions()}
         (partial / "run.json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
         final.parent.mkdir(parents=True, exist_ok=True)
         partial.replace(final)
     return final
+
+
+def _claim(work: Path, config: RunConfig) -> None:
+    """Note whose checkpoint ``work`` holds, so that no other configuration goes on from it."""
+    note = work / "config.yml"
+    if note.exists() and (work / "checkpoint.safetensors").exists() and RunConfig.from_yaml(note) != config:
+        raise ValueError(
+            f"{work} holds a half-finished run of another configuration; move it away or choose another name"
+        )
+    note.write_text(yaml.safe_dump(asdict(config), sort_keys=False), encoding="utf-8")
 
 
 def _row(config: RunConfig, epochs: pd.DataFrame, device: str) -> dict:

@@ -23,7 +23,14 @@ from twofold.codes import Encoding, check_bits
 from twofold.masks import LAYER_POLYNOMIAL, layer_seed, lfsr_mask, magnitude_mask, random_mask
 from twofold.models import weight_layers
 from twofold.parametrizations import BitPlaneWeight, SparseWeight
-from twofold.regularizers import CodeChooser, Polarity, network_term, planes_term, popcount_term
+from twofold.regularizers import (
+    POLARITIES,
+    CodeChooser,
+    Polarity,
+    network_term,
+    planes_term,
+    popcount_term,
+)
 
 __all__ = [
     "BIT_TERMS",
@@ -111,7 +118,11 @@ class Twofold:
         table: CellTable | None = None,
         run: int = 0,
     ):
-        for name, value, allowed in (("mask", mask, MASKS), ("bit_term", bit_term, BIT_TERMS)):
+        for name, value, allowed in (
+            ("mask", mask, MASKS),
+            ("bit_term", bit_term, BIT_TERMS),
+            ("polarity", polarity, POLARITIES),
+        ):
             if value not in allowed:
                 raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
         for name, value in (("strength", strength), ("network_strength", network_strength)):
@@ -123,6 +134,10 @@ class Twofold:
         self.layers = weight_layers(model)
         if not self.layers:
             raise ValueError(f"{type(model).__name__} has no convolution and no linear layer to attach to")
+        if any(parametrize.is_parametrized(layer, "weight") for layer in self.layers.values()):
+            raise ValueError(
+                f"the weights of this {type(model).__name__} are parametrised already; finish first"
+            )
         self.bits = check_bits(bits)
         self.mask = mask
         self.bit_term = bit_term
@@ -131,19 +146,29 @@ class Twofold:
         self.polarity = polarity
         self.prune_epoch = prune_epoch
         self.ramp = ramp
-        self.pruned = False
         densities = density if isinstance(density, Mapping) else dict.fromkeys(self.layers, density)
-        self.densities = {name: densities[name] for name in self.layers}
+        if densities.keys() != self.layers.keys():
+            raise ValueError(f"density names {', '.join(densities)}; the layers are {', '.join(self.layers)}")
+        self.densities = dict(densities)
         self.energy_table_j = code_energy_table(bits, encoding, table or load_cell_table())
         self.chooser = None
         if strength and bit_term == "energy":
             self.chooser = CodeChooser(bits, self.energy_table_j * 1e12)
         self.seeds: dict[str, int | None] = {}
-        for index, (name, layer) in enumerate(self.layers.items()):
-            keep = self._mask(index, name, layer.weight.detach(), run)
+        # All masks before the first layer is touched: a bad density leaves the model as it was.
+        masks = {
+            name: self._mask(index, name, layer.weight.detach(), run).to(layer.weight.device)
+            for index, (name, layer) in enumerate(self.layers.items())
+        }
+        for name, keep in masks.items():
+            stored = mask == "magnitude" and self.densities[name] < 1
             planes = strength and bit_term != "energy"
-            weight = BitPlaneWeight(keep, bits) if planes else SparseWeight(keep, bits, self.chooser)
-            parametrize.register_parametrization(layer, "weight", weight, unsafe=True)
+            weight = (
+                BitPlaneWeight(keep, bits, stored)
+                if planes
+                else SparseWeight(keep, bits, self.chooser, stored)
+            )
+            parametrize.register_parametrization(self.layers[name], "weight", weight, unsafe=True)
         if prune_epoch == 0:
             self.prune()
 
@@ -157,12 +182,17 @@ class Twofold:
         if self.mask == "iid":
             return random_mask(weight.shape, density, seed=1000 * run + index).keep
         seed = self.seeds[name] = layer_seed(LAYER_POLYNOMIAL, index, run)
-        return lfsr_mask(tuple(weight.shape), density, seed=seed).keep.to(weight.device)
+        return lfsr_mask(tuple(weight.shape), density, seed=seed).keep
 
     def _parametrised(self):
         for name, layer in self.layers.items():
             slot = layer.parametrizations.weight
             yield name, slot[0], slot.original
+
+    @property
+    def pruned(self) -> bool:
+        """Whether the masks are hard; a state dict carries it, so a resumed training knows."""
+        return all(weight.active for _, weight, _ in self._parametrised())
 
     # ---- while training ----
 
@@ -196,9 +226,9 @@ class Twofold:
         """Make the masks hard: from now on, what is not kept is zero."""
         for name, weight, _original in self._parametrised():
             if self.mask == "magnitude" and self.densities[name] < 1:
-                weight.keep = magnitude_mask(self.layers[name].weight.detach(), self.densities[name]).keep
+                keep = magnitude_mask(self.layers[name].weight.detach(), self.densities[name]).keep
+                weight.keep = keep.to(weight.keep.device)
             weight.active = True
-        self.pruned = True
 
     def requantise(self) -> None:
         """Put trainable bit planes back to the true bits of their codes (call after each epoch)."""

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
@@ -42,7 +42,7 @@ class Recipe:
     batch_size : int, images
     learning_rate : float
         Peak of the schedule: linear rise over the first ``warmup`` of all steps, cosine fall to 0.
-    warmup : float, share of all steps
+    warmup : float in [0, 1), share of all steps
     momentum : float, Nesterov
     weight_decay : float
         On tensors of two or more dimensions; norms and biases are left alone.
@@ -64,13 +64,12 @@ class Recipe:
     precision: str = "bf16"
 
     def __post_init__(self):
-        for name, low in (("epochs", 1), ("batch_size", 1)):
+        for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < low:
+            if type(value) is not int or value < low:  # a bool is an int too, and no number of epochs
                 raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {low}")
         for name, high in (
             ("learning_rate", 10),
-            ("warmup", 1),
             ("momentum", 1),
             ("weight_decay", 1),
             ("distillation", 1),
@@ -78,6 +77,8 @@ class Recipe:
             value = getattr(self, name)
             if not 0 <= value <= high:  # false for NaN as well
                 raise ValueError(f"{name} is {value!r}; it must lie in [0, {high}]")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is {self.warmup!r}; it must lie in [0, 1)")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision!r}; it must be one of {', '.join(PRECISIONS)}")
 
@@ -107,7 +108,7 @@ def fit(
     sparsity : Twofold, optional
         Masks, penalties and codes attached to the model; None trains it dense, in float.
     teacher : Module, optional
-        Gives the soft answers when ``recipe.distillation`` is above 0.
+        Gives the soft answers; needed when ``recipe.distillation`` is above 0.
     checkpoint : Path, optional
         Written after every epoch; if it is there already, training goes on from it.
 
@@ -120,11 +121,16 @@ def fit(
     Raises
     ------
     ValueError
-        The checkpoint belongs to another recipe, or the loss stopped being a finite number.
+        The checkpoint is damaged or belongs to another recipe or model, a teacher is missing, or the loss
+        stopped being a finite number.
     """
+    if recipe.distillation and teacher is None:
+        raise ValueError(f"distillation is {recipe.distillation!r}, but there is no teacher to learn from")
     model.to(device)
     layout = torch.channels_last if train.pixels.shape[-1] > 8 else torch.contiguous_format
-    model.to(memory_format=layout)
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.dim() == 4:  # a kernel's bit planes have five, and `Module.to` would stumble over them
+            tensor.data = tensor.data.to(memory_format=layout)
     train, test = train.to(device), test.to(device)
     if teacher is not None:
         teacher.to(device).eval().requires_grad_(False)
@@ -137,6 +143,8 @@ def fit(
     history: list[dict] = []
     if checkpoint is not None and checkpoint.exists():
         history = _restore(checkpoint, model, optimizer, recipe)
+        if sparsity is not None:  # the strength that has been reached is in no state dict
+            sparsity.advance(len(history) / recipe.epochs)
     steps = math.ceil(len(train) / recipe.batch_size)
     for epoch in range(len(history), recipe.epochs):
         started = time.perf_counter()
@@ -256,18 +264,28 @@ def _save(
 
 
 def _restore(path: Path, model: nn.Module, optimizer: torch.optim.SGD, recipe: Recipe) -> list[dict]:
-    with safe_open(path, "pt") as f:
-        header = f.metadata()
-        tensors = {k: f.get_tensor(k) for k in f.keys()}
-    theirs, ours = json.loads(header["recipe"]), asdict(recipe)
+    try:
+        with safe_open(path, "pt") as f:
+            header = f.metadata() or {}
+            tensors = {k: f.get_tensor(k) for k in f.keys()}
+        theirs, ours, history = json.loads(header["recipe"]), asdict(recipe), json.loads(header["history"])
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is damaged or no checkpoint ({error}); move it away to start afresh"
+        ) from error
     if theirs != ours:
-        differing = {k: (theirs.get(k), ours[k]) for k in ours if theirs.get(k) != ours[k]}
+        names = sorted(theirs.keys() | ours.keys())
+        differing = {k: (theirs.get(k), ours.get(k)) for k in names if theirs.get(k) != ours.get(k)}
         raise ValueError(
             f"{path} belongs to another recipe (there, here): {differing}; move it away to start afresh"
         )
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    state = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path} belongs to another model, move it away to start afresh: {error}") from error
     for name, parameter in model.named_parameters():
         buffer = tensors.get(f"momentum.{name}")
         if buffer is not None:
             optimizer.state[parameter]["momentum_buffer"] = buffer.to(parameter.device)
-    return json.loads(header["history"])
+    return history
