@@ -105,28 +105,31 @@ def _joules(path: Path, entry: str, energy: str, unit: str) -> float:
     return value * _JOULES[unit]
 
 
-def load_cell_table(name_or_path: str | Path = "rram_2bit_cell") -> CellTable:
+def load_cell_table(name_or_path: str | Path = "rram_2bit_cell", cell_bits: int | None = None) -> CellTable:
     """A cell table from a CSV: one entry a level, written in binary, and the entry ``ADC``.
 
-    The number of binary digits tells the bits of a cell. The default is the table of the slides; of its
-    measuring condition nothing is known (``data/tables/README.md``). Raises as `read_energies` does, and
+    The number of binary digits tells the bits of a cell; `cell_bits`, if given, must agree with it. The
+    default is the table of the slides; of its measuring condition nothing is known
+    (``data/tables/README.md``). Raises as `read_energies` does, and
     ``ValueError`` where a level or ``ADC`` is missing or something else stands in the file.
     """
     path = Path(name_or_path)
     frame = read_energies(name_or_path, "entry")
     energy_j = dict(zip(frame["entry"], frame["energy_j"], strict=True))
     levels = [entry for entry in energy_j if entry and not set(entry) - set("01")]
-    cell_bits = max(map(len, levels), default=0)
-    if not 1 <= cell_bits <= 4:
-        raise ValueError(f"{name_or_path}: levels of {cell_bits} binary digits, allowed are 1..4")
-    needed = [format(level, f"0{cell_bits}b") for level in range(2**cell_bits)] + [_ADC]
+    digits = max(map(len, levels), default=0)
+    if not 1 <= digits <= 4:
+        raise ValueError(f"{name_or_path}: levels of {digits} binary digits, allowed are 1..4")
+    if cell_bits not in (None, digits):
+        raise ValueError(f"cell_bits is {cell_bits}, but {name_or_path} is a table of {digits}-bit cells")
+    needed = [format(level, f"0{digits}b") for level in range(2**digits)] + [_ADC]
     for entry in [*needed, *energy_j]:
         if entry not in energy_j or entry not in needed:
             what = "missing" if entry in needed else "unknown"
             raise ValueError(f"{name_or_path}: entry {entry!r} is {what}, needed are {', '.join(needed)}")
     return CellTable(
         name=path.stem,
-        cell_bits=cell_bits,
+        cell_bits=digits,
         energy_j=tuple(energy_j[entry] for entry in needed[:-1]),
         adc_energy_j=energy_j[_ADC],
         source="; ".join(frame["source"].unique()),

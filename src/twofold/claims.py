@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
+from twofold.accounts import energies
 from twofold.cells import code_energy_table, load_cell_table
 from twofold.energy import EnergyModel, load_operation_energies
 from twofold.lfsr import LFSR, Polynomial
 from twofold.masks import index_storage_bits, layer_seed, lfsr_mask, numerical_rank, random_mask
 from twofold.models import build_model, weight_layers
 from twofold.regularizers import network_term
-from twofold.results import energies, load_results
+from twofold.results import load_results
 
 __all__ = ["EXAMPLE_MASK", "EXAMPLE_WEIGHTS", "Claim", "ledger"]
 
@@ -48,10 +49,11 @@ class Claim:
 
 
 def ledger() -> pd.DataFrame:
-    """A row a claim: ``claim``, ``slide``, ``they_say``, ``we_measure``, ``unit``, ``difference``, ``verdict``,
-    ``finding``, ``measured_by``.
+    """A row a claim, in the order of the slides.
 
-    ``difference`` is (ours - theirs) / theirs; empty where either has no number.
+    Columns: ``claim``, ``slide``, ``they_say``, ``we_measure``, ``unit``, ``difference``, ``verdict``,
+    ``finding``, ``measured_by``. ``difference`` is (ours - theirs) / theirs; empty where either has
+    no number.
     """
     rows = []
     for claim in CLAIMS:
@@ -101,8 +103,8 @@ def printed_polarity():
     return (
         100 * share,
         "misprint",
-        "This share of the example's squared weight lies under M = 1, which the printed term would punish; the "
-        "slides' own result keeps exactly those entries. We punish (1 - M) * W.",
+        "This share of the example's squared weight lies under M = 1, which the printed term would punish; "
+        "the slides' own result keeps exactly those entries. We punish (1 - M) * W.",
     )
 
 
@@ -124,7 +126,7 @@ def example_repeats():
     return (
         mask.clocks / mask.kept,
         "omitted",
-        f"Indices repeat: with M = {size}, half of the positions take {mask.clocks} clocks for {mask.kept} indices.",
+        f"Indices repeat: with M = {size}, {mask.kept} different positions take {mask.clocks} clocks.",
     )
 
 
@@ -149,8 +151,8 @@ def address_storage():
     return (
         float(totals["lfsr"]),
         "holds, nearly",
-        f"Bits of taps, seeds and counters for all of ResNet-20 at 50 %; the cheapest stored index ({best[1]}) "
-        f"takes {best[0]:,}.",
+        "Bits of taps, seeds and counters for all of ResNet-20 at 50 %; the cheapest stored index "
+        f"({best[1]}) takes {best[0]:,}.",
     )
 
 
@@ -160,8 +162,8 @@ def zero_cells_cap_the_gain():
     return (
         float(row.cell_energy_j / row.kept_weights / zero_j),
         "omitted",
-        "Mean code energy of the dense 8-bit net over a zero's: with pruned weights stored as 00 cells, no network "
-        "of all cells read alike can save more.",
+        "Mean code energy of the dense 8-bit net over a zero's: with pruned weights stored as 00 cells, "
+        "no network can save more, were all cells read alike.",
     )
 
 

@@ -185,7 +185,8 @@ def layer_energy(
 
     arguments = model.describe()
     adc_j = conversions * arguments["adc_energy_j"]
-    indices = (count if clocks is None else clocks) if packed else 0
+    generated = packed and count < matrix.numel()  # a layer that keeps all needs no generator
+    indices = (count if clocks is None else clocks) if generated else 0
     lig_j = indices * activity.reads * model.lig_energy_j
     return {
         "array_j": array_j,

@@ -1,17 +1,22 @@
 """The table that all figures start from: made from the folders of finished runs, read by the chapters."""
 
 import json
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from twofold import paths
-from twofold.codes import ENCODINGS
-from twofold.energy import EnergyModel, network_energy
 from twofold.pack import FinishedNetwork, load_codes
 
-__all__ = ["RESULTS_VERSION", "collect", "energies", "load_epochs", "load_network", "load_results"]
+__all__ = [
+    "RESULTS_VERSION",
+    "collect",
+    "load_epochs",
+    "load_literature",
+    "load_network",
+    "load_results",
+]
 
 RESULTS_VERSION = 1
 
@@ -47,50 +52,42 @@ def load_results(path: Path | None = None) -> pd.DataFrame:
     return _read(path or paths.results_dir() / "runs.csv")
 
 
+def select(
+    frame: pd.DataFrame, dataset: str, networks: Sequence[str], methods: Sequence[str] = ()
+) -> pd.DataFrame:
+    """The rows of a data set, some networks and some methods (none named: all).
+
+    Raises
+    ------
+    ValueError
+        A name that the table does not hold, or nothing left; the message lists what there is.
+    """
+    wanted = {"dataset": [dataset], "network": list(networks), "method": list(methods)}
+    for column, names in wanted.items():
+        unknown = sorted(set(names) - set(frame[column]))
+        if unknown:
+            there = ", ".join(sorted(set(frame[column])))
+            raise ValueError(f"no {column} {', '.join(map(repr, unknown))} in the results; there are {there}")
+        if names:
+            frame = frame[frame[column].isin(names)]
+    if frame.empty:
+        raise ValueError(f"no run has all of {wanted}")
+    return frame
+
+
 def load_epochs(path: Path | None = None) -> pd.DataFrame:
     """A row for each epoch of each run (``run`` names it); errors as `load_results`."""
     return _read(path or paths.results_dir() / "epochs.csv")
 
 
+def load_literature() -> pd.DataFrame:
+    """Published accuracies of ResNet-20 on CIFAR-10; each row carries its ``source``."""
+    return pd.read_csv(paths.tables_dir() / "literature_resnet20.csv")
+
+
 def load_network(run: str) -> FinishedNetwork:
     """The committed codes of a finished run."""
     return load_codes(paths.results_dir() / run / "codes.safetensors")
-
-
-def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str = "dense-8bit") -> pd.DataFrame:
-    """Energy of one image's inference by each quantised run of ``runs``, from its committed codes.
-
-    The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
-
-    Parameters
-    ----------
-    runs : rows of `load_results`; float runs are left out
-    model : the machine; the baseline is priced on the same one
-    baseline : run whose energy over a row's own is that row's ``gain``
-
-    Returns
-    -------
-    DataFrame
-        The rows with ``array_j``, ``adc_j``, ``lig_j`` and ``energy_j`` (their sum), per image; ``gain``, over
-        the baseline as it is; and ``gain_best_untrained``, over the baseline in whichever encoding is
-        cheapest without any training for it.
-    """
-
-    def per_image(run: str, machine: EnergyModel) -> pd.Series:
-        network = load_network(run)
-        layers = {n: (layer.codes, layer.keep, network.activity[n]) for n, layer in network.layers.items()}
-        images = next(reversed(network.activity.values())).reads  # the last layer reads once an image
-        frame = network_energy(layers, replace(machine, bits=network.bits))
-        return frame[["array_j", "adc_j", "lig_j", "total_j"]].sum() / images
-
-    quantised = runs[runs.method != "dense"]
-    reference_j = per_image(baseline, model).total_j
-    untrained_j = min(per_image(baseline, replace(model, encoding=e)).total_j for e in ENCODINGS)
-    parts = pd.DataFrame([per_image(run, model) for run in quantised.run], index=quantised.index)
-    frame = quantised.join(parts.rename(columns={"total_j": "energy_j"}))
-    frame["gain"] = reference_j / frame.energy_j
-    frame["gain_best_untrained"] = untrained_j / frame.energy_j
-    return frame.assign(**{k: v for k, v in model.describe().items() if k not in ("bits", "encoding")})
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -67,6 +67,14 @@ class FinishedLayer:
     keep: Bool[Tensor, "out *rest"]
     seed: int | None = None
 
+    @property
+    def clocks(self) -> int | None:
+        """Clocks that the LFSR spends on this mask, repeated positions included; None without an LFSR."""
+        if self.seed is None:
+            return None
+        density = int(self.keep.sum()) / self.keep.numel()
+        return lfsr_mask(tuple(self.keep.shape), density, seed=self.seed).clocks
+
 
 class Twofold:
     """Masks and bit-sparse codes on the layers of a model.

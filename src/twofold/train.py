@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from twofold.data import Images, augment, normalise
 from twofold.parametrizations import BitPlaneWeight

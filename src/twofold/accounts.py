@@ -1,0 +1,88 @@
+"""What the finished runs cost: energies of networks and layers from committed codes and activities."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from twofold.codes import ENCODINGS
+from twofold.energy import EnergyModel, network_energy
+from twofold.results import load_network
+
+__all__ = ["code_shares", "energies", "headline", "layer_energies"]
+
+PARTS = ["array_j", "adc_j", "lig_j", "total_j"]
+
+
+def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
+    """Joules of each layer of a finished run for one image; columns as `energy.layer_energy`.
+
+    The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
+    """
+    network = load_network(run)
+    layers = {
+        name: (layer.codes, layer.keep, network.activity[name], layer.clocks)
+        for name, layer in network.layers.items()
+    }
+    images = next(reversed(network.activity.values())).reads  # the last layer reads once an image
+    frame = network_energy(layers, replace(model, bits=network.bits))
+    return frame.assign(**(frame[PARTS] / images))
+
+
+def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str = "dense-8bit") -> pd.DataFrame:
+    """Energy of one image's inference by each quantised run of ``runs``, from its committed codes.
+
+    The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
+
+    Parameters
+    ----------
+    runs : rows of `load_results`; float runs are left out
+    model : the machine; the baseline is priced on the same one
+    baseline : run whose energy over a row's own is that row's ``gain``
+
+    Returns
+    -------
+    DataFrame
+        The rows with ``array_j``, ``adc_j``, ``lig_j`` and ``energy_j`` (their sum), per image; ``gain``,
+        over the baseline as it is; and ``gain_best_untrained``, over the baseline in whichever encoding is
+        cheapest without any training for it.
+    """
+
+    def per_image(run: str, machine: EnergyModel) -> pd.Series:
+        return layer_energies(run, machine)[PARTS].sum()
+
+    quantised = runs[runs.method != "dense"]
+    reference_j = per_image(baseline, model).total_j
+    untrained_j = min(per_image(baseline, replace(model, encoding=e)).total_j for e in ENCODINGS)
+    parts = pd.DataFrame([per_image(run, model) for run in quantised.run], index=quantised.index)
+    frame = quantised.join(parts.rename(columns={"total_j": "energy_j"}))
+    frame["gain"] = reference_j / frame.energy_j
+    frame["gain_best_untrained"] = untrained_j / frame.energy_j
+    return frame.assign(**{k: v for k, v in model.describe().items() if k not in ("bits", "encoding")})
+
+
+def headline(
+    runs: pd.DataFrame, models: Mapping[str, EnergyModel], baseline: str = "dense-8bit"
+) -> pd.DataFrame:
+    """The table that sums the book up: a row a run, each machine's energy and gain side by side."""
+    columns = ["run", "sparsity", "test_accuracy", "test_accuracy_w8a8", "zero_codes"]
+    table = runs.sort_values(["sparsity", "method", "strength"])[columns]
+    for name, model in models.items():
+        frame = energies(runs, model, baseline)
+        table[f"nJ, {name}"] = frame.energy_j * 1e9
+        table[f"gain, {name}"] = frame.gain
+    last = list(models)[-1]
+    table[f"gain, {last}, over best untrained"] = frame.gain_best_untrained
+    return table.set_index("run")
+
+
+def code_shares(runs: Sequence[str]) -> pd.DataFrame:
+    """Share of the kept weights at every code in use: columns ``network``, ``code``, ``share``."""
+    frames = []
+    for run in runs:
+        codes = pd.concat(
+            pd.Series(layer.codes[layer.keep].numpy()) for layer in load_network(run).layers.values()
+        )
+        share = codes.value_counts(normalize=True).sort_index()
+        frames.append(pd.DataFrame({"network": run, "code": share.index, "share": share.to_numpy()}))
+    return pd.concat(frames, ignore_index=True)
