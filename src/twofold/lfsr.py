@@ -169,7 +169,7 @@ class LFSR:
         return _leap(out, self._first_states(), self.polynomial)
 
     def jump(self, steps: int) -> "LFSR":
-        """The register `steps` clocks later (earlier where negative), in O(log |steps|) products modulo P.
+        """The register `steps` clocks later (earlier where negative), in O(log abs(steps)) products modulo P.
 
         With `r(x) = x^steps mod P`, a Galois state becomes `r * state mod P`, and a stream obeys
         `s[t+steps] = XOR_i r_i s[t+i]`, which gives each bit of a Fibonacci window.
