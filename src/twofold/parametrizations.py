@@ -104,7 +104,10 @@ class BitPlaneWeight(nn.Module):
 
     def _place(self, planes: Tensor) -> Tensor:
         limit = code_limit(self.bits)
-        place = torch.tensordot(self.powers, planes, dims=1).clamp(-limit, limit)
+        place = torch.tensordot(self.powers, planes, dims=1)
+        # Straight through as well: torch's clamp has no gradient at its very bounds, and a layer's largest
+        # weight starts on one of them.
+        place = StraightThrough.apply(place, place.detach().clamp(-limit, limit))
         return place * self.keep if self.active else place
 
     def get_extra_state(self) -> Tensor:

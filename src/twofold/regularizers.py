@@ -83,7 +83,7 @@ def planes_term(planes: Sequence[Float[Tensor, "bits ..."]]) -> Float[Tensor, ""
     terms = []
     for p in planes:
         norms = torch.linalg.vector_norm(p.flatten(1), dim=1)
-        terms.append(p[0].numel() / total * (norms > 0).sum() * norms.sum())
+        terms.append(p[0].numel() / total * (norms > 0).to(norms.dtype).sum() * norms.sum())
     return torch.stack(terms).sum()
 
 

@@ -290,10 +290,11 @@ def layer_densities(model: nn.Module, density: float, rule: DensityRule = "unifo
         name: sum(layer.weight.shape) / layer.weight.numel() for name, layer in weight_layers(model).items()
     }
     full: set[str] = set()
-    while True:
+    while len(full) < len(sizes):
         left = density * sum(sizes.values()) - sum(sizes[n] for n in full)
         share = left / sum(raw[n] * sizes[n] for n in sizes if n not in full)
         over = {n for n in sizes if n not in full and share * raw[n] > 1}
         if not over:
             return {n: 1.0 if n in full else share * raw[n] for n in sizes}
         full |= over
+    return dict.fromkeys(sizes, 1.0)
