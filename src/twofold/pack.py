@@ -105,9 +105,10 @@ def save_codes(path: Path, finished: FinishedNetwork) -> None:
         "polynomial": str(LAYER_POLYNOMIAL),
         "layers": layers,
     }
-    text = json.dumps(header)
+    header["sha256"] = _digest(header, tensors)
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"twofold": text, "sha256": _digest(text, tensors)})
+    # One key only: safetensors writes several in any order, and equal networks are to be equal files.
+    save_file(tensors, partial, metadata={"twofold": json.dumps(header)})
     partial.replace(path)
 
 
@@ -123,10 +124,8 @@ def load_codes(path: Path) -> FinishedNetwork:
     """
     try:
         with safe_open(path, "pt") as f:
-            metadata = f.metadata() or {}
+            header = json.loads((f.metadata() or {}).get("twofold", "null"))
             tensors = {k: f.get_tensor(k) for k in f.keys()}
-        text = metadata.get("twofold", "null")
-        header = json.loads(text)
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
@@ -137,8 +136,9 @@ def load_codes(path: Path) -> FinishedNetwork:
             f"this library reads version {VERSION} with {LAYER_POLYNOMIAL}"
         )
     # Files from before the checksum have none, and are read without it.
-    if metadata.get("sha256", digest := _digest(text, tensors)) != digest:
-        raise ValueError(f"{path} is damaged: its content has the SHA-256 {digest}, not {metadata['sha256']}")
+    claimed = header.pop("sha256", None)
+    if claimed is not None and claimed != (digest := _digest(header, tensors)):
+        raise ValueError(f"{path} is damaged: its content has the SHA-256 {digest}, not {claimed}")
     layers, activity = {}, {}
     for name, entry in header["layers"].items():
         codes = tensors[f"codes.{name}"]
@@ -153,8 +153,8 @@ def load_codes(path: Path) -> FinishedNetwork:
     return FinishedNetwork(*sizes, layers, rest, activity)
 
 
-def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(text.encode())
+def _digest(header: dict, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(header).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.cpu().numpy().tobytes())

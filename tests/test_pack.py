@@ -1,0 +1,230 @@
+"""Finished networks on disk: everything comes back, and nothing else is believed."""
+
+import copy
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from twofold.data import load_images, normalise
+from twofold.energy import activation_scales, measure_activity
+from twofold.masks import lfsr_mask
+from twofold.models import build_model
+from twofold.pack import FinishedNetwork, load_codes, save_codes
+from twofold.sparsify import Twofold
+from twofold.train import Recipe, fit
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+METHODS = {
+    "dense-8bit": {},
+    "lfsr": {"density": 0.5},
+    "iid": {"density": 0.3, "mask": "iid"},
+    "magnitude": {"density": 0.3, "mask": "magnitude"},
+    "bits": {"strength": 60.0},
+    "twofold": {"density": 0.1, "strength": 60.0},
+    "magnitude-bits": {"density": 0.5, "mask": "magnitude", "strength": 60.0},
+    "planes": {"density": 0.5, "strength": 0.01, "bit_term": "planes"},
+    "12 bits": {"density": 0.5, "bits": 12},
+}
+TRAIN, TEST = load_images("digits")
+
+
+def finished(options) -> tuple[torch.nn.Module, FinishedNetwork]:
+    torch.manual_seed(4)
+    model = build_model("digits-net", 10, 1)
+    sparsity = Twofold(model, run=2, **options)
+    fit(model, TRAIN[:256], TEST[:50], Recipe(epochs=1), sparsity=sparsity, progress_bar=False)
+    layers = sparsity.finish()
+    scales = activation_scales(model, normalise(TRAIN[:64]))
+    activity = measure_activity(model, normalise(TEST[:20]), scales=scales)
+    sizes = {"network": "digits-net", "classes": 10, "channels_in": 1, "bits": options.get("bits", 8)}
+    return model, FinishedNetwork.from_model(model, layers, **sizes, activity=activity)
+
+
+@pytest.fixture(scope="module")
+def twofold_net():
+    return finished(METHODS["twofold"])[1]
+
+
+@pytest.fixture
+def packed(twofold_net, tmp_path):
+    path = tmp_path / "codes.safetensors"
+    save_codes(path, twofold_net)
+    return path
+
+
+def header_of(path) -> dict:
+    with safe_open(path, "pt") as f:
+        return json.loads(f.metadata()["twofold"])
+
+
+def assert_equal(a: FinishedNetwork, b: FinishedNetwork) -> None:
+    for name in ("network", "classes", "channels_in", "bits"):
+        assert getattr(a, name) == getattr(b, name)
+    assert a.layers.keys() == b.layers.keys()
+    assert a.rest.keys() == b.rest.keys()
+    assert a.activity.keys() == b.activity.keys()
+    for name, layer in a.layers.items():
+        other = b.layers[name]
+        assert torch.equal(layer.codes, other.codes)
+        assert layer.codes.dtype == other.codes.dtype
+        assert torch.equal(layer.keep, other.keep)
+        assert (layer.scale, layer.seed) == (other.scale, other.seed)
+    for name, tensor in a.rest.items():
+        assert torch.equal(tensor, b.rest[name])
+        assert tensor.dtype == b.rest[name].dtype
+    for name, activity in a.activity.items():
+        other = b.activity[name]
+        assert torch.equal(activity.row_ones, other.row_ones)
+        assert (activity.reads, activity.input_bits) == (other.reads, other.input_bits)
+
+
+# ---- there and back ----
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_round_trip(method, tmp_path):
+    model, network = finished(METHODS[method])
+    path = tmp_path / "codes.safetensors"
+    save_codes(path, network)
+    back = load_codes(path)
+    assert_equal(network, back)
+    assert len(back.activity) == 4
+    assert [p.name for p in tmp_path.iterdir()] == ["codes.safetensors"]
+    images = normalise(TEST[:40])
+    assert torch.equal(back.build()(images), model.eval()(images))
+    save_codes(tmp_path / "again.safetensors", back)
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("method", ["lfsr", "iid", "magnitude", "dense-8bit"])
+def test_only_masks_without_a_seed_are_stored(method, tmp_path):
+    path = tmp_path / "codes.safetensors"
+    save_codes(path, finished(METHODS[method])[1])
+    tensors, header = load_file(path), header_of(path)
+    stored = {name.removeprefix("keep.") for name in tensors if name.startswith("keep.")}
+    assert stored == (set(header["layers"]) if method in ("iid", "magnitude") else set())
+    for name, entry in header["layers"].items():
+        codes = tensors[f"codes.{name}"]
+        if method == "lfsr":
+            keep = lfsr_mask(tuple(codes.shape), 0.5, seed=entry["seed"]).keep
+            assert entry["kept"] == int(keep.sum())
+            assert bool((codes[~keep] == 0).all())
+            assert bool((codes[keep] != 0).any())
+        else:
+            assert entry["seed"] is None
+    for name in stored:
+        assert tensors[f"keep.{name}"].numel() == -(-tensors[f"codes.{name}"].numel() // 8)
+
+
+def test_a_network_without_activity(twofold_net, tmp_path):
+    bare = FinishedNetwork("digits-net", 10, 1, 8, twofold_net.layers, twofold_net.rest)
+    save_codes(tmp_path / "codes.safetensors", bare)
+    assert load_codes(tmp_path / "codes.safetensors").activity == {}
+
+
+def test_saving_over_a_file_replaces_it_whole(packed, tmp_path):
+    other = finished(METHODS["bits"])[1]
+    save_codes(packed, other)
+    assert_equal(load_codes(packed), other)
+    assert [p.name for p in tmp_path.iterdir()] == ["codes.safetensors"]
+
+
+# ---- what is refused ----
+
+
+def rewrite(path, change):
+    """The file again with `change` made to its header or tensors, and no checksum to betray it."""
+    header, tensors = header_of(path), load_file(path)
+    header.pop("sha256")
+    change(header, tensors)
+    save_file(tensors, path, metadata={"twofold": json.dumps(header)})
+
+
+@pytest.mark.parametrize("share", [0.0, 0.0005, 0.1, 0.5, 0.9999])
+def test_truncated_files_are_refused(packed, share):
+    content = packed.read_bytes()
+    packed.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=r"codes\.safetensors is damaged or no safetensors file: "):
+        load_codes(packed)
+
+
+def test_a_flipped_bit_is_never_believed(packed, twofold_net):
+    """Of any byte: either the file is refused with its name, or nothing that it says has changed."""
+    content = packed.read_bytes()
+    refused = 0
+    positions = [*range(0, len(content), 53), *range(0, 400, 7)]
+    for count, position in enumerate(positions):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << count % 8
+        packed.write_bytes(damaged)
+        try:
+            back = load_codes(packed)
+        except ValueError as error:
+            assert "codes.safetensors" in str(error)
+            refused += 1
+        else:
+            assert_equal(back, twofold_net)
+    assert refused > 0.95 * len(positions)
+
+
+def test_foreign_files_are_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(3)}, path)
+    with pytest.raises(ValueError, match=r"other\.safetensors is not a twofold-codes file"):
+        load_codes(path)
+    save_file({"x": torch.zeros(3)}, path, metadata={"twofold": json.dumps({"format": "other"})})
+    with pytest.raises(ValueError, match="is not a twofold-codes file"):
+        load_codes(path)
+    save_file({"x": torch.zeros(3)}, path, metadata={"twofold": "no JSON"})
+    with pytest.raises(ValueError, match="is damaged"):
+        load_codes(path)
+    path.write_text("run,method\n")
+    with pytest.raises(ValueError, match="is damaged or no safetensors file"):
+        load_codes(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors"):
+        load_codes(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize("key, value", [("version", 2), ("version", None), ("polynomial", "x^31+x^28+1")])
+def test_other_versions_are_refused(packed, key, value):
+    rewrite(packed, lambda header, tensors: header.update({key: value}))
+    with pytest.raises(ValueError, match=rf"{key} .*; this library reads version 1 with x\^31\+x\^3\+1"):
+        load_codes(packed)
+
+
+def test_codes_that_do_not_fit_their_mask_are_refused(packed, twofold_net):
+    removed = (~twofold_net.layers["fc1"].keep).nonzero()[5].tolist()
+
+    def fill(header, tensors):
+        tensors["codes.fc1"][tuple(removed)] = 1
+
+    rewrite(packed, fill)
+    with pytest.raises(ValueError, match=r"the codes of fc1 do not fit their mask \(seed \d+\)"):
+        load_codes(packed)
+
+
+def test_another_seed_does_not_fit(packed):
+    rewrite(packed, lambda header, tensors: header["layers"]["conv2"].update(seed=12345))
+    with pytest.raises(ValueError, match=r"the codes of conv2 do not fit their mask \(seed 12345\)"):
+        load_codes(packed)
+
+
+def test_files_from_before_the_checksum_are_read(packed, twofold_net):
+    rewrite(packed, lambda header, tensors: None)
+    assert_equal(load_codes(packed), twofold_net)
+
+
+def test_what_is_built_is_a_copy(twofold_net):
+    before = copy.deepcopy(twofold_net)
+    model = twofold_net.build()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert_equal(twofold_net, before)
