@@ -25,8 +25,13 @@ def collect() -> pd.DataFrame:
     """Make ``data/results/runs.csv`` from the folders of all finished runs; returns it."""
     rows, epochs = [], []
     for sidecar_path in sorted(paths.results_dir().glob("*/run.json")):
-        sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))
+        try:
+            sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{sidecar_path} is no readable JSON: {error}") from error
         _check_version(sidecar.get("results_version"), sidecar_path)
+        if "run" not in sidecar.get("result", {}):
+            raise ValueError(f"{sidecar_path} holds no result of a run")
         label = {"results_version": RESULTS_VERSION, "run": sidecar["result"]["run"]}
         rows.append(label | sidecar["result"])
         epochs.append(pd.read_csv(sidecar_path.with_name("epochs.csv")).assign(**label))
