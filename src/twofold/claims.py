@@ -243,24 +243,28 @@ def _best(method: str, sparsity: float) -> pd.Series | None:
 
 
 CLAIMS = (
-    Claim("1 DRAM access = 1000 ADDs", "AI at the Edge: Challenges", 1000, "x", dram_over_add),
+    Claim("1 DRAM access = 1000 ADDs", "AI at the Edge: Challenges", 1000.0, "x", dram_over_add),
     Claim("32-bit float MULT", "AI at the Edge: Challenges", 3.1, "pJ", multiply_energy),
-    Claim("E11 = 20 x E00", "Motivation: 2bit/cell CIM", 20, "x", dearest_over_cheapest_cell),
-    Claim("table of a 118 TOPS/W macro", "Motivation: 2bit/cell CIM", 1, "x", macro_energy),
+    Claim("E11 = 20 x E00", "Motivation: 2bit/cell CIM", 20.0, "x", dearest_over_cheapest_cell),
+    Claim("table of a 118 TOPS/W macro", "Motivation: 2bit/cell CIM", 1.0, "x", macro_energy),
     Claim("penalise W * M", "Method: Twofold Sparsity", None, "%", printed_polarity),
     Claim("0.34 becomes 0.3", "Method: Twofold Sparsity", 0.3, "", decimal_truncation),
     Claim(
-        "X^9 + X^4 + 1 as generator", "LFSR Indexing Generator (LIG) Block", 511, "states", example_polynomial
+        "X^9 + X^4 + 1 as generator",
+        "LFSR Indexing Generator (LIG) Block",
+        511.0,
+        "states",
+        example_polynomial,
     ),
     Claim(
         "real-time address generator",
         "LFSR Indexing Generator (LIG) Block",
-        1,
+        1.0,
         "clocks per index",
         example_repeats,
     ),
-    Claim("preserves the rank", "LFSR Indexing Generator (LIG) Block", 1, "x", rank_of_masks),
-    Claim("no need to store addresses", "LFSR Indexing Generator (LIG) Block", 0, "bit", address_storage),
+    Claim("preserves the rank", "LFSR Indexing Generator (LIG) Block", 1.0, "x", rank_of_masks),
+    Claim("no need to store addresses", "LFSR Indexing Generator (LIG) Block", 0.0, "bit", address_storage),
     Claim(
         "accuracy before post training is slightly higher",
         "Result: Accuracy",
@@ -270,7 +274,7 @@ CLAIMS = (
     ),
     Claim("pruned weights save energy", "Result: Energy", None, "x at most", zero_cells_cap_the_gain),
     Claim("gain at 10 % sparsity", "abstract of the talk", 2.2, "x", gain_at_ten),
-    Claim("gain at 90 % sparsity", "abstract of the talk", 14, "x", gain_at_ninety),
+    Claim("gain at 90 % sparsity", "abstract of the talk", 14.0, "x", gain_at_ninety),
     Claim("gain over other sparse networks, up to", "abstract of the paper", 4.35, "x", gain_of_the_paper),
     Claim("published in IEEE TCAS-I", "DNN compression: Bit and Network-level Sparsity", None, "", venue),
 )

@@ -1,0 +1,70 @@
+"""Every chapter, run for real by papermill: at its defaults and with two other sets of parameters."""
+
+import nbformat
+import pytest
+
+from twofold.chapters import chapter_path, run_chapter
+
+RUNS = [
+    ("index", {}),
+    ("index", {"baseline": "lfsr-50"}),
+    ("index", {"baseline": "bits-60"}),
+    ("01-motivation", {}),
+    ("01-motivation", {"r_lrs_ohm": 5e3, "r_hrs_ohm": 1e6, "v_read_v": 0.3}),
+    ("01-motivation", {"v_read_v": 0.1}),
+    ("02-lfsr", {}),
+    (
+        "02-lfsr",
+        {"polynomial": "x^12+x^6+x^4+x+1", "form": "galois", "size_m": 2304, "density": 0.1, "rows": 32},
+    ),
+    ("02-lfsr", {"seed": 77, "reduction": "modulo", "density": 0.9, "columns": 100}),
+    ("03-bits", {}),
+    ("03-bits", {"bits": 6, "encoding": "sign_magnitude", "weight": 0.5}),
+    ("03-bits", {"bits": 4, "encoding": "differential", "scale": 2.0}),
+    ("04-training", {}),
+    ("04-training", {"method": "magnitude", "sparsity": 0.9, "epochs": 3, "prune_epoch": 0}),
+    ("04-training", {"method": "bits", "bit_term": "planes", "strength": 1.0, "epochs": 3, "prune_epoch": 0}),
+    ("05-accuracy", {}),
+    ("05-accuracy", {"methods": ["lfsr", "dense-8bit"]}),
+    ("05-accuracy", {"methods": ["twofold", "bits"], "networks": ["resnet20"]}),
+    ("06-energy", {}),
+    (
+        "06-energy",
+        {"encoding": "sign_magnitude", "dataflow": "crossbar", "adc_rule": "column", "array_rows": 64},
+    ),
+    ("06-energy", {"adc_rule": "cell", "lig_energy_pj": 0.1, "layers_of": ["bits-60", "lfsr-50", "lfsr-90"]}),
+    ("claims", {}),
+    ("claims", {"digits": 2}),
+    ("claims", {"digits": 9}),
+]
+
+BAD = [
+    ("02-lfsr", {"polynomial": "x^4+x^2+1"}, "not primitive"),
+    ("02-lfsr", {"seed": 0}, "0"),
+    ("02-lfsr", {"density": 1.5}, "1.5"),
+    ("03-bits", {"bits": 40}, "40"),
+    ("03-bits", {"cell_bits": 3}, "2-bit"),
+    ("04-training", {"sparsity": 1.0}, "1.0"),
+    ("05-accuracy", {"methods": ["sorcery"]}, "sorcery"),
+    ("06-energy", {"array_rows": 0}, "0"),
+    ("06-energy", {"cell_table": "no_such_table"}, "no_such_table"),
+    ("claims", {"digits": 0}, "0"),
+]
+
+
+@pytest.mark.parametrize(
+    "chapter, values", RUNS, ids=lambda v: v if isinstance(v, str) else "-".join(v) or "defaults"
+)
+def test_chapter_runs_silently(chapter, values, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # another folder than the book's: no chapter may spell a relative path
+    page = run_chapter(chapter_path(chapter), values, tmp_path / "out", progress_bar=False)
+    notebook = nbformat.read(page.with_suffix(".ipynb"), as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not [output.text for output in outputs if output.output_type == "stream"]
+    assert page.stat().st_size > 0
+
+
+@pytest.mark.parametrize("chapter, values, told", BAD, ids=lambda v: v if isinstance(v, str) else "-".join(v))
+def test_bad_value_stops_the_chapter_and_is_quoted(chapter, values, told, tmp_path):
+    with pytest.raises(Exception, match=told):
+        run_chapter(chapter_path(chapter), values, tmp_path / "out", progress_bar=False)
