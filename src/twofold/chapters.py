@@ -38,7 +38,8 @@ def check_parameters(notebook: Path, values: Mapping[str, object]) -> dict[str, 
     Raises
     ------
     ValueError
-        A name that the chapter does not have, a value of another type than its default, or NaN.
+        A name that the chapter does not have, a value (or a list's entry) of another type than its default,
+        or NaN.
     """
     import ast
 
@@ -50,19 +51,24 @@ def check_parameters(notebook: Path, values: Mapping[str, object]) -> dict[str, 
         raise ValueError(
             f"{notebook.stem} has no parameter {', '.join(map(repr, unknown))}; it has {', '.join(known)}"
         )
-    checked = {}
-    for name, value in values.items():
-        default = ast.literal_eval(known[name]["default"])
-        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if default is not None and type(value) is not type(default):
-            raise ValueError(
-                f"{name} is {value!r}; {notebook.stem} wants {type(default).__name__}, such as {default!r}"
-            )
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{name} is {value!r}; it must be a finite number")
-        checked[name] = value
-    return checked
+    return {
+        name: _fitting(notebook.stem, name, value, ast.literal_eval(known[name]["default"]))
+        for name, value in values.items()
+    }
+
+
+def _fitting(chapter: str, name: str, value: object, default: object) -> object:
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if default is not None and type(value) is not type(default):
+        raise ValueError(
+            f"{name} is {value!r}; {chapter} wants {type(default).__name__}, such as {default!r}"
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}; it must be a finite number")
+    if isinstance(value, list) and isinstance(default, list) and len({type(entry) for entry in default}) == 1:
+        return [_fitting(chapter, f"an entry of {name}", entry, default[0]) for entry in value]
+    return value
 
 
 def run_chapter(

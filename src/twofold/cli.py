@@ -69,7 +69,7 @@ def run(chapter: str, pairs: tuple, files: tuple[Path, ...], output: Path) -> No
         content = read(file.read_text(encoding="utf-8"), str(file))
         if not isinstance(content, dict):
             raise ValueError(f"{file} holds {type(content).__name__}, not names with values")
-        values |= content
+        values |= {str(name): value for name, value in content.items()}
     values |= {name: read(text, f"{name} {text!r}") for name, text in pairs}
     click.echo(f"page: {run_chapter(chapter_path(chapter), values, output)}")
 

@@ -3,6 +3,7 @@
 Colours are Okabe and Ito's, told apart by colour-blind readers; methods differ by marker as well.
 """
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
@@ -89,12 +90,13 @@ def bars(
 
 
 def bits_strip(bits, *, per_row: int = 128, ax: Axes | None = None) -> Axes:
-    """A bit sequence as a strip of black (1) and white (0) squares, ``per_row`` of them a row."""
-    rows = len(bits) // per_row
+    """A bit sequence as a strip of black (1) and white (0) squares, at most ``per_row`` of them a row."""
+    per_row = max(1, min(per_row, len(bits)))
+    rows = -(-len(bits) // per_row)
     ax = _axes(ax, figsize=(7.2, 0.5 + 7.2 * rows / per_row))
-    ax.imshow(
-        bits[: rows * per_row].reshape(rows, per_row), cmap="Greys", vmin=0, vmax=1, interpolation="nearest"
-    )
+    squares = np.full(rows * per_row, np.nan)  # NaN leaves the end of the last row empty
+    squares[: len(bits)] = bits
+    ax.imshow(squares.reshape(rows, per_row), cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
     ax.set(yticks=[], xlabel="clock, row by row")
     ax.grid(False)
     return ax
@@ -150,13 +152,21 @@ def curves(
 def _by_method(frame: pd.DataFrame, x: str, y: str, ax: Axes, joined: bool) -> None:
     """Mean over seeds for each method and x; a band from the lowest to the highest seed."""
     for method, (colour, marker, name) in METHOD_STYLE.items():
-        own = frame[frame.method == method]
+        own = frame[frame.method == method].dropna(subset=[x, y])  # a float network has no cell energy
         if own.empty:
             continue
         spread = own.groupby(x)[y].agg(["mean", "min", "max"]).reset_index()
         size = 13 if marker == "*" else 8
         line = "-" if joined and len(spread) > 1 else ""
-        ax.plot(spread[x], spread["mean"], line, marker=marker, color=colour, label=name, markersize=size)
+        ax.plot(
+            spread[x],
+            spread["mean"],
+            linestyle=line,
+            marker=marker,
+            color=colour,
+            label=name,
+            markersize=size,
+        )
         if (spread["max"] > spread["min"]).any():
             ax.fill_between(spread[x], spread["min"], spread["max"], color=colour, alpha=0.2, linewidth=0)
 

@@ -1,0 +1,222 @@
+"""What is drawn is what the frame holds: values are read back from the Axes."""
+
+import ast
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colors
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from twofold import plots
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def drawn_and_closed():
+    """Every figure is drawn to pixels (formatters run only then) and put away."""
+    yield
+    for number in plt.get_fignums():
+        plt.figure(number).canvas.draw()
+    plt.close("all")
+
+
+def lines(ax: Axes) -> dict[str, tuple[list, list]]:
+    """Label -> points of each labelled line."""
+    return {
+        line.get_label(): (list(line.get_xdata()), list(line.get_ydata()))
+        for line in ax.get_lines()
+        if not line.get_label().startswith("_")
+    }
+
+
+def by_legend(ax: Axes) -> dict[str, tuple[list, list]]:
+    """The same for seaborn, whose lines are named by the colours of its legend."""
+    names = {
+        colors.to_hex(handle.get_color()): text.get_text()
+        for handle, text in zip(ax.get_legend().get_lines(), ax.get_legend().get_texts(), strict=True)
+    }
+    return {
+        names[colors.to_hex(line.get_color())]: (list(line.get_xdata()), list(line.get_ydata()))
+        for line in ax.get_lines()
+        if len(line.get_xdata())
+    }
+
+
+RUNS = pd.DataFrame(
+    [
+        ("dense", 0.0, 91.0, np.nan, 1.0),
+        ("lfsr", 0.5, 89.0, 4e-7, 2.0),
+        ("lfsr", 0.5, 90.0, 4e-7, 3.0),
+        ("lfsr", 0.9, 84.0, 1e-7, 8.0),
+        ("twofold", 0.9, 82.0, 3e-8, 20.0),
+    ],
+    columns=["method", "sparsity", "test_accuracy", "energy_j", "gain"],
+)
+
+
+def test_plots_import_nothing_of_ours():
+    tree = ast.parse(Path(plots.__file__).read_text(encoding="utf-8"))
+    imported = {
+        (node.module if isinstance(node, ast.ImportFrom) else alias.name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported == {"matplotlib", "numpy", "pandas", "seaborn"}
+
+
+def test_every_method_has_a_look_of_its_own():
+    from twofold.runs import METHODS
+
+    assert plots.METHOD_STYLE.keys() == METHODS.keys()
+    for part in (slice(0, 2), slice(2, 3)):
+        looks = [style[part] for style in plots.METHOD_STYLE.values()]
+        assert len(set(looks)) == len(looks)
+
+
+def test_style_is_set():
+    with matplotlib.rc_context():
+        plots.use_style()
+        assert plt.rcParams["axes.spines.right"] is False
+        cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+        assert [colors.to_hex(c).upper() for c in cycle] == plots.PALETTE
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_bars(log):
+    frame = pd.DataFrame({"what": ["ADD", "DRAM"], "energy_j": [9e-13, 6.4e-10]}, index=[7, 3])
+    ax = plots.bars(frame, "energy_j", "what", unit="J", log=log)
+    assert [bar.get_width() for bar in ax.patches] == [9e-13, 6.4e-10]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["ADD", "DRAM"]
+    assert [text.get_text().strip() for text in ax.texts] == ["900 fJ", "640 pJ"]
+    assert ax.yaxis_inverted()  # the frame's first row on top
+    assert (ax.get_xscale() == "log") == log
+
+
+def test_bits_strip():
+    bits = (np.arange(300) % 3 == 0).astype(int)
+    ax = plots.bits_strip(bits, per_row=100)
+    (image,) = ax.images
+    assert np.array_equal(np.asarray(image.get_array()).flatten(), bits)
+    assert image.get_array().shape == (3, 100)
+
+
+@pytest.mark.parametrize("count, shape", [(5, (1, 5)), (130, (2, 128)), (256, (2, 128))])
+def test_bits_strip_shows_every_bit(count, shape):
+    bits = np.arange(count) % 2
+    (image,) = plots.bits_strip(bits).images
+    drawn = np.ma.filled(image.get_array().astype(float), np.nan)
+    assert drawn.shape == shape
+    assert np.array_equal(drawn.flatten()[:count], bits)
+    assert np.isnan(drawn.flatten()[count:]).all()
+
+
+def test_points():
+    frame = pd.DataFrame({"clock": [0, 1, 2, 3], "index": [5, 2, 9, 1], "form": ["a", "a", "b", "b"]})
+    for hue in (None, "form"):
+        ax = plots.points(frame, "clock", "index", hue=hue)
+        offsets = np.asarray(ax.collections[0].get_offsets())
+        assert offsets.tolist() == [[0, 5], [1, 2], [2, 9], [3, 1]]
+        assert (ax.get_legend() is not None) == (hue is not None)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_masks(count):
+    named = {f"mask {i}": np.random.default_rng(i).random((6, 4)) < 0.5 for i in range(count)}
+    axes = plots.masks(named)
+    assert [ax.get_title() for ax in axes] == list(named)
+    for ax, keep in zip(axes, named.values(), strict=True):
+        assert np.array_equal(np.asarray(ax.images[0].get_array()), keep)
+
+
+def test_masks_into_axes_of_the_callers():
+    mine = list(plt.subplots(1, 2)[1])
+    assert plots.masks({"a": np.eye(3), "b": np.ones((3, 3))}, ax=mine) == mine
+
+
+@pytest.mark.parametrize(
+    "draw, y, hue",
+    [(plots.code_energies, "energy_j", "encoding"), (plots.code_histogram, "share", "network")],
+)
+def test_lines_over_codes(draw, y, hue):
+    frame = pd.DataFrame(
+        {"code": [-1, 0, 1] * 2, y: [0.5, 0.2, 0.3, 0.1, 0.8, 0.1], hue: ["a"] * 3 + ["b"] * 3}
+    )
+    ax = draw(frame)
+    assert by_legend(ax) == {"a": ([-1, 0, 1], [0.5, 0.2, 0.3]), "b": ([-1, 0, 1], [0.1, 0.8, 0.1])}
+    assert (ax.get_yscale() == "log") == (draw is plots.code_histogram)
+
+
+def test_curves():
+    frame = pd.DataFrame({"epoch": [1, 2, 1, 2], "loss": [2.0, 1.0, 3.0, 0.5], "run": ["a", "a", "b", "b"]})
+    ax = plots.curves(frame, "epoch", "loss", hue="run", ylabel="loss of a batch")
+    assert by_legend(ax) == {"a": ([1, 2], [2.0, 1.0]), "b": ([1, 2], [3.0, 0.5])}
+    assert ax.get_ylabel() == "loss of a batch"
+    assert plots.curves(frame, "epoch", "loss", hue="run").get_ylabel() == "loss"
+
+
+def test_accuracy_against_sparsity():
+    literature = pd.DataFrame({"sparsity": [0.67, 0.89], "test_accuracy": [92.0, 90.9]})
+    ax = plots.accuracy_against_sparsity(RUNS, literature=literature)
+    drawn = lines(ax)
+    assert drawn["dense, float"] == ([0.0], [91.0])
+    assert drawn["LFSR mask"] == ([50.0, 90.0], [89.5, 84.0])  # the mean over seeds
+    assert drawn["twofold"] == ([90.0], [82.0])
+    assert drawn["published (magnitude)"] == ([67.0, 89.0], [92.0, 90.9])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(drawn)
+    (band,) = ax.collections  # from the lowest to the highest seed, only where there are several
+    corners = {tuple(corner) for corner in band.get_paths()[0].vertices.round(6).tolist()}
+    assert corners == {(50.0, 89.0), (50.0, 90.0), (90.0, 84.0)}
+
+
+def test_gain_against_sparsity():
+    claims = pd.DataFrame({"sparsity": [0.1, 0.9], "gain": [2.2, 14.0]})
+    ax = plots.gain_against_sparsity(RUNS[RUNS.method != "dense"], claims=claims)
+    drawn = lines(ax)
+    assert drawn["LFSR mask"] == ([50.0, 90.0], [2.5, 8.0])
+    assert drawn["twofold"] == ([90.0], [20.0])
+    assert drawn["stated in the talk"] == ([10.0, 90.0], [2.2, 14.0])
+    assert ax.get_yscale() == "log"
+    assert ax.yaxis.get_major_formatter()(14.0, 0) == "14x"
+
+
+def test_accuracy_against_energy():
+    ax = plots.accuracy_against_energy(RUNS)
+    drawn = lines(ax)
+    assert drawn == {"LFSR mask": ([1e-7, 4e-7], [84.0, 89.5]), "twofold": ([3e-8], [82.0])}
+    assert ax.get_xscale() == "log"
+    assert all(line.get_linestyle() == "None" for line in ax.get_lines())
+
+
+def test_energy_by_layer_is_stacked():
+    frame = pd.DataFrame(
+        {"layer": ["conv1", "fc"], "array_j": [1e-9, 2e-9], "adc_j": [3e-9, 5e-10], "lig_j": [0.0, 0.0]}
+    )
+    ax = plots.energy_by_layer(frame)
+    assert [bar.get_y() for bar in ax.patches] == [0, 0, 1e-9, 2e-9]
+    assert [bar.get_height() for bar in ax.patches] == pytest.approx([1e-9, 2e-9, 3e-9, 5e-10], rel=1e-12)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["cells", "ADC"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["conv1", "fc"]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda ax: plots.bars(RUNS, "gain", "method", unit="", ax=ax),
+        lambda ax: plots.bits_strip(np.ones(256), ax=ax),
+        lambda ax: plots.points(RUNS, "sparsity", "gain", ax=ax),
+        lambda ax: plots.curves(RUNS, "sparsity", "gain", hue="method", ax=ax),
+        lambda ax: plots.accuracy_against_sparsity(RUNS, ax=ax),
+        lambda ax: plots.gain_against_sparsity(RUNS, ax=ax),
+        lambda ax: plots.accuracy_against_energy(RUNS, ax=ax),
+    ],
+)
+def test_axes_of_the_callers_are_used(draw):
+    mine = plt.subplots()[1]
+    assert draw(mine) is mine
+    assert len(plt.get_fignums()) == 1
