@@ -22,7 +22,7 @@ RUNS = [
     ("03-bits", {"bits": 6, "encoding": "sign_magnitude", "weight": 0.5}),
     ("03-bits", {"bits": 4, "encoding": "differential", "scale": 2.0}),
     ("04-training", {}),
-    ("04-training", {"method": "magnitude", "sparsity": 0.9, "epochs": 3, "prune_epoch": 0}),
+    ("04-training", {"method": "magnitude", "sparsity": 0.9, "epochs": 4, "prune_epoch": 2}),
     ("04-training", {"method": "bits", "bit_term": "planes", "strength": 1.0, "epochs": 3, "prune_epoch": 0}),
     ("05-accuracy", {}),
     ("05-accuracy", {"methods": ["lfsr", "dense-8bit"]}),

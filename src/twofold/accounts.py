@@ -64,16 +64,25 @@ def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str = "dense-8bit
 def headline(
     runs: pd.DataFrame, models: Mapping[str, EnergyModel], baseline: str = "dense-8bit"
 ) -> pd.DataFrame:
-    """The table that sums the book up: a row a run, each machine's energy and gain side by side."""
-    columns = ["run", "sparsity", "test_accuracy", "test_accuracy_w8a8", "zero_codes"]
-    table = runs.sort_values(["sparsity", "method", "strength"])[columns]
+    """The table that sums the book up: a row a run, the gains of each machine side by side.
+
+    The last column is the last machine's gain over the baseline in its best untrained encoding.
+    """
+    rows = runs.sort_values(["sparsity", "method", "strength"])
+    table = pd.DataFrame(
+        {
+            "run": rows.run,
+            "sparsity (%)": 100 * rows.sparsity,
+            "zero codes (%)": 100 * rows.zero_codes,
+            "accuracy (%)": rows.test_accuracy,
+            "W8A8 (%)": rows.test_accuracy_w8a8,
+        }
+    )
     for name, model in models.items():
         frame = energies(runs, model, baseline)
-        table[f"nJ, {name}"] = frame.energy_j * 1e9
         table[f"gain, {name}"] = frame.gain
-    last = list(models)[-1]
-    table[f"gain, {last}, over best untrained"] = frame.gain_best_untrained
-    return table.set_index("run")
+    table[f"{name}, over best untrained"] = frame.gain_best_untrained
+    return table.set_index("run").rename_axis(None)
 
 
 def code_shares(runs: Sequence[str]) -> pd.DataFrame:

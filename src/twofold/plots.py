@@ -150,25 +150,25 @@ def curves(
 
 
 def _by_method(frame: pd.DataFrame, x: str, y: str, ax: Axes, joined: bool) -> None:
-    """Mean over seeds for each method and x; a band from the lowest to the highest seed."""
+    """A line for each method and strength: mean over seeds, with a band from the lowest to the highest."""
     for method, (colour, marker, name) in METHOD_STYLE.items():
-        own = frame[frame.method == method].dropna(subset=[x, y])  # a float network has no cell energy
-        if own.empty:
-            continue
-        spread = own.groupby(x)[y].agg(["mean", "min", "max"]).reset_index()
-        size = 13 if marker == "*" else 8
-        line = "-" if joined and len(spread) > 1 else ""
-        ax.plot(
-            spread[x],
-            spread["mean"],
-            linestyle=line,
-            marker=marker,
-            color=colour,
-            label=name,
-            markersize=size,
-        )
-        if (spread["max"] > spread["min"]).any():
-            ax.fill_between(spread[x], spread["min"], spread["max"], color=colour, alpha=0.2, linewidth=0)
+        own = frame[frame.method == method]
+        strengths = sorted(own.strength.unique())
+        for strength, line in zip(strengths, ("-", "--", ":", "-.") * len(strengths), strict=False):
+            same = own[own.strength == strength]
+            spread = same.groupby(x)[y].agg(["mean", "min", "max"]).reset_index()
+            ax.plot(
+                spread[x],
+                spread["mean"],
+                linestyle=line if joined else "none",
+                marker=marker,
+                color=colour,
+                fillstyle="full" if strength == strengths[-1] else "none",
+                markersize=13 if marker == "*" else 8,
+                label=f"{name}, strength {strength:g}" if strength else name,
+            )
+            if (spread["max"] > spread["min"]).any():
+                ax.fill_between(spread[x], spread["min"], spread["max"], color=colour, alpha=0.2, linewidth=0)
 
 
 def accuracy_against_sparsity(
@@ -208,9 +208,16 @@ def gain_against_sparsity(
 
 
 def accuracy_against_energy(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Test accuracy (%) against energy; columns ``method``, ``energy_j``, ``test_accuracy``."""
+    """Test accuracy (%) against energy; sparse networks carry their overall sparsity.
+
+    Columns ``method``, ``strength``, ``sparsity``, ``energy_j``, ``test_accuracy``.
+    """
     ax = _axes(ax, figsize=(7.2, 4.4))
     _by_method(frame, "energy_j", "test_accuracy", ax, joined=False)
+    for row in frame[frame.sparsity > 0].itertuples():
+        place = {"xytext": (7, -12), "textcoords": "offset points", "fontsize": "x-small", "color": "#555555"}
+        ax.annotate(f"{100 * row.sparsity:.0f} % removed", (row.energy_j, row.test_accuracy), **place)
+    ax.margins(x=0.12, y=0.12)
     ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
     ax.xaxis.set_major_formatter(EngFormatter("J"))
     ax.legend(fontsize="small")
