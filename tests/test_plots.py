@@ -49,13 +49,15 @@ def by_legend(ax: Axes) -> dict[str, tuple[list, list]]:
 
 RUNS = pd.DataFrame(
     [
-        ("dense", 0.0, 91.0, np.nan, 1.0),
-        ("lfsr", 0.5, 89.0, 4e-7, 2.0),
-        ("lfsr", 0.5, 90.0, 4e-7, 3.0),
-        ("lfsr", 0.9, 84.0, 1e-7, 8.0),
-        ("twofold", 0.9, 82.0, 3e-8, 20.0),
+        ("dense", 0.0, 0.0, 91.0, np.nan, 1.0),
+        ("lfsr", 0.0, 0.5, 89.0, 4e-7, 2.0),
+        ("lfsr", 0.0, 0.5, 90.0, 4e-7, 3.0),
+        ("lfsr", 0.0, 0.9, 84.0, 1e-7, 8.0),
+        ("twofold", 60.0, 0.9, 82.0, 3e-8, 20.0),
+        ("twofold", 250.0, 0.5, 85.0, 5e-8, 12.0),
+        ("twofold", 250.0, 0.9, 80.0, 2e-8, 30.0),
     ],
-    columns=["method", "sparsity", "test_accuracy", "energy_j", "gain"],
+    columns=["method", "strength", "sparsity", "test_accuracy", "energy_j", "gain"],
 )
 
 
@@ -166,7 +168,8 @@ def test_accuracy_against_sparsity():
     drawn = lines(ax)
     assert drawn["dense, float"] == ([0.0], [91.0])
     assert drawn["LFSR mask"] == ([50.0, 90.0], [89.5, 84.0])  # the mean over seeds
-    assert drawn["twofold"] == ([90.0], [82.0])
+    assert drawn["twofold, strength 60"] == ([90.0], [82.0])
+    assert drawn["twofold, strength 250"] == ([50.0, 90.0], [85.0, 80.0])
     assert drawn["published (magnitude)"] == ([67.0, 89.0], [92.0, 90.9])
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(drawn)
     (band,) = ax.collections  # from the lowest to the highest seed, only where there are several
@@ -179,7 +182,8 @@ def test_gain_against_sparsity():
     ax = plots.gain_against_sparsity(RUNS[RUNS.method != "dense"], claims=claims)
     drawn = lines(ax)
     assert drawn["LFSR mask"] == ([50.0, 90.0], [2.5, 8.0])
-    assert drawn["twofold"] == ([90.0], [20.0])
+    assert drawn["twofold, strength 60"] == ([90.0], [20.0])
+    assert drawn["twofold, strength 250"] == ([50.0, 90.0], [12.0, 30.0])
     assert drawn["stated in the talk"] == ([10.0, 90.0], [2.2, 14.0])
     assert ax.get_yscale() == "log"
     assert ax.yaxis.get_major_formatter()(14.0, 0) == "14x"
@@ -188,7 +192,15 @@ def test_gain_against_sparsity():
 def test_accuracy_against_energy():
     ax = plots.accuracy_against_energy(RUNS)
     drawn = lines(ax)
-    assert drawn == {"LFSR mask": ([1e-7, 4e-7], [84.0, 89.5]), "twofold": ([3e-8], [82.0])}
+    assert drawn == {
+        "LFSR mask": ([1e-7, 4e-7], [84.0, 89.5]),
+        "twofold, strength 60": ([3e-8], [82.0]),
+        "twofold, strength 250": ([2e-8, 5e-8], [80.0, 85.0]),
+    }
+    written = {(note.xy, note.get_text()) for note in ax.texts}
+    assert ((3e-8, 82.0), "90 % removed") in written
+    assert ((5e-8, 85.0), "50 % removed") in written
+    assert len(ax.texts) == 6  # every point but the dense network's, which has no energy
     assert ax.get_xscale() == "log"
     assert all(line.get_linestyle() == "None" for line in ax.get_lines())
 

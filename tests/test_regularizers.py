@@ -146,7 +146,7 @@ def energies_pj(bits, encoding):
     return code_energy_table(bits, encoding, load_cell_table()) * 1e12
 
 
-def places(limit, count=3000):
+def places(limit, count=1000):
     """Everywhere between and beyond the codes, and at the codes themselves."""
     generator = torch.Generator().manual_seed(limit)
     spread = (torch.rand(count, generator=generator) * 2 - 1) * 1.2 * limit

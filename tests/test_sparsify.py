@@ -160,6 +160,13 @@ def test_network_term_acts_until_the_weights_are_gone():
     assert sparsity.penalty().item() == 0
 
 
+def test_network_term_ends_with_pruning_in_either_polarity():
+    sparsity = Twofold(digits_net(), density=0.5, network_strength=0.1, prune_epoch=1, polarity="printed")
+    assert sparsity.penalty().item() > 0
+    sparsity.prune()
+    assert sparsity.penalty().item() == 0
+
+
 def test_bit_terms_join_the_loss_with_their_strength():
     for term in ("popcount", "planes"):
         one, five = (Twofold(digits_net(), strength=s, bit_term=term).penalty().item() for s in (1.0, 5.0))

@@ -152,6 +152,34 @@ def test_bit_planes_do_not_decay():
     assert bool((seen[1] == 0.25).all())
 
 
+def test_bit_planes_end_every_epoch_as_true_bits():
+    model = network()
+    sparsity = Twofold(model, density=0.5, strength=0.01, bit_term="popcount")
+    before = model.fc1.parametrizations.weight.original.detach().clone()
+    fit(model, SMALL, SMALL, Recipe(epochs=1), sparsity=sparsity, progress_bar=False)
+    planes = model.fc1.parametrizations.weight.original.detach()
+    assert torch.equal(planes, planes.round())
+    assert not torch.equal(planes, before)
+
+
+def test_every_epoch_shows_every_image_once_in_an_order_of_its_own():
+    model, seen = network(), []
+
+    def note(module, inputs):
+        seen.extend(inputs[0].flatten(1) if module.training else [])
+
+    model.register_forward_pre_hook(note)
+    fit(model, TRAIN[:50], TEST, Recipe(epochs=2, batch_size=16), progress_bar=False)
+    orders = []
+    for epoch in (seen[:50], seen[50:]):
+        distances = torch.cdist(torch.stack(epoch), normalise(TRAIN[:50]).flatten(1))
+        assert distances.amin(1).max() < 0.1
+        orders.append(distances.argmin(1).tolist())
+        assert sorted(orders[-1]) == list(range(50))
+    assert orders[0] != orders[1]
+    assert orders[0] != list(range(50))
+
+
 def test_logits_and_accuracy_are_those_of_single_images():
     model = network()
     fit(model, SMALL, TEST, Recipe(epochs=1), progress_bar=False)
@@ -269,7 +297,7 @@ def test_interrupted_trainings_end_as_unbroken_ones(way, tmp_path):
 def test_a_run_killed_by_the_system_ends_bit_for_bit(repository, tmp_path):
     """SIGKILL amid an epoch of `twofold train`; the second start writes the unbroken run's very bytes."""
     config = dict(
-        run="killed", method="twofold", network="digits-net", dataset="digits", epochs=6, batch_size=8
+        run="killed", method="twofold", network="digits-net", dataset="digits", epochs=6, batch_size=16
     )
     config |= dict(sparsity=0.5, strength=60, prune_epoch=1, network_strength=0.001, seed=3)
     path = tmp_path / "killed.yml"
@@ -283,7 +311,7 @@ def test_a_run_killed_by_the_system_ends_bit_for_bit(repository, tmp_path):
         assert process.poll() is None, process.stderr.read().decode()
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    time.sleep(0.1)
+    time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL

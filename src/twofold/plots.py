@@ -152,7 +152,7 @@ def curves(
 def _by_method(frame: pd.DataFrame, x: str, y: str, ax: Axes, joined: bool) -> None:
     """A line for each method and strength: mean over seeds, with a band from the lowest to the highest."""
     for method, (colour, marker, name) in METHOD_STYLE.items():
-        own = frame[frame.method == method]
+        own = frame[frame.method == method].dropna(subset=[x, y])  # a float network has no cell energy
         strengths = sorted(own.strength.unique())
         for strength, line in zip(strengths, ("-", "--", ":", "-.") * len(strengths), strict=False):
             same = own[own.strength == strength]
