@@ -5,7 +5,7 @@ import re
 import nbformat
 import pytest
 
-from twofold.chapters import chapter_path, check_parameters, run_chapter
+from twofold.chapters import chapter_path, check_parameters, execute_chapter
 
 PARAMETERS = """\
 count = 3  # a whole number
@@ -115,7 +115,7 @@ def test_values_of_another_type_are_refused(notebook, name, value, message):
 def test_output_into_data_or_book_is_refused(notebook, repository, inside):
     before = sorted(repository.rglob("*"))
     with pytest.raises(ValueError, match="choose a folder of your own"):
-        run_chapter(notebook, {}, repository / inside, progress_bar=False)
+        execute_chapter(notebook, {}, repository / inside, progress_bar=False)
     assert sorted(repository.rglob("*")) == before
 
 
@@ -123,22 +123,21 @@ def test_output_over_the_source_is_refused(repository, tmp_path):
     own = write(tmp_path / "mine.ipynb", "")
     before = own.read_bytes()
     with pytest.raises(ValueError, match=r"where mine\.ipynb itself lies; choose another folder"):
-        run_chapter(own, {}, tmp_path, progress_bar=False)
+        execute_chapter(own, {}, tmp_path, progress_bar=False)
     assert own.read_bytes() == before
 
 
 def test_parameters_are_checked_before_anything_is_written(notebook, tmp_path):
     with pytest.raises(ValueError, match="count is 'x'"):
-        run_chapter(notebook, {"count": "x"}, tmp_path / "out", progress_bar=False)
+        execute_chapter(notebook, {"count": "x"}, tmp_path / "out", progress_bar=False)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_chapter_runs_with_a_readers_numbers(notebook, tmp_path):
     source = notebook.read_bytes()
-    page = run_chapter(notebook, {"count": 21, "share": 1}, tmp_path / "out", progress_bar=False)
-    assert page == tmp_path / "out" / "07-tiny.html"
-    assert "42 1.0 lfsr False [8, 16]" in page.read_text(encoding="utf-8")
-    done = nbformat.read(tmp_path / "out" / "07-tiny.ipynb", as_version=4)
+    path = execute_chapter(notebook, {"count": 21, "share": 1}, tmp_path / "out", progress_bar=False)
+    assert path == tmp_path / "out" / "07-tiny.ipynb"
+    done = nbformat.read(path, as_version=4)
     assert done.cells[-1].outputs[0].text == "42 1.0 lfsr False [8, 16]\n"
     assert notebook.read_bytes() == source
 
@@ -148,5 +147,5 @@ def test_a_failing_cell_is_told_in_one_line(repository, tmp_path):
     with pytest.raises(
         RuntimeError, match=r"cell \d of .*mine\.ipynb failed with ValueError: 0\.5 is too little"
     ):
-        run_chapter(own, {}, tmp_path / "out", progress_bar=False)
+        execute_chapter(own, {}, tmp_path / "out", progress_bar=False)
     assert (tmp_path / "out" / "mine.ipynb").is_file()

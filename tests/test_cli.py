@@ -1,6 +1,7 @@
 """The command line: help at once, errors in one line, and commands that do what they say."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,30 +18,36 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 DENSE = {"run": "a", "method": "dense", "network": "digits-net", "dataset": "digits", "epochs": 1}
 
 
-def call(*words, ok=True):
-    """The output of a command; a failure must be one line that starts with Error, from click itself."""
+def call(*words, ok=True, bars=False):
+    """The output of a command; a failure must be one line that starts with Error, from click itself.
+
+    ``bars``: a progress bar may come before that line.
+    """
     result = CliRunner().invoke(main, [str(word) for word in words])
     assert (result.exit_code == 0) == ok, result.output
     if not ok:
         assert isinstance(result.exception, SystemExit)
         assert "Traceback" not in result.output
         assert result.exit_code == 1
-        assert result.output.startswith("Error: ")
-        assert result.output.count("\n") == 1
+        told = result.output.splitlines()[-1]
+        assert told.startswith("Error: ")
+        assert bars or result.output == f"{told}\n"
     return result.output
+
+
+def tiny(path: Path, code="print(share * count)") -> Path:
+    """A notebook of two cells, the first one with its parameters."""
+    cells = [nbformat.v4.new_code_cell("share = 0.5\ncount = 2"), nbformat.v4.new_code_cell(code)]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    cells = [nbformat.v4.new_markdown_cell("# Tiny"), *cells]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+    return path
 
 
 @pytest.fixture
 def chapter(repository):
-    cells = [
-        nbformat.v4.new_code_cell("share = 0.5\ncount = 2"),
-        nbformat.v4.new_code_cell("print(share * count)"),
-    ]
-    cells[0].metadata["tags"] = ["parameters"]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    path = repository / "book" / "01-tiny.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
-    return path
+    return tiny(repository / "book" / "01-tiny.ipynb")
 
 
 def write(path: Path, **values) -> Path:
@@ -87,12 +94,23 @@ def test_an_error_is_one_line_on_standard_error(repository):
 # ---- run ----
 
 
-def test_run_makes_a_page(chapter, tmp_path):
+def test_run_makes_a_notebook_and_a_page(tmp_path, monkeypatch):
+    """On the real book's configuration, with a chapter of two cells; options win over files."""
+    monkeypatch.delenv("TWOFOLD_REPOSITORY", raising=False)
+    source = tiny(tmp_path / "tiny.ipynb")
     values = write(tmp_path / "values.yml", share=0.25, count=100)
-    output = call("run", "tiny", "-f", values, "-p", "count", "12", "-o", tmp_path / "out")
-    page = tmp_path / "out" / "01-tiny.html"
-    assert f"page: {page}" in output
-    assert ">3.0\n" in page.read_text(encoding="utf-8")  # the option wins over the file
+    output = call("run", source, "-f", values, "-p", "count", "12", "-o", tmp_path / "out")
+    notebook, page = re.search(r"notebook: (.*)\npage: (.*)\n", output).groups()
+    assert notebook == str(tmp_path / "out" / "tiny.ipynb")
+    done = nbformat.read(notebook, as_version=4)
+    assert done.cells[-1].outputs[0].text == "3.0\n"
+    assert "3.0" in Path(page).read_text(encoding="utf-8")
+
+
+def test_run_tells_of_a_failing_cell(repository, tmp_path):
+    source = tiny(tmp_path / "tiny.ipynb", "raise RuntimeError(f'no luck with {count}')")
+    message = call("run", source, "-p", "count", "13", "-o", tmp_path / "out", ok=False, bars=True)
+    assert "failed with RuntimeError: no luck with 13" in message
 
 
 @pytest.mark.parametrize(
