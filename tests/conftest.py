@@ -17,7 +17,10 @@ def repository(tmp_path, monkeypatch):
     """An empty checkout of its own, with the energy tables: nothing that a test does reaches the real one."""
     root = tmp_path / "repository"
     (root / "book").mkdir(parents=True)
-    (root / "book" / "_toc.yml").touch()
+    for name in ("_toc.yml", "_config.yml", "references.bib", "_static/logo.svg"):
+        (root / "book" / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(CHECKOUT / "book" / name, root / "book" / name)
+    (root / "book" / "_extra").mkdir()
     shutil.copytree(CHECKOUT / "data" / "tables", root / "data" / "tables")
     monkeypatch.setenv("TWOFOLD_REPOSITORY", str(root))
     monkeypatch.delenv("TWOFOLD_DATA", raising=False)

@@ -2,8 +2,9 @@
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
-from twofold.chapters import chapter_path, run_chapter
+from twofold.chapters import build_page, chapter_path, execute_chapter
 
 RUNS = [
     ("index", {}),
@@ -57,14 +58,22 @@ BAD = [
 )
 def test_chapter_runs_silently(chapter, values, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # another folder than the book's: no chapter may spell a relative path
-    page = run_chapter(chapter_path(chapter), values, tmp_path / "out", progress_bar=False)
-    notebook = nbformat.read(page.with_suffix(".ipynb"), as_version=4)
+    done = execute_chapter(chapter_path(chapter), values, tmp_path / "out", progress_bar=False)
+    notebook = nbformat.read(done, as_version=4)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [output.text for output in outputs if output.output_type == "stream"]
-    assert page.stat().st_size > 0
 
 
 @pytest.mark.parametrize("chapter, values, told", BAD, ids=lambda v: v if isinstance(v, str) else "-".join(v))
 def test_bad_value_stops_the_chapter_and_is_quoted(chapter, values, told, tmp_path):
     with pytest.raises(Exception, match=told):
-        run_chapter(chapter_path(chapter), values, tmp_path / "out", progress_bar=False)
+        execute_chapter(chapter_path(chapter), values, tmp_path / "out", progress_bar=False)
+
+
+def test_page_of_a_chapter_shows_the_reader_s_own_numbers(tmp_path):
+    notebook = execute_chapter(chapter_path("1"), {"r_hrs_ohm": 4.2e5}, tmp_path / "out", progress_bar=False)
+    html = build_page(notebook).read_text(encoding="utf-8")
+    assert (
+        "42 times less" in BeautifulSoup(html, "html.parser").get_text()
+    )  # 420 kOhm over the default 10 kOhm
+    assert "{glue" not in html

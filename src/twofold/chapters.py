@@ -1,12 +1,17 @@
 """Run one chapter with a reader's own numbers: papermill, behind checks that papermill leaves out."""
 
 import math
+import subprocess
+import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from twofold import paths
 
-__all__ = ["chapter_path", "check_parameters", "run_chapter"]
+__all__ = ["build_page", "chapter_path", "check_parameters", "execute_chapter"]
 
 
 def chapter_path(chapter: str) -> Path:
@@ -71,10 +76,10 @@ def _fitting(chapter: str, name: str, value: object, default: object) -> object:
     return value
 
 
-def run_chapter(
+def execute_chapter(
     notebook: Path, values: Mapping[str, object], output: Path, progress_bar: bool = True
 ) -> Path:
-    """Execute a chapter with checked parameters; returns the page (HTML) beside the notebook that was run.
+    """Run a chapter with checked parameters; returns the notebook with its outputs, in ``output``.
 
     Raises
     ------
@@ -83,9 +88,7 @@ def run_chapter(
     RuntimeError
         A cell failed; the notebook in ``output`` shows where.
     """
-    import nbformat
     import papermill
-    from nbconvert import HTMLExporter
 
     values = check_parameters(notebook, values)
     output = output.resolve()
@@ -108,7 +111,29 @@ def run_chapter(
         raise RuntimeError(
             f"cell {error.exec_count} of {done} failed with {error.ename}: {error.evalue}"
         ) from error
-    page = done.with_suffix(".html")
-    html, _ = HTMLExporter().from_notebook_node(nbformat.read(done, as_version=4))
-    page.write_text(html, encoding="utf-8")
+    return done
+
+
+def build_page(notebook: Path) -> Path:
+    """An executed notebook as a page (HTML) of the book: formulas, figures and numbers set as on the site.
+
+    Raises
+    ------
+    RuntimeError
+        Jupyter Book refused; the message is its own.
+    """
+    config = yaml.safe_load((paths.book_dir() / "_config.yml").read_text(encoding="utf-8"))
+    config["execute"]["execute_notebooks"] = "off"  # it has just been executed, with other parameters
+    config["bibtex_bibfiles"] = [str(paths.book_dir() / "references.bib")]
+    config["logo"] = config["html"]["favicon"] = str(paths.book_dir() / "_static" / "logo.svg")
+    config["sphinx"]["config"]["html_extra_path"] = [str(paths.book_dir() / "_extra")]
+    with tempfile.NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as file:
+        yaml.safe_dump(config, file)
+        file.flush()
+        command = ["build", str(notebook), "--config", file.name, "--path-output", str(notebook.parent), "-q"]
+        start = "import sys; from jupyter_book.cli.main import main; main(sys.argv[1:])"
+        done = subprocess.run([sys.executable, "-c", start, *command], capture_output=True, text=True)
+    page = notebook.parent / "_build" / "_page" / notebook.stem / "html" / f"{notebook.stem}.html"
+    if done.returncode or not page.is_file():
+        raise RuntimeError(f"{notebook} was run, but jupyter-book made no page of it: {done.stderr.strip()}")
     return page

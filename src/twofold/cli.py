@@ -56,7 +56,7 @@ def run(chapter: str, pairs: tuple, files: tuple[Path, ...], output: Path) -> No
     """Run CHAPTER (4, 04-training or training) with your own parameters."""
     import yaml
 
-    from twofold.chapters import chapter_path, run_chapter
+    from twofold.chapters import build_page, chapter_path, execute_chapter
 
     def read(text: str, origin: str) -> object:
         try:
@@ -71,7 +71,8 @@ def run(chapter: str, pairs: tuple, files: tuple[Path, ...], output: Path) -> No
             raise ValueError(f"{file} holds {type(content).__name__}, not names with values")
         values |= {str(name): value for name, value in content.items()}
     values |= {name: read(text, f"{name} {text!r}") for name, text in pairs}
-    click.echo(f"page: {run_chapter(chapter_path(chapter), values, output)}")
+    notebook = execute_chapter(chapter_path(chapter), values, output)
+    click.echo(f"notebook: {notebook}\npage: {build_page(notebook)}")
 
 
 @main.command()
