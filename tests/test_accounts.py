@@ -1,0 +1,100 @@
+"""Energies of the committed runs, against sums made by hand from their codes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from twofold.accounts import code_shares, energies, headline, layer_energies
+from twofold.cells import load_cell_table, to_cells
+from twofold.codes import ENCODINGS, encode
+from twofold.energy import EnergyModel
+from twofold.results import load_epochs, load_literature, load_network, load_results, select
+
+TABLE = load_cell_table()
+PACKED = EnergyModel(table=TABLE, encoding="twos_complement", dataflow="packed", adc_rule="none")
+CROSSBAR = replace(PACKED, dataflow="crossbar")
+RUNS = load_results().query("dataset == 'cifar10' and method != 'dense'")
+
+
+def by_hand(run: str, *, packed: bool, encoding: str = "twos_complement") -> float:
+    """Joules an image: each cell of each weight priced on its own, then weighed by its row's input ones."""
+    network = load_network(run)
+    total = 0.0
+    for name, layer in network.layers.items():
+        levels = to_cells(encode(layer.codes, 8, encoding), 8, 2, encoding).long()
+        cost = torch.tensor(TABLE.energy_j, dtype=torch.float64)[levels].sum(-1)
+        if packed:
+            cost = cost * layer.keep
+        total += float((cost.flatten(1) * network.activity[name].row_ones).sum())
+    return total / network.activity["fc"].reads
+
+
+@pytest.mark.parametrize("run", RUNS.run)
+def test_energy_of_a_run_is_the_sum_over_its_cells(run):
+    frame = energies(RUNS[RUNS.run == run], PACKED)
+    assert frame.energy_j.item() == pytest.approx(by_hand(run, packed=True))
+    assert frame.gain.item() == pytest.approx(by_hand("dense-8bit", packed=True) / by_hand(run, packed=True))
+    assert layer_energies(run, CROSSBAR).total_j.sum() == pytest.approx(by_hand(run, packed=False))
+
+
+def test_best_untrained_encoding_is_the_cheapest_of_all():
+    best = min(by_hand("dense-8bit", packed=True, encoding=e) for e in ENCODINGS)
+    frame = energies(RUNS[RUNS.method == "twofold"], PACKED)
+    for row in frame.itertuples():
+        assert row.gain_best_untrained == pytest.approx(best / row.energy_j)
+
+
+@pytest.mark.parametrize("run", RUNS.run)
+def test_row_of_a_run_follows_from_its_codes(run):
+    row = RUNS.set_index("run").loc[run]
+    layers = load_network(run).layers.values()
+    kept = torch.cat([layer.codes[layer.keep] for layer in layers])
+    levels = to_cells(encode(kept, 8, "twos_complement"), 8, 2, "twos_complement").long()
+    assert row.kept_weights == len(kept)
+    assert row.sparsity == pytest.approx(1 - len(kept) / 268_336, abs=1e-3)
+    assert row.zero_codes == pytest.approx((kept == 0).double().mean().item(), rel=1e-5)
+    cells_j = torch.tensor(TABLE.energy_j, dtype=torch.float64)[levels].sum().item()
+    assert row.cell_energy_j == pytest.approx(cells_j, rel=1e-5)
+
+
+def test_lig_is_charged_for_every_clock_of_every_input_vector_and_never_without_a_mask():
+    charged = replace(PACKED, lig_energy_j=1e-12)
+    run = next(iter(RUNS[RUNS.method == "lfsr"].run))
+    network = load_network(run)
+    images = network.activity["fc"].reads
+    clocks = sum(layer.clocks * network.activity[n].reads for n, layer in network.layers.items())
+    assert layer_energies(run, charged).lig_j.sum() == pytest.approx(1e-12 * clocks / images)
+    assert layer_energies("dense-8bit", charged).lig_j.sum() == 0
+
+
+def test_headline_has_a_row_a_run_and_the_baseline_gains_nothing():
+    table = headline(RUNS, {"crossbar": CROSSBAR, "packed": PACKED})
+    assert set(table.index) == set(RUNS.run)
+    assert table.loc["dense-8bit", ["gain, crossbar", "gain, packed"]].tolist() == [1.0, 1.0]
+    assert (table["packed, over best untrained"] < table["gain, packed"]).all()
+
+
+def test_code_shares_sum_to_one_for_each_network():
+    shares = code_shares(list(RUNS.run[:2]))
+    assert shares.groupby("network").share.sum().to_list() == pytest.approx([1.0, 1.0])
+
+
+def test_last_epoch_of_each_run_is_the_accuracy_that_is_reported():
+    last = load_epochs().sort_values("epoch").groupby("run").test_accuracy.last()
+    reported = load_results().set_index("run").test_accuracy
+    assert (last.sort_index() - reported.sort_index()).abs().max() < 1e-3
+
+
+def test_select_names_what_there_is():
+    assert set(select(load_results(), "cifar10", ["resnet20"], ["dense"]).method) == {"dense"}
+    with pytest.raises(ValueError, match=r"no method 'sorcery' in the results; there are .*dense-8bit"):
+        select(load_results(), "cifar10", ["resnet20"], ["sorcery"])
+    with pytest.raises(ValueError, match="no dataset 'mnist'"):
+        select(load_results(), "mnist", [], [])
+
+
+def test_every_published_figure_has_a_source():
+    frame = load_literature()
+    assert frame.source.str.len().gt(10).all()
+    assert frame.sparsity.between(0, 1).all()

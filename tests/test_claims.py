@@ -1,0 +1,58 @@
+"""The claims ledger against the arithmetic of the slides' own numbers."""
+
+import pytest
+import torch
+
+from twofold import claims
+from twofold.accounts import energies
+from twofold.cells import load_cell_table
+from twofold.claims import EXAMPLE_MASK, EXAMPLE_WEIGHTS, ledger
+from twofold.energy import EnergyModel
+from twofold.results import load_results
+
+LEDGER = ledger().set_index("claim")
+
+
+@pytest.mark.parametrize(
+    "claim, ours",
+    [
+        ("1 DRAM access = 1000 ADDs", 640 / 0.9),
+        ("32-bit float MULT", 3.7),
+        ("E11 = 20 x E00", 1.49 / 0.079),
+        ("table of a 118 TOPS/W macro", 0.079e-12 * 118.44e12),
+        ("0.34 becomes 0.3", 43 / 127),
+        ("X^9 + X^4 + 1 as generator", 2**9 - 1),
+    ],
+)
+def test_measured_number_of_a_claim_about_numbers(claim, ours):
+    assert LEDGER.we_measure[claim] == pytest.approx(ours)
+
+
+def test_difference_is_ours_over_theirs():
+    row = LEDGER.loc["32-bit float MULT"]
+    assert row.difference == pytest.approx(3.7 / 3.1 - 1)
+
+
+def test_every_claim_has_a_verdict_a_slide_and_code_that_exists():
+    assert LEDGER[["verdict", "slide", "finding"]].map(bool).all(axis=None)
+    for measured_by in LEDGER.measured_by:
+        assert callable(getattr(claims, measured_by.rpartition(".")[2]))
+
+
+def test_open_claims_have_no_number():
+    assert LEDGER.we_measure[LEDGER.verdict == "open"].isna().all()
+
+
+def test_example_of_the_slides_keeps_the_entries_that_its_mask_marks():
+    kept = EXAMPLE_WEIGHTS[EXAMPLE_MASK]
+    assert sorted(kept.tolist()) == pytest.approx([0.02, 1.9, 2.3, 2.8, 3.1, 3.6, 4.2])
+    assert float(EXAMPLE_WEIGHTS[~EXAMPLE_MASK].max()) == pytest.approx(0.3)
+    assert torch.count_nonzero(EXAMPLE_MASK) == 7
+
+
+def test_gain_at_ninety_per_cent_is_that_of_the_best_twofold_run():
+    runs = load_results().query("method == 'twofold' and sparsity == 0.9 and dataset == 'cifar10'")
+    model = EnergyModel(
+        table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
+    )
+    assert LEDGER.we_measure["gain at 90 % sparsity"] == energies(runs, model).gain.max()

@@ -1,0 +1,48 @@
+"""The house: a module imports only from floors below its own, so no import runs up or in a circle."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import twofold
+
+FLOORS = [
+    {"gf2", "paths", "plots"},
+    {"lfsr", "codes", "models", "inputs", "provenance"},
+    {"masks", "mask_measures", "cells", "data", "activity", "notebook", "chapters"},
+    {"energy", "regularizers"},
+    {"parametrizations"},
+    {"sparsify"},
+    {"train", "pack"},
+    {"results"},
+    {"runs", "accounts"},
+    {"claims"},
+    {"cli"},
+]
+FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+SOURCES = sorted(Path(twofold.__file__).parent.glob("[!_]*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of twofold that a source names, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "twofold":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("twofold."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("twofold.")}
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.stem)
+def test_module_imports_only_from_floors_below(path):
+    above = {name for name in imports(path) if FLOOR_OF[name] >= FLOOR_OF[path.stem]}
+    assert not above
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.stem)
+def test_module_is_small(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
