@@ -148,8 +148,8 @@ def test_network_term_acts_until_the_weights_are_gone():
     model = digits_net()
     sparsity = Twofold(model, density=0.5, network_strength=0.1, prune_epoch=2)
     expected = 0.1 * sum(
-        math.sqrt(float((sparsity.layers[n].weight.detach().double()[~w.keep] ** 2).sum()))
-        for n, w, _ in slots(sparsity)
+        math.sqrt(float((original.detach().double()[~weight.keep] ** 2).sum()))
+        for _, weight, original in slots(sparsity)
     )
     assert sparsity.penalty().item() == pytest.approx(expected, rel=1e-5)
     sparsity.penalty().backward()

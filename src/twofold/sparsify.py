@@ -209,7 +209,11 @@ class Twofold:
         originals = [original for _, _, original in self._parametrised()]
         total = originals[0].new_zeros(())
         if self.network_strength and not self.pruned:
-            weights = [layer.weight for layer in self.layers.values()]
+            # The slides' W is the float weight; only bit planes have none but the one their codes stand for.
+            weights = [
+                self.layers[name].weight if isinstance(weight, BitPlaneWeight) else original
+                for name, weight, original in self._parametrised()
+            ]
             keep = [weight.keep for _, weight, _ in self._parametrised()]
             total = total + self.network_strength * network_term(weights, keep, self.polarity)
         if self.strength and self.bit_term != "energy":

@@ -1,0 +1,157 @@
+"""What is compared: each case returns our work, the peer's, and the ratio that ours must reach.
+
+Both are called again and again in turn, so each must leave nothing behind that changes the next call.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.signal import max_len_seq
+from torch import nn
+from torch.nn.utils import prune
+
+from twofold.cells import code_energy, code_energy_table, load_cell_table
+from twofold.energy import EnergyModel, activation_scales, measure_activity, network_energy
+from twofold.lfsr import LFSR, primitive_polynomial
+from twofold.masks import layer_seed, lfsr_mask
+from twofold.models import build_model, weight_layers
+from twofold.sparsify import Twofold
+
+__all__ = ["CASES", "Case"]
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A comparison: ``make`` returns (ours, peer); ``goal`` is the largest allowed ratio ours / peer."""
+
+    name: str
+    peer: str
+    goal: float
+    make: Callable[[], tuple[Work, Work]]
+
+
+def lfsr_bits() -> tuple[Work, Work]:
+    register = LFSR(primitive_polynomial(20))
+    return lambda: register.bits(2**20 - 1), lambda: max_len_seq(20)
+
+
+def state_words() -> tuple[Work, Work]:
+    register = LFSR(primitive_polynomial(19))
+
+    def peer():
+        bits, _ = max_len_seq(19)
+        bits = np.concatenate([bits, bits[:18]]).astype(np.uint32)
+        words = np.zeros(2**19 - 1, np.uint32)
+        for i in range(19):
+            words |= bits[i : i + len(words)] << np.uint32(i)
+        return words
+
+    return lambda: register.states(2**19 - 1), peer
+
+
+def resnet20_masks() -> tuple[Work, Work]:
+    shapes = [tuple(layer.weight.shape) for layer in weight_layers(build_model("resnet20")).values()]
+
+    def ours():
+        for index, shape in enumerate(shapes):
+            lfsr_mask(shape, 0.5, seed=layer_seed("x^31+x^3+1", index))
+
+    def peer():
+        for shape in shapes:
+            module = nn.Module()
+            module.weight = nn.Parameter(torch.empty(shape))
+            prune.random_unstructured(module, "weight", 0.5)
+
+    return ours, peer
+
+
+def training_step() -> tuple[Work, Work]:
+    torch.manual_seed(0)
+    images = torch.randn(128, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(10, (128,))
+
+    def step_of(sparse: bool) -> Work:
+        model = build_model("resnet20").to(memory_format=torch.channels_last)
+        sparsity = None
+        if sparse:
+            sparsity = Twofold(model, density=0.5, strength=60.0, network_strength=1e-3, prune_epoch=1)
+        optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+        progress = iter(np.linspace(0.0, 0.5, 10_000))
+
+        def step():
+            if sparsity is not None:
+                sparsity.advance(float(next(progress)))
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = F.cross_entropy(model(images).float(), labels)
+            if sparsity is not None:
+                loss = loss + sparsity.penalty()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+
+        return step
+
+    return step_of(True), step_of(False)
+
+
+def exact_energy() -> tuple[Work, Work]:
+    torch.manual_seed(0)
+    model, images = build_model("resnet20").eval(), torch.randn(128, 3, 32, 32)
+    scales = activation_scales(model, images)
+    machine = EnergyModel(
+        table=load_cell_table(), encoding="twos_complement", dataflow="crossbar", adc_rule="column"
+    )
+    codes = {
+        name: torch.randint(-127, 128, layer.weight.shape, dtype=torch.int8)
+        for name, layer in weight_layers(model).items()
+    }
+
+    def ours():
+        activity = measure_activity(model, images, scales=scales)
+        network_energy({name: (codes[name], None, activity[name]) for name in codes}, machine)
+
+    @torch.no_grad()
+    def peer():
+        model(images)
+
+    return ours, peer
+
+
+def energy_of_codes() -> tuple[Work, Work]:
+    table = code_energy_table(8, "twos_complement", load_cell_table())
+    codes = torch.randint(-127, 128, (268_336,), dtype=torch.int8)
+    plain = torch.cat([table[:1], table])  # 256 entries, by the code's byte
+    return lambda: code_energy(codes, table), lambda: plain[codes.int() + 128]
+
+
+def import_twofold() -> tuple[Work, Work]:
+    def run(*words: str) -> Work:
+        return lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True)
+
+    return run("-c", "import twofold, torch"), run("-c", "import torch")
+
+
+def command_line_help() -> tuple[Work, Work]:
+    def run(*words: str) -> Work:
+        return lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True)
+
+    return run("-c", "from twofold.cli import main; main(['--help'])"), run("-c", "import torch")
+
+
+CASES = [
+    Case("2^20 - 1 LFSR bits", "scipy.signal.max_len_seq", 0.1, lfsr_bits),
+    Case("2^19 - 1 state words", "scipy and shifted windows", 0.5, state_words),
+    Case("masks of ResNet-20, 50 %", "prune.random_unstructured", 1 / 3, resnet20_masks),
+    Case("training step, both sparsities", "plain step, bf16", 1.1, training_step),
+    Case("forward pass with exact energy", "forward pass", 1.5, exact_energy),
+    Case("energy of 268,336 codes", "256-entry look-up", 1.2, energy_of_codes),
+    Case("import twofold and torch", "import torch", 1.1, import_twofold),
+    Case("twofold --help", "import torch", 1.1, command_line_help),
+]
