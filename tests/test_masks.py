@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twofold.lfsr import LFSR, primitive_polynomial
+from twofold.gf2 import primitive_polynomial
+from twofold.lfsr import LFSR
 from twofold.masks import (
     LAYER_POLYNOMIAL,
     LAYERS_PER_RUN,

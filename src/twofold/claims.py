@@ -13,7 +13,8 @@ import torch
 from twofold.accounts import energies
 from twofold.cells import code_energy_table, load_cell_table
 from twofold.energy import EnergyModel, load_operation_energies
-from twofold.lfsr import LFSR, Polynomial
+from twofold.gf2 import Polynomial
+from twofold.lfsr import LFSR
 from twofold.masks import index_storage_bits, layer_seed, lfsr_mask, numerical_rank, random_mask
 from twofold.models import build_model, weight_layers
 from twofold.regularizers import network_term

@@ -1,4 +1,4 @@
-"""Linear feedback shift registers over GF(2): primitive polynomials, whole sequences at once, jumps.
+"""Linear feedback shift registers over GF(2): whole sequences at once, jumps, many registers together.
 
 Convention: `P(x) = x^n + sum_{i<n} c_i x^i` is the *characteristic* polynomial of the stream,
 `s[t+n] = XOR_{i<n} c_i s[t+i]`. A Fibonacci state is the window `sum_i s[t+i] 2^i` (the oldest bit, the
@@ -7,108 +7,21 @@ MSB). The reciprocal polynomial gives the stream read backwards: `scipy.signal.m
 polynomial as we do, `galois.FLFSR` and `galois.GLFSR` take the *feedback* polynomial, its reciprocal.
 
 Source: slide "LFSR Indexing Generator (LIG) Block", with `P.P. = X^9 + X^4 + 1`; Golomb, "Shift Register
-Sequences" (1967), for the order of x and the recurrence.
+Sequences" (1967), for the recurrence.
 """
 
-import math
 import operator
-import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import combinations
 from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt, UInt8
 
-__all__ = ["LFSR", "Form", "Polynomial", "primitive_polynomial", "states_of_seeds"]
+from twofold.gf2 import MAX_DEGREE, Polynomial, least_divisor, primitive_polynomial
+
+__all__ = ["LFSR", "Form", "states_of_seeds"]
 
 Form = Literal["fibonacci", "galois"]
-
-MAX_DEGREE = 64
-_TERM = re.compile(r"[xX]\^(\d{1,4})|([xX])|1")
-
-
-@dataclass(frozen=True)
-class Polynomial:
-    """A polynomial over GF(2) of degree 1..64; bit i of `mask` is the coefficient of x^i."""
-
-    mask: int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "mask", operator.index(self.mask))
-        if not 2 <= self.mask < 2 << MAX_DEGREE:
-            raise ValueError(f"polynomial mask {self.mask} is outside degrees 1 to {MAX_DEGREE}")
-
-    @classmethod
-    def parse(cls, source: "Polynomial | str | Iterable[int]") -> "Polynomial":
-        """Read a sum of powers ("x^9+x^4+1") or the exponents of its terms (9, 4, 0); pass a polynomial on.
-
-        Raises
-        ------
-        ValueError
-            For any other text, a repeated term, or a degree outside 1..64.
-        """
-        if isinstance(source, Polynomial):
-            return source
-        terms = _text_exponents(source) if isinstance(source, str) else [operator.index(e) for e in source]
-        if not terms or min(terms) < 0 or not 1 <= max(terms) <= MAX_DEGREE:
-            raise ValueError(
-                f"polynomial {source!r} has powers {terms}; allowed are degrees 1 to {MAX_DEGREE}"
-            )
-        if len(set(terms)) < len(terms):
-            raise ValueError(f"polynomial {source!r} repeats a term, which cancels over GF(2); give it once")
-        return cls(sum(1 << e for e in terms))
-
-    @property
-    def degree(self) -> int:
-        """The highest exponent."""
-        return self.mask.bit_length() - 1
-
-    @property
-    def exponents(self) -> tuple[int, ...]:
-        """The exponents of all terms, highest first."""
-        return tuple(e for e in range(self.degree, -1, -1) if self.mask >> e & 1)
-
-    def reciprocal(self) -> "Polynomial":
-        """`x^n P(1/x)`, the coefficients in reverse order: its stream is this one's, read backwards."""
-        return Polynomial(sum(1 << (self.degree - e) for e in self.exponents))
-
-    def is_primitive(self) -> bool:
-        """Whether x has order 2^n - 1 modulo P; decided by mathematics, not by a table of taps."""
-        return _is_primitive(self.mask)
-
-    def order(self) -> int:
-        """The least e > 0 with `x^e = 1 mod P`, the longest period of a register with this polynomial.
-
-        Raises
-        ------
-        ValueError
-            Without a constant term: x then has no inverse, and no power of it is 1.
-        """
-        if not self.mask & 1:
-            raise ValueError(f"{self} has no constant term, so no power of x is 1 modulo it; add the term 1")
-        return _order(self.mask)
-
-    def __str__(self) -> str:
-        return "+".join({0: "1", 1: "x"}.get(e, f"x^{e}") for e in self.exponents)
-
-
-@lru_cache
-def primitive_polynomial(degree: int) -> Polynomial:
-    """The first primitive polynomial of a degree in 2..64: fewest terms, then smallest mask.
-
-    Few terms mean few XOR gates; a small mask means low taps, and so long leaps in :class:`LFSR`.
-    """
-    if not 2 <= degree <= MAX_DEGREE:
-        raise ValueError(f"degree {degree!r} is not supported; allowed are 2 to {MAX_DEGREE}")
-    for inner_terms in (1, 3):  # an even number of terms is divisible by x+1; up to degree 64 five suffice
-        inner = combinations(range(1, degree), inner_terms)
-        for mask in sorted(1 << degree | sum(1 << e for e in exponents) | 1 for exponents in inner):
-            if _is_primitive(mask):
-                return Polynomial(mask)
-    raise AssertionError(f"degree {degree} has no primitive polynomial of five terms")  # never reached
 
 
 @dataclass(frozen=True)
@@ -154,7 +67,7 @@ class LFSR:
         """Clocks until the seed comes back: 2^n - 1 where the polynomial is primitive."""
         period = self.polynomial.order()
         if not self.polynomial.is_primitive():  # this seed may lie on a shorter cycle
-            period = _least_divisor(period, lambda steps: self.jump(steps).seed == self.seed)
+            period = least_divisor(period, lambda steps: self.jump(steps).seed == self.seed)
         return period
 
     def bits(self, count: int) -> UInt8[np.ndarray, "count"]:
@@ -176,11 +89,10 @@ class LFSR:
         """
         if steps == 0:
             return self
-        modulus = self.polynomial.mask
-        power = _power_of_x(operator.index(steps), modulus)
+        power = self.polynomial.power_of_x(operator.index(steps))
         if self.form == "galois":
-            return replace(self, seed=_remainder(_product(power, self.seed), modulus))
-        stream = self.seed
+            return replace(self, seed=self.polynomial.product(power, self.seed))
+        stream, modulus = self.seed, self.polynomial.mask
         for i in range(self.degree - 1):  # 2n - 1 output bits in one integer; x^n meets a bit not yet there
             stream |= ((stream >> i & modulus).bit_count() & 1) << (self.degree + i)
         seed = sum(((stream >> i & power).bit_count() & 1) << i for i in range(self.degree))
@@ -248,87 +160,6 @@ def _first_states(polynomial: Polynomial, state: int | np.ndarray, form: Form) -
 
 def _word_type(degree: int) -> type[np.unsignedinteger]:
     return np.uint32 if degree <= 32 else np.uint64
-
-
-def _product(a: int, b: int) -> int:
-    """Carry-less product of two polynomials as integers, one shift for each term of `b`."""
-    result = 0
-    while b:
-        result ^= a * (b & -b)
-        b &= b - 1
-    return result
-
-
-def _remainder(value: int, modulus: int) -> int:
-    """`value mod P`: the part from degree n up folds down, all at once, because `x^n = P - x^n mod P`."""
-    degree = modulus.bit_length() - 1
-    low_mask = modulus ^ 1 << degree
-    while high := value >> degree:
-        value ^= high << degree ^ _product(high, low_mask)
-    return value
-
-
-def _power_of_x(exponent: int, modulus: int) -> int:
-    """`x^exponent mod P` by squaring, for P with constant term 1."""
-    base = 2 if exponent >= 0 else modulus >> 1  # x * (P >> 1) = P - 1 = 1 mod P: the inverse of x
-    result = 1
-    for bit in f"{abs(exponent):b}":
-        result = _remainder(int(f"{result:b}", 4), modulus)  # a square over GF(2): the same digits, in base 4
-        if bit == "1":
-            result = _remainder(_product(result, base), modulus)
-    return result
-
-
-@lru_cache(maxsize=1 << 12)
-def _is_primitive(mask: int) -> bool:
-    full = 2 ** (mask.bit_length() - 1) - 1
-    # Order 2^n - 1 makes every nonzero residue a power of x, hence invertible: such a P is irreducible.
-    return (
-        mask & 1 == 1
-        and _power_of_x(full, mask) == 1
-        and all(_power_of_x(full // prime, mask) != 1 for prime in _prime_factors(full))
-    )
-
-
-@lru_cache(maxsize=1 << 12)
-def _order(mask: int) -> int:
-    """lcm of the irreducible factors' orders, times the least power of two not below their multiplicities."""
-    if _is_primitive(mask):
-        return 2 ** (mask.bit_length() - 1) - 1
-    from sympy import Poly, Symbol  # slow to import, and seldom needed
-
-    _, factors = Poly([int(c) for c in f"{mask:b}"], Symbol("x"), modulus=2).factor_list()
-    orders = []
-    for factor, _ in factors:
-        modulus = int("".join(str(c % 2) for c in factor.all_coeffs()), 2)
-        field_order = 2 ** factor.degree() - 1
-        orders.append(_least_divisor(field_order, lambda e, modulus=modulus: _power_of_x(e, modulus) == 1))
-    return math.lcm(*orders) << (max(multiplicity for _, multiplicity in factors) - 1).bit_length()
-
-
-def _least_divisor(number: int, returns: Callable[[int], bool]) -> int:
-    """The least divisor of `number`, itself a multiple of the period sought, after which a walk returns."""
-    for prime in _prime_factors(number):
-        while number % prime == 0 and returns(number // prime):
-            number //= prime
-    return number
-
-
-@lru_cache(maxsize=1 << 12)
-def _prime_factors(number: int) -> tuple[int, ...]:
-    from sympy import factorint  # slow to import
-
-    return tuple(factorint(number))
-
-
-def _text_exponents(text: str) -> list[int]:
-    exponents = []
-    for term in text.replace(" ", "").split("+"):
-        match = _TERM.fullmatch(term)
-        if match is None:
-            raise ValueError(f"polynomial {text!r} has a term {term!r}; allowed are sums like 'x^9+x^4+1'")
-        exponents.append(int(match[1]) if match[1] else int(match[2] is not None))
-    return exponents
 
 
 def _check_register(polynomial: Polynomial, form: str) -> None:

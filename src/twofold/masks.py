@@ -20,7 +20,8 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped, UInt
 from torch import Tensor
 
-from twofold.lfsr import LFSR, Form, Polynomial, states_of_seeds
+from twofold.gf2 import Polynomial
+from twofold.lfsr import LFSR, Form, states_of_seeds
 
 __all__ = [
     "LAYERS_PER_RUN",
