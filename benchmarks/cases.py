@@ -19,7 +19,8 @@ from twofold.cells import code_energy, code_energy_table, load_cell_table
 from twofold.energy import EnergyModel, activation_scales, measure_activity, network_energy
 from twofold.gf2 import primitive_polynomial
 from twofold.lfsr import LFSR
-from twofold.masks import layer_seed, lfsr_mask
+from twofold.lig import layer_seed
+from twofold.masks import lfsr_mask
 from twofold.models import build_model, weight_layers
 from twofold.sparsify import Twofold
 

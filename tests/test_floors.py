@@ -10,9 +10,9 @@ import twofold
 FLOORS = [
     {"gf2", "paths", "plots"},
     {"lfsr", "codes", "models", "inputs", "provenance"},
-    {"masks", "mask_measures", "cells", "data", "activity", "notebook", "chapters"},
-    {"energy", "regularizers"},
-    {"parametrizations"},
+    {"lig", "cells", "data", "activity", "notebook", "chapters"},
+    {"masks", "energy", "regularizers"},
+    {"mask_measures", "parametrizations"},
     {"sparsify"},
     {"train", "pack"},
     {"results"},

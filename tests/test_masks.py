@@ -11,20 +11,9 @@ from hypothesis import strategies as st
 
 from twofold.gf2 import primitive_polynomial
 from twofold.lfsr import LFSR
-from twofold.masks import (
-    LAYER_POLYNOMIAL,
-    LAYERS_PER_RUN,
-    index_storage_bits,
-    layer_seed,
-    lfsr_mask,
-    magnitude_mask,
-    nested_mask,
-    numerical_rank,
-    overlap,
-    pair_mask,
-    random_mask,
-    reduce_states,
-)
+from twofold.lig import LAYER_POLYNOMIAL, layer_seed
+from twofold.mask_measures import overlap
+from twofold.masks import lfsr_mask, magnitude_mask, nested_mask, pair_mask, random_mask
 
 REDUCTIONS = ("multiply-shift", "modulo")
 FORMS = ("fibonacci", "galois")
@@ -129,31 +118,7 @@ def test_clocks_are_those_of_a_coupon_collector():
         )
 
 
-@given(st.integers(2, 64), st.data())
-def test_reduce_states_equals_whole_numbers(degree, data):
-    states = data.draw(st.lists(st.integers(0, 2**degree - 1), max_size=5))
-    array = np.array(states, np.uint32 if degree <= 32 else np.uint64)
-    size = data.draw(st.integers(1, 2**40))
-    assert reduce_states(array, size, degree, "modulo").tolist() == [state % size for state in states]
-    if degree + size.bit_length() <= 64:
-        assert reduce_states(array, size, degree).tolist() == [state * size >> degree for state in states]
-    else:
-        with pytest.raises(ValueError, match=f"{degree}-bit states by size {size} .* 'modulo'"):
-            reduce_states(array, size, degree)
-
-
 # seeds
-
-
-def test_layer_seeds_lie_far_apart_on_the_cycle():
-    """Golden steps of a register small enough to find each seed's place by enumeration."""
-    polynomial = primitive_polynomial(20)
-    place = np.empty(2**20, np.int64)
-    place[LFSR(polynomial).states(2**20 - 1)] = np.arange(2**20 - 1)
-    seeds = [layer_seed(polynomial, layer, run) for run in range(16) for layer in range(128)]
-    places = np.sort(place[seeds])
-    gaps = np.diff(places, append=places[0] + 2**20 - 1)
-    assert gaps.min() >= (2**20 - 1) // 2600
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -245,7 +210,7 @@ def test_neighbouring_nested_columns_are_unrelated(inner_degree):
     assert abs(np.mean(shares) - 0.5) < 0.015
 
 
-# controls and measures
+# controls
 
 
 def test_random_mask_is_seeded_and_overlaps_by_chance():
@@ -263,101 +228,6 @@ def test_magnitude_mask_by_hand():
     assert mask.keep.tolist() == [[False, True, False], [True, False, True]]
     assert magnitude_mask(weight, 0.6).order.tolist() == [1, 3, 5, 0]  # a tie goes to the first position
     assert mask.clocks == 0
-
-
-def test_overlap_by_hand():
-    a, b = torch.tensor([True, True, False, True]), torch.tensor([True, False, True, False])
-    assert overlap(a, b) == 1 / 3
-    assert overlap(b, a) == 1 / 2
-    assert overlap(a, a) == 1
-
-
-def test_numerical_rank():
-    columns = torch.tensor([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 1.0, 1.0]])
-    assert numerical_rank(columns) == 2
-    assert numerical_rank(torch.eye(7, dtype=torch.bool)) == 7
-    assert numerical_rank(torch.ones(4, 9, dtype=torch.bool)) == 1
-    mask = lfsr_mask((64, 64), 0.5, seed=layer_seed(LAYER_POLYNOMIAL, 0))
-    # prime moduli bound the rank from below without any tolerance
-    rank = _rank_modulo(mask.keep.long().numpy(), 1_000_003)
-    assert numerical_rank(mask.matrix) == rank
-
-
-def _rank_modulo(matrix: np.ndarray, prime: int) -> int:
-    matrix, rank = matrix % prime, 0
-    for column in range(matrix.shape[1]):
-        pivots = np.flatnonzero(matrix[rank:, column])
-        if len(pivots) == 0:
-            continue
-        matrix[[rank, rank + pivots[0]]] = matrix[[rank + pivots[0], rank]]
-        matrix[rank] = matrix[rank] * pow(int(matrix[rank, column]), -1, prime) % prime
-        below = matrix[rank + 1 :]
-        below -= np.outer(below[:, column], matrix[rank])
-        below %= prime
-        rank += 1
-        if rank == len(matrix):
-            break
-    return rank
-
-
-# storage
-
-
-def storage(keep: torch.Tensor, **arguments) -> dict[str, tuple[int, ...]]:
-    table = index_storage_bits(keep, **arguments)
-    assert table.columns.tolist() == [
-        "scheme", "index_bits", "entries", "filler_entries", "filler_bits", "bits"
-    ]  # fmt: skip
-    return {row[0]: tuple(row[1:]) for row in table.itertuples(index=False)}
-
-
-def test_storage_of_a_small_matrix_by_hand():
-    keep = torch.tensor([[True, False, False, False, True], [False, False, True, False, False]])
-    assert storage(keep) == {
-        "lfsr": (31 + 31 + 4, 3, 0, 0, 66),  # the counter holds 0 to 10
-        "bitmap": (10, 3, 0, 0, 10),
-        "csr": (3 * 3 + 3 * 2, 3, 0, 0, 15),  # columns 0 to 4 in 3 bits, three row pointers 0 to 3 in 2
-        "relative 4-bit": (12, 3, 0, 0, 12),
-        "relative 5-bit": (15, 3, 0, 0, 15),
-        "relative 8-bit": (24, 3, 0, 0, 24),
-    }
-
-
-def test_fillers_of_the_example_in_eie():
-    """EIE, section III: [0,0,1,2, eighteen zeros, 3] is v = [1,2,0,3], z = [2,0,15,2] with 4-bit indices."""
-    keep = torch.zeros(23, dtype=torch.bool)
-    keep[[2, 3, 22]] = True
-    schemes = storage(keep, weight_bits=6, polynomial="x^9+x^4+1")
-    assert schemes["relative 4-bit"] == (16, 4, 1, 6, 22)
-    assert schemes["relative 5-bit"] == (15, 3, 0, 0, 15)
-    assert schemes["lfsr"] == (9 + 9 + 5, 3, 0, 0, 23)
-
-
-@pytest.mark.parametrize(("gap", "fillers"), [(0, 0), (15, 0), (16, 1), (31, 1), (32, 2), (300, 18)])
-def test_fillers_at_the_limits_of_a_gap(gap, fillers):
-    keep = torch.zeros(gap + 50, dtype=torch.bool)
-    keep[gap] = True
-    assert storage(keep)["relative 4-bit"] == (
-        4 * (1 + fillers),
-        1 + fillers,
-        fillers,
-        8 * fillers,
-        4 + 12 * fillers,
-    )
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=400))
-def test_relative_indices_decode_to_the_mask(keep):
-    positions = np.flatnonzero(keep).tolist()
-    codes, place = [], -1  # an explicit encoder: one code after the other
-    for position in positions:
-        while position - place - 1 > 15:
-            codes.append(15)
-            place += 16
-        codes.append(position - place - 1)
-        place = position
-    bits, entries, fillers, *_ = storage(torch.tensor(keep))["relative 4-bit"]
-    assert (bits, entries, fillers) == (4 * len(codes), len(codes), len(codes) - len(positions))
 
 
 # bad input
@@ -397,19 +267,6 @@ def test_density_outside_its_range_is_refused(density):
         (lambda: nested_mask((4, 40), 0.5, "x^4+x+1", "x^9+x^4+1"), "at most 15 of 40 positions .* but 20"),
         (lambda: nested_mask((4, 4), 0.5, "x^9+x^4+1", "x^9+x^4+1"), "both x\\^9.* two different"),
         (lambda: magnitude_mask(torch.tensor([1.0, math.nan, math.inf]), 0.5), "2 NaN or infinite"),
-        (lambda: layer_seed(LAYER_POLYNOMIAL, LAYERS_PER_RUN), "layer 1440 .* 0 to 1439"),
-        (lambda: layer_seed(LAYER_POLYNOMIAL, -1), "layer -1 .* 0 to 1439"),
-        (lambda: layer_seed(LAYER_POLYNOMIAL, 0, -2), "run -2 is negative"),
-        (lambda: reduce_states(np.ones(1, np.uint32), 0, 9), "size 0"),
-        (
-            lambda: overlap(torch.ones(2, dtype=torch.bool), torch.ones(3, dtype=torch.bool)),
-            r"\(2,\) and \(3,\)",
-        ),
-        (
-            lambda: overlap(torch.zeros(2, dtype=torch.bool), torch.ones(2, dtype=torch.bool)),
-            "keeps 0 weights",
-        ),
-        (lambda: index_storage_bits(torch.ones(2, dtype=torch.bool), weight_bits=0), "weight_bits 0"),
     ],
 )
 def test_bad_input_is_quoted(call, message, monkeypatch):

@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from twofold.codes import code_limit, decode, dequantize, from_bit_planes, quantize, weight_scale
-from twofold.masks import LAYER_POLYNOMIAL, layer_seed, lfsr_mask, random_mask
+from twofold.lig import LAYER_POLYNOMIAL, layer_seed
+from twofold.masks import lfsr_mask, random_mask
 from twofold.models import build_model, weight_layers
 from twofold.parametrizations import BitPlaneWeight, SparseWeight
 from twofold.sparsify import Twofold, layer_densities

@@ -15,7 +15,9 @@ from twofold.cells import code_energy_table, load_cell_table
 from twofold.energy import EnergyModel, load_operation_energies
 from twofold.gf2 import Polynomial
 from twofold.lfsr import LFSR
-from twofold.masks import index_storage_bits, layer_seed, lfsr_mask, numerical_rank, random_mask
+from twofold.lig import layer_seed
+from twofold.mask_measures import index_storage_bits, numerical_rank
+from twofold.masks import lfsr_mask, random_mask
 from twofold.models import build_model, weight_layers
 from twofold.regularizers import network_term
 from twofold.results import load_results

@@ -1,55 +1,27 @@
-"""The LFSR index generator (LIG): register state -> position of a kept weight; controls, overlap, storage.
+"""Masks that registers generate, from one, from two, or nested; and the controls without a register.
 
 A mask is **True = kept**. A weight `[out, in, kh, kw]` is a crossbar matrix of `in*kh*kw` rows (inputs) and
 `out` columns (outputs), `weight.flatten(1).T`: dimension 0 of every shape here counts crossbar columns.
 Positions are flat indices into the weight tensor.
 
-Source: slide "LFSR Indexing Generator (LIG) Block", example `P.P. = X^9 + X^4 + 1; M = 300`.
+Source: slide "LFSR Indexing Generator (LIG) Block".
 """
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, get_args
 
 import numpy as np
-import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int64, Shaped, UInt
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from twofold.gf2 import Polynomial
 from twofold.lfsr import LFSR, Form, states_of_seeds
+from twofold.lig import LAYER_POLYNOMIAL, Reduction, reduce_states
 
-__all__ = [
-    "LAYERS_PER_RUN",
-    "LAYER_POLYNOMIAL",
-    "Mask",
-    "Reduction",
-    "index_storage_bits",
-    "layer_seed",
-    "lfsr_mask",
-    "magnitude_mask",
-    "nested_mask",
-    "numerical_rank",
-    "overlap",
-    "pair_mask",
-    "random_mask",
-    "reduce_states",
-]
+__all__ = ["Mask", "lfsr_mask", "magnitude_mask", "nested_mask", "pair_mask", "random_mask"]
 
-Reduction = Literal["multiply-shift", "modulo"]
-
-LAYER_POLYNOMIAL = Polynomial.parse("x^31+x^3+1")
-"""The register of the layers: one XOR gate, and a period, 2^31 - 1, that is prime."""
-
-LAYERS_PER_RUN = 1440
-"""Seeds set aside for one run: with this number 128 layers of 16 runs lie at least 1/2600 of the period
-apart, close to the 1/2048 that is possible; with the round 1024 it would be 1/9400."""
-
-_GOLDEN = 0x9E3779B97F4A7C15  # 2^64 (sqrt(5) - 1) / 2
 _CHUNK = 1 << 22  # clocks drawn at once at most: bounds the memory of very large or very dense masks
 
 
@@ -90,60 +62,6 @@ class Mask:
     def matrix(self) -> Bool[Tensor, "rows columns"]:
         """The crossbar view of a mask of two or more dimensions: rows are inputs, columns outputs."""
         return self.keep.flatten(1).T
-
-
-def reduce_states(
-    states: UInt[np.ndarray, "*shape"], size: int, degree: int, reduction: Reduction = "multiply-shift"
-) -> Int64[np.ndarray, "*shape"]:
-    """Map the states of a register of `degree` bits to positions in [0, size).
-
-    "multiply-shift" is `(state * size) >> degree`, a multiplier and no divider; "modulo" is `state % size`.
-
-    Raises
-    ------
-    ValueError
-        Where `state * size` would not fit into 64 bits, for an unknown reduction, or for a size below 1.
-    """
-    if not 0 < size < 2**63:
-        raise ValueError(f"size {size} cannot be indexed; allowed are 1 to 2^63-1")
-    if reduction == "modulo":
-        word = states.dtype if size <= np.iinfo(states.dtype).max else np.uint64
-        return np.remainder(states, size, dtype=word).astype(np.int64)
-    if reduction != "multiply-shift":
-        raise ValueError(f"reduction {reduction!r} is unknown; allowed are {', '.join(get_args(Reduction))}")
-    bits = degree + operator.index(size).bit_length()
-    if bits > 64:
-        raise ValueError(
-            f"multiply-shift of {degree}-bit states by size {size} takes {bits} bits, more than 64; "
-            "take a lower degree or the reduction 'modulo'"
-        )
-    product = np.multiply(states, size, dtype=np.uint64)
-    product >>= np.uint64(degree)
-    return product.view(np.int64)
-
-
-@lru_cache(maxsize=1 << 12)  # a study asks for the same seeds at every density
-def layer_seed(polynomial: Polynomial | str, layer: int, run: int = 0, form: Form = "fibonacci") -> int:
-    """The seed of a layer in a run, far along the cycle from the seeds of all others.
-
-    Neighbours on the cycle give nearly the same mask, so seeds must not be counted 1, 2, 3. Seed number
-    `m = 1 + layer + 1440 run` lies at the share `m (sqrt(5) - 1) / 2 mod 1` of the period: multiples of the
-    golden ratio never come close to each other (the three-distance theorem). Masks of different seeds then
-    overlap by their density; the spread is up to 1.8 times the hypergeometric one of i.i.d. masks, because an
-    LFSR's successive positions are related (multiply-shift halves them).
-
-    Raises
-    ------
-    ValueError
-        For a layer outside 0..1439 or a negative run.
-    """
-    if not 0 <= layer < LAYERS_PER_RUN:
-        raise ValueError(f"layer {layer} has no seed; allowed are 0 to {LAYERS_PER_RUN - 1}")
-    if run < 0:
-        raise ValueError(f"run {run} is negative; allowed are 0 and above")
-    register = LFSR(polynomial, form=form)
-    share = (1 + layer + LAYERS_PER_RUN * run) * _GOLDEN % 2**64
-    return register.jump(share * register.period >> 64).seed
 
 
 def lfsr_mask(
@@ -283,65 +201,6 @@ def magnitude_mask(weight: Float[Tensor, "*shape"], density: float) -> Mask:
     ranking = weight.detach().abs().flatten().argsort(descending=True, stable=True)
     order = ranking[: _kept(_size(weight.shape), density)].cpu().numpy()
     return _mask(order, weight.shape, clocks=0)
-
-
-def overlap(a: Mask | Bool[Tensor, "*shape"], b: Mask | Bool[Tensor, "*shape"]) -> float:
-    """`|A and B| / |A|`: the share of A's kept weights that B keeps too; by chance, about B's density."""
-    keep_a, keep_b = (mask.keep if isinstance(mask, Mask) else mask for mask in (a, b))
-    if keep_a.shape != keep_b.shape:
-        raise ValueError(f"masks of shapes {tuple(keep_a.shape)} and {tuple(keep_b.shape)} have no overlap")
-    kept = int(keep_a.sum())
-    if kept == 0:
-        raise ValueError("the first mask keeps 0 weights, so its overlap is not defined; keep at least 1")
-    return int((keep_a & keep_b).sum()) / kept
-
-
-def numerical_rank(matrix: Shaped[Tensor, "rows columns"]) -> int:
-    """Rank in float64 at the default tolerance of `torch.linalg.matrix_rank`; a mask counts as 0 and 1."""
-    return int(torch.linalg.matrix_rank(matrix.detach().double()))
-
-
-def index_storage_bits(
-    keep: Bool[Tensor, "*shape"], polynomial: Polynomial | str = LAYER_POLYNOMIAL, weight_bits: int = 8
-) -> pd.DataFrame:
-    """What it costs to say where the kept weights of one layer are, in bits.
-
-    - `lfsr`: `2 degree + ceil(log2(size + 1))`, that is taps, seed, and a counter of kept weights.
-    - `bitmap`: `size`.
-    - `csr`: `kept * ceil(log2(row length)) + (rows + 1) * ceil(log2(kept + 1))`, a row for each output.
-    - `relative k-bit`: `k * entries`. An entry counts the zeros since the one before, 0 to 2^k - 1; a longer
-      gap needs `floor(gap / 2^k)` filler zeros, each an entry of its own with a stored zero weight.
-
-    Returns
-    -------
-    DataFrame
-        `scheme`; `index_bits` as above; `entries`, the weights stored, fillers included; `filler_entries`;
-        `filler_bits`, `weight_bits` for each filler; `bits`, the sum of `index_bits` and `filler_bits`.
-
-    Notes
-    -----
-    Relative indices: Han et al., "Deep Compression" (ICLR 2016), section 2 and figure 2, and "EIE" (ISCA
-    2016), section III; here they run over the flattened layer.
-    """
-    if weight_bits < 1:
-        raise ValueError(f"weight_bits {weight_bits} is no width; allowed are 1 and above")
-    positions = np.flatnonzero(keep.cpu().numpy())
-    size, kept = _size(keep.shape), len(positions)
-    rows = keep.shape[0] if keep.ndim > 1 else 1
-    schemes = [
-        ("lfsr", 2 * Polynomial.parse(polynomial).degree + size.bit_length(), 0),
-        ("bitmap", size, 0),
-        ("csr", kept * (size // rows - 1).bit_length() + (rows + 1) * kept.bit_length(), 0),
-    ]
-    gaps = np.diff(positions, prepend=-1) - 1
-    for bits in (4, 5, 8):
-        fillers = int((gaps >> bits).sum())
-        schemes.append((f"relative {bits}-bit", bits * (kept + fillers), fillers))
-    table = pd.DataFrame(schemes, columns=["scheme", "index_bits", "filler_entries"])
-    table.insert(2, "entries", kept + table["filler_entries"])
-    table["filler_bits"] = weight_bits * table["filler_entries"]
-    table["bits"] = table["index_bits"] + table["filler_bits"]
-    return table
 
 
 def _first_sights(

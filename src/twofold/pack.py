@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from twofold.codes import dequantize
 from twofold.energy import Activity
-from twofold.masks import LAYER_POLYNOMIAL, lfsr_mask
+from twofold.lig import LAYER_POLYNOMIAL
+from twofold.masks import lfsr_mask
 from twofold.models import build_model
 from twofold.sparsify import FinishedLayer
 

@@ -20,7 +20,8 @@ from torch.nn.utils import parametrize
 
 from twofold.cells import CellTable, code_energy, code_energy_table, load_cell_table
 from twofold.codes import Encoding, check_bits
-from twofold.masks import LAYER_POLYNOMIAL, layer_seed, lfsr_mask, magnitude_mask, random_mask
+from twofold.lig import LAYER_POLYNOMIAL, layer_seed
+from twofold.masks import lfsr_mask, magnitude_mask, random_mask
 from twofold.models import weight_layers
 from twofold.parametrizations import BitPlaneWeight, SparseWeight
 from twofold.regularizers import (
