@@ -73,7 +73,7 @@ def test_plots_import_nothing_of_ours():
 
 
 def test_every_method_has_a_look_of_its_own():
-    from twofold.runs import METHODS
+    from twofold.configs import METHODS
 
     assert plots.METHOD_STYLE.keys() == METHODS.keys()
     for part in (slice(0, 2), slice(2, 3)):

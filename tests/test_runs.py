@@ -15,11 +15,12 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from twofold.configs import METHODS, RunConfig
 from twofold.data import load_images
 from twofold.models import build_model, weight_layers
 from twofold.pack import load_codes
 from twofold.results import collect, load_epochs, load_results
-from twofold.runs import METHODS, RunConfig, execute
+from twofold.runs import execute
 from twofold.train import evaluate
 
 pytestmark = pytest.mark.usefixtures("one_thread")

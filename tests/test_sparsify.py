@@ -14,11 +14,12 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from twofold.codes import code_limit, decode, dequantize, from_bit_planes, quantize, weight_scale
+from twofold.densities import layer_densities
 from twofold.lig import LAYER_POLYNOMIAL, layer_seed
 from twofold.masks import lfsr_mask, random_mask
 from twofold.models import build_model, weight_layers
 from twofold.parametrizations import BitPlaneWeight, SparseWeight
-from twofold.sparsify import Twofold, layer_densities
+from twofold.sparsify import Twofold
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

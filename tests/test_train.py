@@ -14,9 +14,10 @@ import torch.nn.functional as F
 import yaml
 from safetensors.torch import save_file
 
+from twofold.configs import RunConfig
 from twofold.data import Images, load_images, normalise
 from twofold.models import build_model
-from twofold.runs import RunConfig, execute
+from twofold.runs import execute
 from twofold.sparsify import Twofold
 from twofold.train import Recipe, evaluate, fit, logits
 

@@ -9,7 +9,7 @@ from twofold.codes import ENCODINGS
 from twofold.energy import EnergyModel, network_energy
 from twofold.results import load_network
 
-__all__ = ["code_shares", "energies", "headline", "layer_energies"]
+__all__ = ["code_shares", "crossbar_ceiling", "energies", "headline", "layer_energies"]
 
 PARTS = ["array_j", "adc_j", "lig_j", "total_j"]
 
@@ -83,6 +83,17 @@ def headline(
         table[f"gain, {name}"] = frame.gain
     table[f"{name}, over best untrained"] = frame.gain_best_untrained
     return table.set_index("run").rename_axis(None)
+
+
+def crossbar_ceiling(model: EnergyModel, baseline: str = "dense-8bit") -> float:
+    """Gain of a crossbar that stores nothing but the code 0, read with the baseline's own inputs."""
+    network = load_network(baseline)
+
+    def array_j(share: int) -> float:
+        layers = {n: (layer.codes * share, None, network.activity[n]) for n, layer in network.layers.items()}
+        return network_energy(layers, replace(model, bits=network.bits)).array_j.sum()
+
+    return array_j(1) / array_j(0)
 
 
 def code_shares(runs: Sequence[str]) -> pd.DataFrame:

@@ -85,7 +85,8 @@ def train(configs: tuple[Path, ...], device: str) -> None:
     """Carry out the runs that the CONFIGS (YAML) describe; a killed run goes on where it stopped."""
     import torch
 
-    from twofold.runs import RunConfig, execute
+    from twofold.configs import RunConfig
+    from twofold.runs import execute
 
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch sees no CUDA device; take cpu")

@@ -184,7 +184,7 @@ def accuracy_against_sparsity(
             "o",
             markerfacecolor="none",
             color="#777777",
-            label="published (magnitude)",
+            label="published",
         )
     ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
     ax.legend(fontsize="small")

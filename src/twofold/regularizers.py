@@ -4,7 +4,7 @@ The slides train with ``J = L_CE + Reg_Net + Reg_Bit`` ("Method: Twofold Sparsit
 Reg_Net. Reg_Bit is printed with a broken index, so each reading has its own name here:
 
 * `popcount_term`: the slides' letter, the L2 norm of each weight's number of ones;
-* `planes_term`: the group lasso over bit planes of the method it descends from (BSQ, Yang et al. 2021);
+* `planes_term`: the group lasso over bit planes of a related method (BSQ, Yang et al. 2021);
 * `CodeChooser`: no penalty at all, but a forward pass in which every weight takes the code that is best
   for squared error and cell energy together.
 """

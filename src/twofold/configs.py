@@ -1,0 +1,153 @@
+"""A run's configuration: one YAML file, every value checked before any work begins."""
+
+import math
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from types import UnionType
+
+import yaml
+
+from twofold.codes import ENCODINGS, check_bits
+from twofold.data import DATASETS
+from twofold.densities import DENSITY_RULES
+from twofold.models import NETWORKS
+from twofold.regularizers import POLARITIES
+from twofold.sparsify import BIT_TERMS, MaskKind
+from twofold.train import Recipe
+
+__all__ = ["METHODS", "RunConfig"]
+
+METHODS: dict[str, tuple[MaskKind | None, bool]] = {
+    "dense": (None, False),
+    "dense-8bit": (None, False),
+    "lfsr": ("lfsr", False),
+    "iid": ("iid", False),
+    "magnitude": ("magnitude", False),
+    "bits": (None, True),
+    "twofold": ("lfsr", True),
+    "magnitude-bits": ("magnitude", True),
+}
+"""Method -> its mask and whether it has a bit term. All but ``dense`` train with rounded codes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Recipe):
+    """Everything that decides a run's numbers; the fields of ``Recipe`` and these.
+
+    Attributes
+    ----------
+    run : str
+        Name of the run and of its folder: letters, digits, ``.``, ``-``, ``_``.
+    method : str, one of ``METHODS``
+    network, dataset : str, see ``models.NETWORKS`` and ``data.DATASETS``
+    init : str or None
+        The run whose float weights this one starts from; None starts afresh.
+    bits : int
+        Bits of a weight's code; not used by ``dense``.
+    sparsity : float in [0, 1)
+        Overall sparsity: share of the weights that are not kept.
+    density_rule : str, see ``densities.layer_densities``
+    bit_term, strength, network_strength, polarity, prune_epoch, ramp, encoding
+        As in ``sparsify.Twofold``.
+    energy_table : str, see ``cells.load_cell_table``
+        What the energy-aware codes are made cheap for.
+    held_out : bool
+        Train without 5,000 images and evaluate on those instead of the test set.
+    """
+
+    run: str
+    method: str
+    network: str = "resnet20"
+    dataset: str = "cifar10"
+    init: str | None = None
+    bits: int = 8
+    sparsity: float = 0.0
+    density_rule: str = "uniform"
+    bit_term: str = "energy"
+    strength: float = 0.0
+    network_strength: float = 0.0
+    polarity: str = "removed"
+    prune_epoch: int = 0
+    ramp: float = 0.5
+    encoding: str = "twos_complement"
+    energy_table: str = "rram_2bit_cell"
+    held_out: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.run or not all(c.isalnum() or c in ".-_" for c in self.run) or self.run.startswith("."):
+            raise ValueError(f"run is {self.run!r}; a name has letters, digits, '.', '-' and '_' only")
+        allowed = {
+            "method": tuple(METHODS),
+            "network": tuple(NETWORKS),
+            "dataset": DATASETS,
+            "density_rule": DENSITY_RULES,
+            "bit_term": BIT_TERMS,
+            "polarity": POLARITIES,
+            "encoding": ENCODINGS,
+        }
+        for name, names in allowed.items():
+            if getattr(self, name) not in names:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(names)}")
+        for name, high in (("sparsity", 1), ("strength", math.inf), ("network_strength", math.inf)):
+            if not 0 <= getattr(self, name) < high:  # false for NaN as well
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must lie in [0, {high})")
+        if not 0 < self.ramp <= 1:
+            raise ValueError(f"ramp is {self.ramp!r}; it must be a share of the training in (0, 1]")
+        check_bits(self.bits)
+        mask, has_bit_term = METHODS[self.method]
+        for name, wanted in (("sparsity", mask is not None), ("strength", has_bit_term)):
+            if (getattr(self, name) > 0) != wanted:
+                needs = "needs one above 0" if wanted else "takes none"
+                raise ValueError(f"{name} is {getattr(self, name)!r}, but method {self.method!r} {needs}")
+        if not 0 <= self.prune_epoch < self.epochs:
+            raise ValueError(f"prune_epoch is {self.prune_epoch!r}; it must lie in [0, {self.epochs})")
+        if self.network_strength and (mask is None or not self.prune_epoch):
+            raise ValueError(
+                f"network_strength is {self.network_strength!r}, but it acts on the weights that a mask will "
+                f"remove: it needs a method with a mask (here {self.method!r}) and a prune_epoch above 0 "
+                f"(here {self.prune_epoch})"
+            )
+        if self.distillation and self.init is None:
+            raise ValueError(f"distillation is {self.distillation!r}, but init names no run as the teacher")
+        if self.network == "digits-net" and self.dataset != "digits":
+            raise ValueError(f"network 'digits-net' takes images of 8x8, not those of {self.dataset!r}")
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> "RunConfig":
+        """Read a configuration; an unknown, missing or mistyped key is an error that names it."""
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no readable YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(values, dict):
+            raise ValueError(f"{path} holds {type(values).__name__}, not keys with values")
+        kinds = {f.name: f.type for f in fields(cls)}
+        unknown = sorted(set(map(str, values)) - set(kinds))
+        if unknown:
+            raise ValueError(f"{path}: unknown {', '.join(unknown)}; known are {', '.join(kinds)}")
+        missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in values]
+        if missing:
+            raise ValueError(f"{path}: {', '.join(missing)} is missing")
+        try:
+            return cls(**{name: _of_kind(name, value, kinds[name]) for name, value in values.items()})
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+def _of_kind(name: str, value: object, kind: type | UnionType) -> object:
+    if kind is float and type(value) is int:
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        hint = "; YAML wants 1e-3 written as 1.0e-3" if kind is float and isinstance(value, str) else ""
+        raise ValueError(f"{name} is {value!r}; it must be {getattr(kind, '__name__', kind)}{hint}")
+    return value
+
+
+def _of_kind(name: str, value: object, kind: type | UnionType) -> object:
+    if kind is float and type(value) is int:
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        hint = "; YAML wants 1e-3 written as 1.0e-3" if kind is float and isinstance(value, str) else ""
+        raise ValueError(f"{name} is {value!r}; it must be {getattr(kind, '__name__', kind)}{hint}")
+    return value
