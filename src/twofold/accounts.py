@@ -66,22 +66,23 @@ def headline(
 ) -> pd.DataFrame:
     """The table that sums the book up: a row a run, the gains of each machine side by side.
 
-    The last column is the last machine's gain over the baseline in its best untrained encoding.
+    Accuracies are in percent. The last column is the last machine's gain over the baseline in its best
+    untrained encoding.
     """
     rows = runs.sort_values(["sparsity", "method", "strength"])
     table = pd.DataFrame(
         {
             "run": rows.run,
-            "sparsity (%)": 100 * rows.sparsity,
+            "removed (%)": 100 * rows.sparsity,
             "zero codes (%)": 100 * rows.zero_codes,
-            "accuracy (%)": rows.test_accuracy,
+            "W8 (%)": rows.test_accuracy,
             "W8A8 (%)": rows.test_accuracy_w8a8,
         }
     )
     for name, model in models.items():
         frame = energies(runs, model, baseline)
         table[f"gain, {name}"] = frame.gain
-    table[f"{name}, over best untrained"] = frame.gain_best_untrained
+    table[f"{name}, best encoding"] = frame.gain_best_untrained
     return table.set_index("run").rename_axis(None)
 
 
