@@ -75,6 +75,12 @@ def test_headline_has_a_row_a_run_and_the_baseline_gains_nothing():
     assert (table["packed, best encoding"] < table["gain, packed"]).all()
 
 
+def test_float_runs_alone_have_no_energy():
+    dense = load_results().query("method == 'dense'")
+    with pytest.raises(ValueError, match=f"none of {len(dense)} runs has codes to price"):
+        energies(dense, PACKED)
+
+
 def test_code_shares_sum_to_one_for_each_network():
     shares = code_shares(list(RUNS.run[:2]))
     assert shares.groupby("network").share.sum().to_list() == pytest.approx([1.0, 1.0])

@@ -52,6 +52,10 @@ def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str = "dense-8bit
         return layer_energies(run, machine)[PARTS].sum()
 
     quantised = runs[runs.method != "dense"]
+    if quantised.empty:
+        raise ValueError(
+            f"none of {len(runs)} runs has codes to price; float runs (method 'dense') have none"
+        )
     reference_j = per_image(baseline, model).total_j
     untrained_j = min(per_image(baseline, replace(model, encoding=e)).total_j for e in ENCODINGS)
     parts = pd.DataFrame([per_image(run, model) for run in quantised.run], index=quantised.index)
