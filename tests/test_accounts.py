@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from twofold.accounts import code_shares, energies, headline, layer_energies
+from twofold.accounts import code_shares, energies, headline, layer_energies, readme_table
 from twofold.cells import load_cell_table, to_cells
 from twofold.codes import ENCODINGS, encode
 from twofold.energy import EnergyModel
+from twofold.paths import repository
 from twofold.results import load_epochs, load_literature, load_network, load_results, select
 
 TABLE = load_cell_table()
@@ -104,3 +105,7 @@ def test_every_published_figure_has_a_source():
     frame = load_literature()
     assert frame.source.str.len().gt(10).all()
     assert frame.sparsity.between(0, 1).all()
+
+
+def test_readme_shows_the_table_that_the_library_makes():
+    assert readme_table() in (repository() / "README.md").read_text(encoding="utf-8")

@@ -5,11 +5,19 @@ from dataclasses import replace
 
 import pandas as pd
 
+from twofold.cells import load_cell_table
 from twofold.codes import ENCODINGS
 from twofold.energy import EnergyModel, network_energy
-from twofold.results import load_network
+from twofold.results import load_network, load_results
 
-__all__ = ["code_shares", "crossbar_ceiling", "energies", "headline", "layer_energies"]
+__all__ = [
+    "code_shares",
+    "crossbar_ceiling",
+    "energies",
+    "headline",
+    "layer_energies",
+    "readme_table",
+]
 
 PARTS = ["array_j", "adc_j", "lig_j", "total_j"]
 
@@ -88,6 +96,23 @@ def headline(
         table[f"gain, {name}"] = frame.gain
     table[f"{name}, best encoding"] = frame.gain_best_untrained
     return table.set_index("run").rename_axis(None)
+
+
+def readme_table() -> str:
+    """The headline of the committed CIFAR-10 runs in Markdown: two's complement, no converter charged."""
+    runs = load_results().query("dataset == 'cifar10' and method != 'dense' and not held_out")
+    machine = EnergyModel(
+        table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
+    )
+    crossbar = replace(machine, dataflow="crossbar")
+    table = headline(runs, {"crossbar": crossbar, "packed": machine})
+    head = ["run", *table.columns]
+    lines = [head, ["---", *["---:"] * len(table.columns)]]
+    lines += [
+        [name, *(f"{value:.2f}" for value in row)]
+        for name, row in zip(table.index, table.to_numpy(), strict=True)
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def crossbar_ceiling(model: EnergyModel, baseline: str = "dense-8bit") -> float:
