@@ -17,7 +17,7 @@ from itertools import combinations
 __all__ = ["MAX_DEGREE", "Polynomial", "least_divisor", "primitive_polynomial"]
 
 MAX_DEGREE = 64
-"""The highest degree of a polynomial: a register's state fits into one 64-bit word."""
+"""The highest degree of a polynomial, so that a register's state fits into one 64-bit word."""
 
 _TERM = re.compile(r"[xX]\^(\d{1,4})|([xX])|1")
 
