@@ -9,7 +9,7 @@ from twofold.chapters import build_page, chapter_path, execute_chapter
 RUNS = [
     ("index", {}),
     ("index", {"baseline": "lfsr-50"}),
-    ("index", {"baseline": "bits-60"}),
+    ("index", {"baseline": "twofold-50-250"}),
     ("01-motivation", {}),
     ("01-motivation", {"r_lrs_ohm": 5e3, "r_hrs_ohm": 1e6, "v_read_v": 0.3}),
     ("01-motivation", {"v_read_v": 0.1}),
@@ -33,7 +33,7 @@ RUNS = [
         "06-energy",
         {"encoding": "sign_magnitude", "dataflow": "crossbar", "adc_rule": "column", "array_rows": 64},
     ),
-    ("06-energy", {"adc_rule": "cell", "lig_energy_pj": 0.1, "layers_of": ["bits-60", "lfsr-50", "lfsr-90"]}),
+    ("06-energy", {"adc_rule": "cell", "lig_energy_pj": 0.1, "layers_of": ["bits-250", "lfsr-50", "lfsr-90"]}),
     ("claims", {}),
     ("claims", {"digits": 2}),
     ("claims", {"digits": 9}),
