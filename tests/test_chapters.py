@@ -91,7 +91,7 @@ def test_unknown_parameters_are_refused_with_the_known_ones(notebook):
         ("count", "many", "count is 'many'; 07-tiny wants int, such as 3"),
         ("count", True, "count is True; 07-tiny wants int, such as 3"),
         ("count", None, "count is None; 07-tiny wants int, such as 3"),
-        ("share", "1e-3", "share is '1e-3'; 07-tiny wants float, such as 0.5"),
+        ("share", "lots", "share is 'lots'; 07-tiny wants float, such as 0.5"),
         ("share", True, "share is True; 07-tiny wants float"),
         ("share", float("nan"), "share is nan; it must be a finite number"),
         ("share", float("inf"), "share is inf; it must be a finite number"),
@@ -106,6 +106,12 @@ def test_unknown_parameters_are_refused_with_the_known_ones(notebook):
 def test_values_of_another_type_are_refused(notebook, name, value, message):
     with pytest.raises(ValueError, match=message):
         check_parameters(notebook, {name: value})
+
+
+def test_a_number_that_yaml_reads_as_text_is_still_a_number(notebook):
+    assert check_parameters(notebook, {"share": "5e5"}) == {"share": 500_000.0}
+    with pytest.raises(ValueError, match="share is nan"):
+        check_parameters(notebook, {"share": "nan"})
 
 
 # ---- output ----

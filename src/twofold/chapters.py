@@ -1,5 +1,6 @@
 """Run one chapter with a reader's own numbers: papermill, behind checks that papermill leaves out."""
 
+import contextlib
 import math
 import subprocess
 import sys
@@ -65,6 +66,9 @@ def check_parameters(notebook: Path, values: Mapping[str, object]) -> dict[str, 
 def _fitting(chapter: str, name: str, value: object, default: object) -> object:
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
+    if isinstance(default, float) and isinstance(value, str):
+        with contextlib.suppress(ValueError):  # YAML takes 5e5, without point and sign, for text
+            value = float(value)
     if default is not None and type(value) is not type(default):
         raise ValueError(
             f"{name} is {value!r}; {chapter} wants {type(default).__name__}, such as {default!r}"
