@@ -135,6 +135,8 @@ def test_layer_energy_is_that_of_the_loop(
 
     row = layer_energy(torch.tensor(codes), torch.tensor(keep), activity, machine, clocks)
     array_j, conversions, indices = by_the_loop(codes, keep, vectors, input_bits, machine, clocks)
+    if all(map(all, keep)):
+        indices = 0  # where nothing is removed, positions are known without a generator
 
     assert row["array_j"] == pytest.approx(array_j, rel=1e-12)
     assert row["conversions"] == conversions

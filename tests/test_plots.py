@@ -170,7 +170,7 @@ def test_accuracy_against_sparsity():
     assert drawn["LFSR mask"] == ([50.0, 90.0], [89.5, 84.0])  # the mean over seeds
     assert drawn["twofold, strength 60"] == ([90.0], [82.0])
     assert drawn["twofold, strength 250"] == ([50.0, 90.0], [85.0, 80.0])
-    assert drawn["published (magnitude)"] == ([67.0, 89.0], [92.0, 90.9])
+    assert drawn["published"] == ([67.0, 89.0], [92.0, 90.9])
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(drawn)
     (band,) = ax.collections  # from the lowest to the highest seed, only where there are several
     corners = {tuple(corner) for corner in band.get_paths()[0].vertices.round(6).tolist()}

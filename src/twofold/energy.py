@@ -151,7 +151,8 @@ def layer_energy(
     keep
         True where a weight is kept; None keeps all. A removed weight counts as the code 0, whatever its code.
     clocks
-        Clocks that the LIG spends on the mask, repeated indices included; None: one per kept weight.
+        Clocks that the LIG spends on the mask, repeated indices included; None: one per kept weight. A layer
+        that keeps all needs no LIG and pays for none.
 
     Returns
     -------
