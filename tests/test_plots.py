@@ -141,17 +141,26 @@ def test_masks_into_axes_of_the_callers():
     assert plots.masks({"a": np.eye(3), "b": np.ones((3, 3))}, ax=mine) == mine
 
 
-@pytest.mark.parametrize(
-    "draw, y, hue",
-    [(plots.code_energies, "energy_j", "encoding"), (plots.code_histogram, "share", "network")],
-)
-def test_lines_over_codes(draw, y, hue):
-    frame = pd.DataFrame(
-        {"code": [-1, 0, 1] * 2, y: [0.5, 0.2, 0.3, 0.1, 0.8, 0.1], hue: ["a"] * 3 + ["b"] * 3}
-    )
-    ax = draw(frame)
-    assert by_legend(ax) == {"a": ([-1, 0, 1], [0.5, 0.2, 0.3]), "b": ([-1, 0, 1], [0.1, 0.8, 0.1])}
-    assert (ax.get_yscale() == "log") == (draw is plots.code_histogram)
+def over_codes(y: str, hue: str) -> pd.DataFrame:
+    values = [0.5, 0.2, 0.3, 0.1, 0.8, 0.1]
+    return pd.DataFrame({"code": [-1, 0, 1] * 2, y: values, hue: ["a_b"] * 3 + ["c"] * 3})
+
+
+def test_code_histogram():
+    ax = plots.code_histogram(over_codes("share", "network"))
+    assert by_legend(ax) == {"a_b": ([-1, 0, 1], [0.5, 0.2, 0.3]), "c": ([-1, 0, 1], [0.1, 0.8, 0.1])}
+    assert ax.get_yscale() == "log"
+
+
+def test_code_energies_have_a_panel_an_encoding():
+    axes = plots.code_energies(over_codes("energy_j", "encoding"))
+    drawn = {ax.get_title("left") or ax.get_title(): ax.lines[0] for ax in axes}
+    assert {name: list(line.get_ydata()) for name, line in drawn.items()} == {
+        "a b": [0.5, 0.2, 0.3],
+        "c": [0.1, 0.8, 0.1],
+    }
+    assert all(list(line.get_xdata()) == [-1, 0, 1] for line in drawn.values())
+    assert all(ax.get_ylim()[0] == 0 for ax in axes)
 
 
 def test_curves():

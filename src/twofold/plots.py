@@ -78,7 +78,7 @@ def bars(
     ax.barh(frame[y].astype(str), frame[x], color=BLUE, height=0.65)
     form = EngFormatter(unit, places=None)
     for row, value in enumerate(frame[x]):
-        ax.text(value, row, f" {form(value)}", va="center", fontsize="small")
+        ax.text(value, row, f" {form(float(f'{value:.3g}'))}", va="center", fontsize="small")
     if log:
         ax.set_xscale("log")
     ax.margins(x=0.18)
@@ -119,14 +119,18 @@ def masks(named: dict, *, ax: list[Axes] | None = None) -> list[Axes]:
     return list(axes)
 
 
-def code_energies(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Energy of every code in each encoding; columns ``code``, ``energy_j``, ``encoding``."""
-    ax = _axes(ax)
-    sns.lineplot(frame, x="code", y="energy_j", hue="encoding", drawstyle="steps-mid", linewidth=1, ax=ax)
-    ax.yaxis.set_major_formatter(EngFormatter("J"))
-    ax.set(ylabel="energy of one read")
-    ax.legend(title="")
-    return ax
+def code_energies(frame: pd.DataFrame) -> list[Axes]:
+    """Energy of every code, a panel an encoding; columns ``code``, ``energy_j``, ``encoding``."""
+    names = list(frame.encoding.unique())
+    size = {"figsize": (7.2, 1.7 * len(names) + 0.4), "sharex": True, "sharey": True, "squeeze": False}
+    axes = list(plt.subplots(len(names), 1, **size)[1].flat)
+    for ax, name in zip(axes, names, strict=True):
+        own = frame[frame.encoding == name]
+        ax.plot(own.code, own.energy_j, drawstyle="steps-mid", color=BLUE, linewidth=1)
+        ax.set(title=name.replace("_", " "), ylim=(0, None))
+        ax.yaxis.set_major_formatter(EngFormatter("J"))
+    axes[-1].set(xlabel="code")
+    return axes
 
 
 def code_histogram(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
