@@ -142,12 +142,3 @@ def _of_kind(name: str, value: object, kind: type | UnionType) -> object:
         hint = "; YAML wants 1e-3 written as 1.0e-3" if kind is float and isinstance(value, str) else ""
         raise ValueError(f"{name} is {value!r}; it must be {getattr(kind, '__name__', kind)}{hint}")
     return value
-
-
-def _of_kind(name: str, value: object, kind: type | UnionType) -> object:
-    if kind is float and type(value) is int:
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        hint = "; YAML wants 1e-3 written as 1.0e-3" if kind is float and isinstance(value, str) else ""
-        raise ValueError(f"{name} is {value!r}; it must be {getattr(kind, '__name__', kind)}{hint}")
-    return value

@@ -41,15 +41,12 @@ class SparseWeight(nn.Module):
         scale = weight_scale(weight)
         if self.chooser is None or not self.chooser.strength:
             return quantize(weight, self.bits, scale), scale
-        codes = self.chooser(weight * (code_limit(self.bits) / scale)) * self._kept(weight)
+        codes = self.masked(self.chooser(weight * (code_limit(self.bits) / scale)))
         return codes.to(torch.int8 if self.bits <= 8 else torch.int16), scale
 
     def forward(self, original: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
         codes, scale = self.codes(original)
         return StraightThrough.apply(self.masked(original), dequantize(codes, scale, self.bits))
-
-    def _kept(self, weight: Tensor) -> Tensor | float:
-        return self.keep if self.active else 1.0
 
     def get_extra_state(self) -> Tensor:
         return torch.tensor(self.active)
