@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from twofold.data import load_images, normalise
 from twofold.energy import activation_scales, measure_activity
-from twofold.masks import lfsr_mask
+from twofold.memory import VERSION, Packed, save_packed
 from twofold.models import build_model
 from twofold.pack import FinishedNetwork, load_codes, save_codes
+from twofold.paths import results_dir
 from twofold.sparsify import Twofold
 from twofold.train import Recipe, fit
 
@@ -101,23 +102,36 @@ def test_round_trip(method, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["lfsr", "iid", "magnitude", "dense-8bit"])
-def test_only_masks_without_a_seed_are_stored(method, tmp_path):
+def test_kept_codes_only_and_a_bitmap_only_without_an_lfsr(method, tmp_path):
+    network = finished(METHODS[method])[1]
     path = tmp_path / "codes.safetensors"
-    save_codes(path, finished(METHODS[method])[1])
+    save_codes(path, network)
     tensors, header = load_file(path), header_of(path)
-    stored = {name.removeprefix("keep.") for name in tensors if name.startswith("keep.")}
-    assert stored == (set(header["layers"]) if method in ("iid", "magnitude") else set())
-    for name, entry in header["layers"].items():
-        codes = tensors[f"codes.{name}"]
-        if method == "lfsr":
-            keep = lfsr_mask(tuple(codes.shape), 0.5, seed=entry["seed"]).keep
-            assert entry["kept"] == int(keep.sum())
-            assert bool((codes[~keep] == 0).all())
-            assert bool((codes[keep] != 0).any())
-        else:
-            assert entry["seed"] is None
-    for name in stored:
-        assert tensors[f"keep.{name}"].numel() == -(-tensors[f"codes.{name}"].numel() // 8)
+    kind = {"lfsr": "lfsr", "dense-8bit": "all"}.get(method, "bitmap")
+    assert {entry["mask"] for entry in header["layers"].values()} == {kind}
+    for name, layer in network.layers.items():
+        assert tensors[f"codes.{name}"].numel() == int(layer.keep.sum())
+        assert (f"bitmap.{name}" in tensors) == (kind == "bitmap")
+        if kind == "bitmap":
+            assert tensors[f"bitmap.{name}"].numel() == -(-layer.keep.numel() // 8)
+
+
+def test_codes_lie_in_the_order_of_the_generator(twofold_net, packed):
+    """An oracle that clocks the slides' way: state by state, first sights only."""
+    layer, entry = twofold_net.layers["conv1"], header_of(packed)["layers"]["conv1"]
+    state, size, flat = entry["seed"], layer.codes.numel(), layer.codes.flatten().tolist()
+    assert (entry["polynomial"], entry["form"], entry["reduction"]) == (
+        "x^31+x^3+1",
+        "fibonacci",
+        "multiply-shift",
+    )
+    walked = []
+    while len(walked) < entry["kept"]:
+        index = state * size >> 31
+        if index not in walked:
+            walked.append(index)
+        state = state >> 1 | ((state ^ state >> 3) & 1) << 30
+    assert load_file(packed)["codes.conv1"].tolist() == [flat[index] for index in walked]
 
 
 def test_a_network_without_activity(twofold_net, tmp_path):
@@ -192,33 +206,65 @@ def test_a_missing_file_is_named(tmp_path):
         load_codes(tmp_path / "absent.safetensors")
 
 
-@pytest.mark.parametrize("key, value", [("version", 2), ("version", None), ("polynomial", "x^31+x^28+1")])
-def test_other_versions_are_refused(packed, key, value):
-    rewrite(packed, lambda header, tensors: header.update({key: value}))
-    with pytest.raises(ValueError, match=rf"{key} .*; this library reads version 1 with x\^31\+x\^3\+1"):
+@pytest.mark.parametrize("version", [3, None])
+def test_other_versions_are_refused(packed, version):
+    rewrite(packed, lambda header, tensors: header.update(version=version))
+    with pytest.raises(ValueError, match=rf"has version {version}; this library reads versions 1 and 2"):
         load_codes(packed)
 
 
-def test_codes_that_do_not_fit_their_mask_are_refused(packed, twofold_net):
-    removed = (~twofold_net.layers["fc1"].keep).nonzero()[5].tolist()
-
-    def fill(header, tensors):
-        tensors["codes.fc1"][tuple(removed)] = 1
-
-    rewrite(packed, fill)
-    with pytest.raises(ValueError, match=r"the codes of fc1 do not fit their mask \(seed \d+\)"):
-        load_codes(packed)
+def test_a_file_of_another_model_is_refused(twofold_net, tmp_path):
+    path = tmp_path / "own.safetensors"
+    save_packed(path, Packed(8, twofold_net.layers))
+    with pytest.raises(ValueError, match=r"own\.safetensors holds no network of the study.* no network, cl"):
+        load_codes(path)
 
 
-def test_another_seed_does_not_fit(packed):
-    rewrite(packed, lambda header, tensors: header["layers"]["conv2"].update(seed=12345))
-    with pytest.raises(ValueError, match=r"the codes of conv2 do not fit their mask \(seed 12345\)"):
-        load_codes(packed)
+# ---- version 1: codes stored whole ----
 
 
-def test_files_from_before_the_checksum_are_read(packed, twofold_net):
-    rewrite(packed, lambda header, tensors: None)
-    assert_equal(load_codes(packed), twofold_net)
+@pytest.fixture
+def version_1(tmp_path):
+    path = tmp_path / "codes.safetensors"
+    path.write_bytes((results_dir() / "twofold-90-60" / "codes.safetensors").read_bytes())
+    assert header_of(path)["version"] == 1
+    return path
+
+
+def test_version_1_reads_and_comes_back_packed(version_1, tmp_path):
+    old = load_codes(version_1)
+    save_codes(tmp_path / "new.safetensors", old)
+    assert header_of(tmp_path / "new.safetensors")["version"] == VERSION == 2
+    assert_equal(load_codes(tmp_path / "new.safetensors"), old)
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (lambda h, t: h.update(polynomial="x^31+x^28+1"), r"polynomial x\^31\+x\^28\+1; in version 1 it is"),
+        (lambda h, t: h["layers"]["fc"].update(seed=12345), r"codes of fc do not fit .* \(seed 12345\)"),
+        (lambda h, t: t["codes.fc"].fill_(1), r"codes of fc do not fit their mask"),
+        (lambda h, t: h["layers"]["fc"].update(kept=60), r"codes of fc do not fit their mask"),
+    ],
+)
+def test_version_1_is_not_believed_blindly(version_1, change, told):
+    rewrite(version_1, change)
+    with pytest.raises(ValueError, match=told):
+        load_codes(version_1)
+
+
+def test_version_1_with_a_wrong_checksum_is_refused(version_1):
+    content = bytearray(version_1.read_bytes())
+    content[-1] ^= 1
+    version_1.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged: its content has the SHA-256"):
+        load_codes(version_1)
+
+
+def test_files_from_before_the_checksum_are_read(version_1):
+    before = load_codes(version_1)
+    rewrite(version_1, lambda header, tensors: None)
+    assert_equal(load_codes(version_1), before)
 
 
 def test_what_is_built_is_a_copy(twofold_net):

@@ -1,34 +1,28 @@
-"""A finished network on disk: codes, scales and seeds, safe to load.
+"""A finished network of the study on disk: packed memory, safe to load, and the network built from it.
 
-One safetensors file: int8 codes, the batch norms and biases in float32, and a JSON header with the
-scale, seed and kept count of each layer. A mask that an LFSR made is regenerated from its seed; any
-other mask is stored as a bitmap. With the codes travels the measured input activity of each layer, so
-energies can be computed without the images.
+`twofold.memory` holds the format; here stands what belongs to the registered networks: which one it is, and
+how to build it. Files of version 1, which hold every layer whole, zeros at the removed places, stay readable.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from twofold.codes import dequantize
 from twofold.energy import Activity
 from twofold.lig import LAYER_POLYNOMIAL
 from twofold.masks import lfsr_mask
+from twofold.memory import VERSION, Packed, digest, load_packed, read_file, save_packed
 from twofold.models import build_model
 from twofold.sparsify import FinishedLayer
 
 __all__ = ["FinishedNetwork", "load_codes", "save_codes"]
 
-FORMAT = "twofold-codes"
-VERSION = 1
+SIZES = ("network", "classes", "channels_in")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,65 +75,53 @@ class FinishedNetwork:
 
 
 def save_codes(path: Path, finished: FinishedNetwork) -> None:
-    """Write a finished network; the file appears whole or not at all."""
-    tensors: dict[str, Tensor] = {f"rest.{k}": v.contiguous() for k, v in finished.rest.items()}
-    layers = {}
-    for name, layer in finished.layers.items():
-        tensors[f"codes.{name}"] = layer.codes.cpu().contiguous()
-        kept = int(layer.keep.sum())
-        stored = layer.seed is None and kept < layer.keep.numel()
-        if stored:
-            tensors[f"keep.{name}"] = torch.from_numpy(np.packbits(layer.keep.cpu().numpy()))
-        header: dict = {"scale": layer.scale, "seed": layer.seed, "kept": kept}
-        if name in finished.activity:
-            activity = finished.activity[name]
-            tensors[f"row_ones.{name}"] = activity.row_ones.cpu().to(torch.float64)
-            header |= {"reads": activity.reads, "input_bits": activity.input_bits}
-        layers[name] = header
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "network": finished.network,
-        "classes": finished.classes,
-        "channels_in": finished.channels_in,
-        "bits": finished.bits,
-        "polynomial": str(LAYER_POLYNOMIAL),
-        "layers": layers,
-    }
-    header["sha256"] = _digest(header, tensors)
-    partial = path.with_suffix(".partial")
-    # One key only: safetensors writes several in any order, and equal networks are to be equal files.
-    save_file(tensors, partial, metadata={"twofold": json.dumps(header)})
-    partial.replace(path)
-
-
-def load_codes(path: Path) -> FinishedNetwork:
-    """Read what `save_codes` wrote, masks regenerated.
+    """Write a finished network as packed memory; the file appears whole or not at all.
 
     Raises
     ------
     ValueError
-        Damaged, of another kind or version, or codes that stand where the mask keeps nothing.
+        A layer that cannot be packed, see `memory.save_packed`.
+    """
+    facts = {name: getattr(finished, name) for name in SIZES}
+    save_packed(path, Packed(finished.bits, finished.layers, finished.rest, finished.activity, facts))
+
+
+def load_codes(path: Path) -> FinishedNetwork:
+    """Read what `save_codes` wrote, of this version or of version 1, masks regenerated.
+
+    Raises
+    ------
+    ValueError
+        Damaged, of another kind or version, of a model that is not of the study, or (version 1) codes that
+        stand where the mask keeps nothing.
     FileNotFoundError
         There is no such file.
     """
-    try:
-        with safe_open(path, "pt") as f:
-            header = json.loads((f.metadata() or {}).get("twofold", "null"))
-            tensors = {k: f.get_tensor(k) for k in f.keys()}
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a {FORMAT} file")
-    if (header.get("version"), header.get("polynomial")) != (VERSION, str(LAYER_POLYNOMIAL)):
+    header, tensors = read_file(path)
+    if header.get("version") == 1:
+        return _version_1(path, header, tensors)
+    if header.get("version") != VERSION:
         raise ValueError(
-            f"{path} has version {header.get('version')} and polynomial {header.get('polynomial')}; "
-            f"this library reads version {VERSION} with {LAYER_POLYNOMIAL}"
+            f"{path} has version {header.get('version')}; this library reads versions 1 and {VERSION}"
+        )
+    packed = load_packed(path)
+    missing = [name for name in SIZES if name not in packed.facts]
+    if missing:
+        raise ValueError(f"{path} holds no network of the study: its header names no {', '.join(missing)}")
+    sizes = (packed.facts[name] for name in SIZES)
+    return FinishedNetwork(*sizes, packed.bits, packed.layers, packed.rest, packed.activity)
+
+
+def _version_1(path: Path, header: dict, tensors: Mapping[str, Tensor]) -> FinishedNetwork:
+    """Dense codes with zeros at the removed places, and one polynomial for all layers."""
+    if header.get("polynomial") != str(LAYER_POLYNOMIAL):
+        raise ValueError(
+            f"{path} has polynomial {header.get('polynomial')}; in version 1 it is {LAYER_POLYNOMIAL}"
         )
     # Files from before the checksum have none, and are read without it.
     claimed = header.pop("sha256", None)
-    if claimed is not None and claimed != (digest := _digest(header, tensors)):
-        raise ValueError(f"{path} is damaged: its content has the SHA-256 {digest}, not {claimed}")
+    if claimed is not None and claimed != (found := digest(header, tensors)):
+        raise ValueError(f"{path} is damaged: its content has the SHA-256 {found}, not {claimed}")
     layers, activity = {}, {}
     for name, entry in header["layers"].items():
         codes = tensors[f"codes.{name}"]
@@ -150,16 +132,8 @@ def load_codes(path: Path) -> FinishedNetwork:
         if "reads" in entry:
             activity[name] = Activity(tensors[f"row_ones.{name}"], entry["reads"], entry["input_bits"])
     rest = {k.removeprefix("rest."): v for k, v in tensors.items() if k.startswith("rest.")}
-    sizes = (header[k] for k in ("network", "classes", "channels_in", "bits"))
+    sizes = (header[k] for k in (*SIZES, "bits"))
     return FinishedNetwork(*sizes, layers, rest, activity)
-
-
-def _digest(header: dict, tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps(header).encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _mask(codes: Tensor, entry: dict, stored: Tensor | None) -> Tensor:

@@ -20,8 +20,10 @@ from torch.nn.utils import parametrize
 
 from twofold.cells import CellTable, code_energy, code_energy_table, load_cell_table
 from twofold.codes import Encoding, check_bits
-from twofold.lig import LAYER_POLYNOMIAL, layer_seed
-from twofold.masks import lfsr_mask, magnitude_mask, random_mask
+from twofold.gf2 import Polynomial
+from twofold.lfsr import Form
+from twofold.lig import LAYER_POLYNOMIAL, Reduction, layer_seed
+from twofold.masks import Mask, lfsr_mask, magnitude_mask, random_mask
 from twofold.models import weight_layers
 from twofold.parametrizations import BitPlaneWeight, SparseWeight
 from twofold.regularizers import (
@@ -57,20 +59,32 @@ class FinishedLayer:
     keep : Bool[Tensor, "out *rest"]
     seed : int or None
         Where the LFSR that regenerates ``keep`` starts; None for masks that must be stored.
+    polynomial, form, reduction
+        The generator that the seed belongs to; of no meaning without a seed.
     """
 
     codes: Int[Tensor, "out *rest"]
     scale: float
     keep: Bool[Tensor, "out *rest"]
     seed: int | None = None
+    polynomial: Polynomial | str = LAYER_POLYNOMIAL
+    form: Form = "fibonacci"
+    reduction: Reduction = "multiply-shift"
+
+    @property
+    def mask(self) -> Mask | None:
+        """The mask that the generator makes, with its order; None without an LFSR."""
+        if self.seed is None:
+            return None
+        density = int(self.keep.sum()) / self.keep.numel()
+        return lfsr_mask(
+            tuple(self.keep.shape), density, self.polynomial, self.seed, self.form, self.reduction
+        )
 
     @property
     def clocks(self) -> int | None:
         """Clocks that the LFSR spends on this mask, repeated positions included; None without an LFSR."""
-        if self.seed is None:
-            return None
-        density = int(self.keep.sum()) / self.keep.numel()
-        return lfsr_mask(tuple(self.keep.shape), density, seed=self.seed).clocks
+        return None if (mask := self.mask) is None else mask.clocks
 
 
 class Twofold:
