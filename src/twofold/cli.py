@@ -80,8 +80,9 @@ def run(chapter: str, pairs: tuple, files: tuple[Path, ...], output: Path) -> No
     "configs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--device", default="cpu", show_default=True, help="A torch device: cpu, cuda, cuda:1.")
+@click.option("--quiet", is_flag=True, help="No progress bar, for log files.")
 @_plainly
-def train(configs: tuple[Path, ...], device: str) -> None:
+def train(configs: tuple[Path, ...], device: str, quiet: bool) -> None:
     """Carry out the runs that the CONFIGS (YAML) describe; a killed run goes on where it stopped."""
     import torch
 
@@ -91,7 +92,7 @@ def train(configs: tuple[Path, ...], device: str) -> None:
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch sees no CUDA device; take cpu")
     for config in [RunConfig.from_yaml(path) for path in configs]:
-        click.echo(f"{config.run}: {execute(config, device=device)}")
+        click.echo(f"{config.run}: {execute(config, device=device, progress_bar=not quiet)}")
 
 
 @main.command()

@@ -1,0 +1,108 @@
+"""The runs of the study, in the order in which they are made; ``python workflow/study.py`` writes their files.
+
+A run is one YAML file below ``workflow/configs``. Sixty files by hand would drift apart, so they come from
+this list; a test holds them equal. The first runs of this repository (`dense` and those that start from it,
+without a seed in their names) are not in it: their files are their record.
+"""
+
+from pathlib import Path
+
+import yaml
+
+CONFIGS = Path(__file__).parent / "configs"
+
+START = "dense-60"
+"""The float network that all others start from."""
+STRENGTH = 500.0
+"""LSB^2/pJ of the energy-aware codes wherever only one strength is run."""
+
+# All fine-tuned runs, the control too, have the same epochs, so that none is better for having trained longer.
+FINE_TUNED = {
+    "network": "resnet20",
+    "dataset": "cifar10",
+    "init": START,
+    "epochs": 12,
+    "batch_size": 128,
+    "learning_rate": 0.05,
+    "weight_decay": 5e-4,
+    "precision": "fp32",  # bf16 is faster only on a CPU with AMX, and on a GPU
+    "bits": 8,
+}
+
+
+def tuned(run: str, method: str, seed: int = 1, **values) -> dict:
+    """One fine-tuned run."""
+    return {"run": run, "method": method, "seed": seed, **FINE_TUNED, **values}
+
+
+def masked(method: str, percent: int, seed: int = 1, **values) -> dict:
+    """One run that removes ``percent`` of the weights, with the bit term where the method has one."""
+    if method in ("twofold", "magnitude-bits"):
+        values = {"strength": STRENGTH, **values}
+    return tuned(f"{method}-{percent}-s{seed}", method, seed, sparsity=percent / 100, **values)
+
+
+SEEDS = (1, 2, 3)
+FLOAT = {
+    **{k: v for k, v in FINE_TUNED.items() if k not in ("init", "bits")},
+    **{"run": START, "method": "dense", "seed": 1, "epochs": 60, "learning_rate": 0.2, "compiled": True},
+}
+# The slides' own order: both penalties, then the masks become hard, then training goes on ("post-training").
+SLIDES = {"bit_term": "popcount", "strength": 1.0, "network_strength": 0.01, "prune_epoch": 6}
+
+STUDY: dict[str, list[dict]] = {
+    "The float network, and 8 bits with nothing removed: the baseline of every ratio": [
+        FLOAT,
+        *(tuned(f"dense-8bit-s{seed}", "dense-8bit", seed) for seed in SEEDS),
+    ],
+    "Masks with and without cheap codes at 50 and 90 %: the register's choice beside magnitude's": [
+        masked(method, percent, seed)
+        for seed in SEEDS
+        for percent in (50, 90)
+        for method in ("lfsr", "magnitude", "twofold", "magnitude-bits")
+    ],
+    "Bits only: accuracy against strength, for three bit terms": [
+        *(tuned(f"bits-{mu}-s1", "bits", strength=float(mu)) for mu in (60, 250, 500, 1000, 2000)),
+        *(
+            tuned(f"{term}-{beta:g}-s1", "bits", bit_term=term, strength=beta)
+            for term, betas in (("popcount", (0.3, 1.0)), ("planes", (0.01, 0.1)))
+            for beta in betas
+        ),
+    ],
+    "The curve between, one seed; at 90 % also with small layers spared": [
+        *(
+            masked(method, percent)
+            for percent in (10, 30, 70, 80, 95)
+            for method in ("lfsr", "twofold", "magnitude")
+        ),
+        *(
+            tuned(f"{method}-90-erk-s1", method, sparsity=0.9, density_rule="erk", **bits)
+            for method, bits in (("lfsr", {}), ("twofold", {"strength": STRENGTH}))
+        ),
+    ],
+    "The slides' own procedure, with the network term as meant and as printed": [
+        tuned(
+            f"slides-{percent}-{polarity}-s1", "twofold", sparsity=percent / 100, polarity=polarity, **SLIDES
+        )
+        for percent in (50, 90)
+        for polarity in ("removed", "printed")
+    ],
+    "Is the register as good as chance? Independent masks": [
+        masked("iid", percent, seed) for seed in SEEDS for percent in (50, 90)
+    ],
+}
+"""What a group of runs is for -> the runs' configurations."""
+
+RUNS: list[dict] = [config for group in STUDY.values() for config in group]
+
+
+def yaml_of(config: dict) -> str:
+    """The text of a run's file."""
+    purpose = next(title for title, group in STUDY.items() if config in group)
+    return f"# {purpose}.\n{yaml.safe_dump(config, sort_keys=False)}"
+
+
+if __name__ == "__main__":
+    for config in RUNS:
+        (CONFIGS / f"{config['run']}.yml").write_text(yaml_of(config), encoding="utf-8")
+    print(f"{len(RUNS)} runs in {CONFIGS}")
