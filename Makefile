@@ -36,5 +36,5 @@ $(BIN)/python:
 	touch $@
 
 .venv/.test: pyproject.toml constraints.txt | .venv/.book
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,test]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,test,study]"
 	touch $@

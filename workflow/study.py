@@ -1,4 +1,4 @@
-"""The runs of the study, in the order in which they are made; ``python workflow/study.py`` writes their files.
+"""The runs of the study, in the order in which they are made; ``python workflow/study.py`` writes the files.
 
 A run is one YAML file below ``workflow/configs``. Sixty files by hand would drift apart, so they come from
 this list; a test holds them equal. The first runs of this repository (`dense` and those that start from it,
@@ -16,7 +16,7 @@ START = "dense-60"
 STRENGTH = 500.0
 """LSB^2/pJ of the energy-aware codes wherever only one strength is run."""
 
-# All fine-tuned runs, the control too, have the same epochs, so that none is better for having trained longer.
+# All fine-tuned runs, the control too, have the same epochs, so that none is better for longer training.
 FINE_TUNED = {
     "network": "resnet20",
     "dataset": "cifar10",
