@@ -12,7 +12,7 @@ FLOORS = [
     {"lfsr", "codes", "models", "inputs", "provenance"},
     {"lig", "cells", "data", "activity", "densities", "notebook", "chapters"},
     {"masks", "energy", "regularizers"},
-    {"mask_measures", "parametrizations"},
+    {"attach", "mask_measures", "parametrizations"},
     {"sparsify"},
     {"train", "memory"},
     {"pack"},

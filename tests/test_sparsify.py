@@ -403,7 +403,8 @@ def test_uniform_density_is_uniform():
         ({"density": 0.0}, "density 0.0 is outside"),
         ({"density": 1.01}, "density 1.01 is outside"),
         ({"density": math.nan}, "density nan is outside"),
-        ({"density": {"conv1": 0.5}}, "density names conv1; the layers are conv1, conv2, fc1, fc2"),
+        ({"density": {"conv1": 0.5, "fc*": 0.0}}, r"density 0.0 of 'fc\*' is outside"),
+        ({"prune_epoch": -1}, "prune_epoch is -1"),
     ],
 )
 def test_bad_options_are_refused_and_leave_the_model_as_it_was(options, message):

@@ -7,11 +7,12 @@ float weight itself; `BitPlaneWeight` trains the bits of its code.
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from twofold.codes import bit_planes, code_limit, dequantize, encode, quantize, weight_scale
 from twofold.regularizers import CodeChooser, StraightThrough
 
-__all__ = ["BitPlaneWeight", "SparseWeight"]
+__all__ = ["BitPlaneWeight", "SparseWeight", "detach_weight"]
 
 
 class SparseWeight(nn.Module):
@@ -112,3 +113,12 @@ class BitPlaneWeight(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         self.active = bool(state)
+
+
+def detach_weight(layer: nn.Module) -> None:
+    """Leave the layer with a plain weight, the value that its parametrization has now."""
+    # torch deletes a property of the layer's class, and a deep copy shares that class: so a class of its own.
+    shared = type(layer)
+    own = {k: v for k, v in vars(shared).items() if k not in ("__dict__", "__weakref__")}
+    layer.__class__ = type(shared.__name__, shared.__bases__, own)
+    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)

@@ -9,7 +9,7 @@ at the positions that the LFSR left out and rounded to codes; the gradient passe
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -18,14 +18,22 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from twofold.attach import (
+    MASKS,
+    Choice,
+    MaskKind,
+    check_layers,
+    choose_densities,
+    choose_layers,
+    draw_mask,
+)
 from twofold.cells import CellTable, code_energy, code_energy_table, load_cell_table
 from twofold.codes import Encoding, check_bits
 from twofold.gf2 import Polynomial
 from twofold.lfsr import Form
-from twofold.lig import LAYER_POLYNOMIAL, Reduction, layer_seed
-from twofold.masks import Mask, lfsr_mask, magnitude_mask, random_mask
-from twofold.models import weight_layers
-from twofold.parametrizations import BitPlaneWeight, SparseWeight
+from twofold.lig import LAYER_POLYNOMIAL, Reduction
+from twofold.masks import Mask, lfsr_mask, magnitude_mask
+from twofold.parametrizations import BitPlaneWeight, SparseWeight, detach_weight
 from twofold.regularizers import (
     POLARITIES,
     CodeChooser,
@@ -37,13 +45,10 @@ from twofold.regularizers import (
 
 __all__ = [
     "BIT_TERMS",
-    "MASKS",
     "FinishedLayer",
     "Twofold",
 ]
 
-MaskKind = Literal["lfsr", "iid", "magnitude"]
-MASKS: tuple[MaskKind, ...] = get_args(MaskKind)
 BitTerm = Literal["energy", "popcount", "planes"]
 BIT_TERMS: tuple[BitTerm, ...] = get_args(BitTerm)
 
@@ -93,9 +98,13 @@ class Twofold:
     Parameters
     ----------
     model : Module
-        Its convolutions and linear layers are parametrised in place. Make the optimiser afterwards.
-    density : float in (0, 1], or one for each layer name
-        Share of the weights that are kept; 1 attaches no mask.
+        Its layers are parametrised in place; the rest stays as it is. Attach before ``torch.compile`` and
+        before wrapping for several processes, and make the optimiser afterwards.
+    layers, exclude, exclude_first, exclude_last : see ``attach.choose_layers``
+        Which layers, by name, pattern or type; by default every Conv1d, Conv2d, Conv3d and Linear.
+    density : float in (0, 1], or a mapping by name, pattern or type
+        Share of the weights that are kept; 1 attaches codes and no mask. Layers that a mapping does not
+        name stay in float.
     mask : ``"lfsr"``, ``"iid"`` or ``"magnitude"``
         Which are kept. The magnitude mask looks at the weights at the moment of pruning.
     bits : 2..16
@@ -117,14 +126,19 @@ class Twofold:
     Raises
     ------
     ValueError
-        A value out of range (quoted), or a model without convolutions and linear layers.
+        A value out of range, a name that fits no layer, or a layer that cannot be attached, each quoted.
+        The model is then as it was.
     """
 
     def __init__(
         self,
         model: nn.Module,
         *,
-        density: float | Mapping[str, float] = 1.0,
+        layers: Choice | Iterable[Choice] | None = None,
+        exclude: Choice | Iterable[Choice] = (),
+        exclude_first: bool = False,
+        exclude_last: bool = False,
+        density: float | Mapping[Choice, float] = 1.0,
         mask: MaskKind = "lfsr",
         bits: int = 8,
         bit_term: BitTerm = "energy",
@@ -149,14 +163,15 @@ class Twofold:
                 raise ValueError(f"{name} is {value!r}; it must be a finite number of at least 0")
         if not 0 < ramp <= 1:
             raise ValueError(f"ramp is {ramp!r}; it must be a share of the training in (0, 1]")
+        if prune_epoch < 0:
+            raise ValueError(f"prune_epoch is {prune_epoch}; it must be a whole number of at least 0")
+        chosen = choose_layers(
+            model, layers, exclude=exclude, exclude_first=exclude_first, exclude_last=exclude_last
+        )
+        self.densities = choose_densities(chosen, density)
+        self.layers = {name: chosen[name] for name in self.densities}
+        check_layers(model, self.layers, lfsr=mask == "lfsr")
         self.model = model
-        self.layers = weight_layers(model)
-        if not self.layers:
-            raise ValueError(f"{type(model).__name__} has no convolution and no linear layer to attach to")
-        if any(parametrize.is_parametrized(layer, "weight") for layer in self.layers.values()):
-            raise ValueError(
-                f"the weights of this {type(model).__name__} are parametrised already; finish first"
-            )
         self.bits = check_bits(bits)
         self.mask = mask
         self.bit_term = bit_term
@@ -165,43 +180,26 @@ class Twofold:
         self.polarity = polarity
         self.prune_epoch = prune_epoch
         self.ramp = ramp
-        densities = density if isinstance(density, Mapping) else dict.fromkeys(self.layers, density)
-        if densities.keys() != self.layers.keys():
-            raise ValueError(f"density names {', '.join(densities)}; the layers are {', '.join(self.layers)}")
-        self.densities = dict(densities)
         self.energy_table_j = code_energy_table(bits, encoding, table or load_cell_table())
         self.chooser = None
         if strength and bit_term == "energy":
             self.chooser = CodeChooser(bits, self.energy_table_j * 1e12)
-        self.seeds: dict[str, int | None] = {}
-        # All masks before the first layer is touched: a bad density leaves the model as it was.
+        # All masks before the first layer is touched: an error leaves the model as it was.
         masks = {
-            name: self._mask(index, name, layer.weight.detach(), run).to(layer.weight.device)
+            name: draw_mask(layer.weight.detach(), self.densities[name], mask, index, run)
             for index, (name, layer) in enumerate(self.layers.items())
         }
-        for name, keep in masks.items():
+        self.seeds = {name: seed for name, (_, seed) in masks.items()}
+        for name, (keep, _) in masks.items():
             stored = mask == "magnitude" and self.densities[name] < 1
-            planes = strength and bit_term != "energy"
-            weight = (
-                BitPlaneWeight(keep, bits, stored)
-                if planes
-                else SparseWeight(keep, bits, self.chooser, stored)
-            )
+            if strength and bit_term != "energy":
+                weight = BitPlaneWeight(keep, bits, stored)
+                self.layers[name].weight.grad = None  # an old one has another shape than the planes
+            else:
+                weight = SparseWeight(keep, bits, self.chooser, stored)
             parametrize.register_parametrization(self.layers[name], "weight", weight, unsafe=True)
         if prune_epoch == 0:
             self.prune()
-
-    def _mask(self, index: int, name: str, weight: Tensor, run: int) -> Tensor:
-        density = self.densities[name]
-        self.seeds[name] = None
-        if density == 1:
-            return torch.ones_like(weight, dtype=torch.bool)
-        if self.mask == "magnitude":
-            return magnitude_mask(weight, density).keep
-        if self.mask == "iid":
-            return random_mask(weight.shape, density, seed=1000 * run + index).keep
-        seed = self.seeds[name] = layer_seed(LAYER_POLYNOMIAL, index, run)
-        return lfsr_mask(tuple(weight.shape), density, seed=seed).keep
 
     def _parametrised(self):
         for name, layer in self.layers.items():
@@ -249,8 +247,9 @@ class Twofold:
         """Make the masks hard: from now on, what is not kept is zero."""
         for name, weight, _original in self._parametrised():
             if self.mask == "magnitude" and self.densities[name] < 1:
-                keep = magnitude_mask(self.layers[name].weight.detach(), self.densities[name]).keep
-                weight.keep = keep.to(weight.keep.device)
+                weight.keep.copy_(
+                    magnitude_mask(self.layers[name].weight.detach(), self.densities[name]).keep
+                )
             weight.active = True
 
     def requantise(self) -> None:
@@ -283,5 +282,5 @@ class Twofold:
         """Leave the model with plain weights (the codes times their scale) and hand back the codes."""
         finished = self.codes()
         for layer in self.layers.values():
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+            detach_weight(layer)
         return finished
