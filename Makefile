@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PAGE := book/_build/html/index.html
+WORKERS := -n auto --maxprocesses 4 --dist worksteal
 
 # A chapter must run on the kernel of .venv, not on a "python3" kernel that somebody else has installed:
 # Jupyter looks along JUPYTER_PATH first, then where this variable says.
@@ -17,8 +18,9 @@ book: .venv/.book
 	$(BIN)/jupyter-book build book/ -W -n --keep-going
 	@echo "The book: $(CURDIR)/$(PAGE)"
 
+# Several processes, of one thread each (tests/conftest.py): a worker for each core, four at most.
 test: .venv/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 clean:
 	rm -rf book/_build .venv
