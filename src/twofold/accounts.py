@@ -8,7 +8,7 @@ import pandas as pd
 from twofold.cells import load_cell_table
 from twofold.codes import ENCODINGS
 from twofold.energy import EnergyModel, network_energy
-from twofold.results import load_network, load_results
+from twofold.results import baseline_of, load_network, load_results, starting_from
 
 __all__ = [
     "code_shares",
@@ -37,7 +37,7 @@ def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
     return frame.assign(**(frame[PARTS] / images))
 
 
-def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str = "dense-8bit") -> pd.DataFrame:
+def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None) -> pd.DataFrame:
     """Energy of one image's inference by each quantised run of ``runs``, from its committed codes.
 
     The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
@@ -46,14 +46,15 @@ def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str = "dense-8bit
     ----------
     runs : rows of `load_results`; float runs are left out
     model : the machine; the baseline is priced on the same one
-    baseline : run whose energy over a row's own is that row's ``gain``
+    baseline : run whose energy over a row's own is that row's ``gain``; None: each row's
+        `results.baseline_of`
 
     Returns
     -------
     DataFrame
-        The rows with ``array_j``, ``adc_j``, ``lig_j`` and ``energy_j`` (their sum), per image; ``gain``,
-        over the baseline as it is; and ``gain_best_untrained``, over the baseline in whichever encoding is
-        cheapest without any training for it.
+        The rows with ``array_j``, ``adc_j``, ``lig_j`` and ``energy_j`` (their sum), per image; ``baseline``;
+        ``gain``, over the baseline as it is; and ``gain_best_untrained``, over the baseline in whichever
+        encoding is cheapest without any training for it.
     """
 
     def per_image(run: str, machine: EnergyModel) -> pd.Series:
@@ -64,17 +65,21 @@ def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str = "dense-8bit
         raise ValueError(
             f"none of {len(runs)} runs has codes to price; float runs (method 'dense') have none"
         )
-    reference_j = per_image(baseline, model).total_j
-    untrained_j = min(per_image(baseline, replace(model, encoding=e)).total_j for e in ENCODINGS)
     parts = pd.DataFrame([per_image(run, model) for run in quantised.run], index=quantised.index)
     frame = quantised.join(parts.rename(columns={"total_j": "energy_j"}))
-    frame["gain"] = reference_j / frame.energy_j
-    frame["gain_best_untrained"] = untrained_j / frame.energy_j
+    pool = load_results()
+    frame["baseline"] = [baseline or baseline_of(row, pool) for _, row in quantised.iterrows()]
+    for name in frame.baseline.unique():
+        own = frame.baseline == name
+        reference_j = per_image(name, model).total_j
+        untrained_j = min(per_image(name, replace(model, encoding=e)).total_j for e in ENCODINGS)
+        frame.loc[own, "gain"] = reference_j / frame.energy_j[own]
+        frame.loc[own, "gain_best_untrained"] = untrained_j / frame.energy_j[own]
     return frame.assign(**{k: v for k, v in model.describe().items() if k not in ("bits", "encoding")})
 
 
 def headline(
-    runs: pd.DataFrame, models: Mapping[str, EnergyModel], baseline: str = "dense-8bit"
+    runs: pd.DataFrame, models: Mapping[str, EnergyModel], baseline: str | None = None
 ) -> pd.DataFrame:
     """The table that sums the book up: a row a run, the gains of each machine side by side.
 
@@ -100,7 +105,7 @@ def headline(
 
 def readme_table() -> str:
     """The headline of the committed CIFAR-10 runs in Markdown: two's complement, no converter charged."""
-    runs = load_results().query("dataset == 'cifar10' and method != 'dense' and not held_out")
+    runs = starting_from(load_results())
     machine = EnergyModel(
         table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
     )
@@ -115,8 +120,8 @@ def readme_table() -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def crossbar_ceiling(model: EnergyModel, baseline: str = "dense-8bit") -> float:
-    """Gain of a crossbar that stores nothing but the code 0, read with the baseline's own inputs."""
+def crossbar_ceiling(model: EnergyModel, baseline: str) -> float:
+    """Gain over a dense 8-bit run of a crossbar that stores nothing but the code 0, read with the baseline's own inputs."""
     network = load_network(baseline)
 
     def array_j(share: int) -> float:

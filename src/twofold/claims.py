@@ -20,7 +20,7 @@ from twofold.mask_measures import index_storage_bits, numerical_rank
 from twofold.masks import lfsr_mask, random_mask
 from twofold.models import build_model, weight_layers
 from twofold.regularizers import network_term
-from twofold.results import load_results
+from twofold.results import baseline_of, load_results, starting_from
 
 __all__ = ["EXAMPLE_MASK", "EXAMPLE_WEIGHTS", "Claim", "ledger"]
 
@@ -160,7 +160,8 @@ def address_storage():
 
 
 def zero_cells_cap_the_gain():
-    row = _runs("dense-8bit").iloc[0]
+    runs = load_results()
+    row = _runs(baseline_of(starting_from(runs).iloc[0], runs)).iloc[0]
     zero_j = float(code_energy_table(8, "twos_complement", load_cell_table())[127])
     return (
         float(row.cell_energy_j / row.kept_weights / zero_j),
@@ -210,7 +211,7 @@ def gain_of_the_paper():
 
 def before_post_training():
     runs = load_results()
-    joint = runs[(runs.prune_epoch > 0) & runs.held_out.eq(False)]
+    joint = runs[(runs.prune_epoch > 0) & (runs.dataset == "cifar10") & ~runs.held_out]
     if joint.empty:
         return None, "open", "The slides' order (penalties, prune, train on) has no finished run yet."
     change = (joint.accuracy_before_pruning - joint.test_accuracy).mean()
@@ -234,11 +235,9 @@ def _runs(name: str) -> pd.DataFrame:
 
 
 def _best(method: str, sparsity: float) -> pd.Series | None:
-    """The run of this method and sparsity with the highest gain, packed and without ADC."""
-    runs = load_results()
-    own = runs[
-        (runs.method == method) & (runs.sparsity.sub(sparsity).abs() < 1e-9) & (runs.dataset == "cifar10")
-    ]
+    """The study's run of this method and sparsity with the highest gain, packed and without ADC."""
+    runs = starting_from(load_results())
+    own = runs[(runs.method == method) & (runs.sparsity.sub(sparsity).abs() < 1e-9)]
     if own.empty:
         return None
     frame = energies(own, _machine("packed"))

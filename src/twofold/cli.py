@@ -99,12 +99,13 @@ def train(configs: tuple[Path, ...], device: str, quiet: bool) -> None:
 @_plainly
 def collect() -> None:
     """Make the results tables anew from the folders of all finished runs; prints README's table."""
+    from twofold.results import STUDY_START
     from twofold.results import collect as collect_runs
 
     frame = collect_runs()
     columns = ["run", "method", "sparsity", "strength", "epochs", "test_accuracy", "zero_codes", "minutes"]
     click.echo(frame[columns].to_string(index=False))
-    if "dense-8bit" in set(frame.run[frame.dataset == "cifar10"]):
+    if STUDY_START in set(frame.init[frame.method == "dense-8bit"]):
         from twofold.accounts import readme_table
 
         click.echo(f"\nThe table of README.md:\n{readme_table()}")

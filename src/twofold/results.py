@@ -11,14 +11,21 @@ from twofold.pack import FinishedNetwork, load_codes
 
 __all__ = [
     "RESULTS_VERSION",
+    "STUDY_START",
+    "baseline_of",
     "collect",
     "load_epochs",
     "load_literature",
     "load_network",
     "load_results",
+    "select",
+    "starting_from",
 ]
 
 RESULTS_VERSION = 1
+
+STUDY_START = "dense"
+"""The float run whose descendants README, first page and ledger show: the newest with a whole set of them."""
 
 
 def collect() -> pd.DataFrame:
@@ -78,6 +85,40 @@ def select(
     if frame.empty:
         raise ValueError(f"no run has all of {wanted}")
     return frame
+
+
+def starting_from(frame: pd.DataFrame, start: str = STUDY_START) -> pd.DataFrame:
+    """The quantised runs that start from one float run and saw the test set only at the end: fit to compare.
+
+    Raises
+    ------
+    ValueError
+        No run starts there; the message lists where runs start.
+    """
+    own = frame[(frame.init == start) & (frame.method != "dense") & ~frame.held_out]
+    if own.empty:
+        starts = ", ".join(sorted(frame.init.dropna().unique()))
+        raise ValueError(f"no run starts from {start!r}; there are runs that start from {starts}")
+    return own
+
+
+def baseline_of(run: pd.Series, frame: pd.DataFrame) -> str:
+    """The dense 8-bit run that a run is measured against: same images, network and start, the first seed.
+
+    Raises
+    ------
+    ValueError
+        ``frame`` holds no such run.
+    """
+    same = frame[(frame.method == "dense-8bit") & ~frame.held_out]
+    for column in ("dataset", "network", "init"):
+        same = same[same[column].fillna("") == (run[column] if pd.notna(run[column]) else "")]
+    if same.empty:
+        raise ValueError(
+            f"{run.run} has no baseline: no finished run of method 'dense-8bit' with dataset {run.dataset!r}, "
+            f"network {run.network!r} and init {run.init!r}"
+        )
+    return same.sort_values("seed").run.iloc[0]
 
 
 def load_epochs(path: Path | None = None) -> pd.DataFrame:
