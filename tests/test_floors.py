@@ -8,14 +8,14 @@ import pytest
 import twofold
 
 FLOORS = [
-    {"gf2", "paths", "plots"},
+    {"gf2", "paths", "plots", "report_view"},
     {"lfsr", "codes", "models", "inputs", "provenance"},
     {"lig", "cells", "data", "activity", "densities", "notebook", "chapters"},
-    {"masks", "energy", "regularizers"},
+    {"masks", "energy", "regularizers", "device_tables"},
     {"attach", "mask_measures", "parametrizations"},
     {"sparsify"},
     {"train", "memory"},
-    {"pack"},
+    {"pack", "report"},
     {"results", "configs"},
     {"runs", "accounts"},
     {"claims"},

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float64, Int, Int32, UInt8
 from torch import Tensor
 
-from twofold.codes import Encoding, check_bits, check_encoding, code_limit, encode, quantize, words_per_code
+from twofold.codes import Encoding, check_bits, code_limit, encode, quantize, words_per_code
 from twofold.paths import tables_dir
 
 __all__ = [
@@ -38,7 +38,7 @@ class CellTable:
 
     name: str
     cell_bits: int  # 1..4
-    energy_j: tuple[float, ...]  # a cell read with an input bit of 1; 2-bit cells list 00, 01, 10, 11
+    energy_j: tuple[float, ...]  # a cell read with an input bit of 1, by level; NaN: level never stored
     adc_energy_j: float  # one analogue-to-digital conversion
     source: str = ""
     doi: str = ""
@@ -48,7 +48,7 @@ class CellTable:
         if len(self.energy_j) != levels:
             raise ValueError(f"{self.name}: {len(self.energy_j)} levels, {self.cell_bits} bits have {levels}")
         for what, value in [*enumerate(self.energy_j), (_ADC, self.adc_energy_j)]:
-            if not 0 <= value < math.inf:
+            if not (0 <= value < math.inf or (math.isnan(value) and what != _ADC)):
                 raise ValueError(f"{self.name}: energy of {what} is {value}, allowed are finite numbers >= 0")
 
 
@@ -194,11 +194,24 @@ def code_energy_table(bits: int, encoding: Encoding, table: CellTable) -> Float6
     """Joules to read each code once with an input bit of 1; code ``k`` stands at ``k + code_limit(bits)``.
 
     With the table of the slides, 8 bits and two's complement, 0 costs 0.316 pJ and -1 costs 5.96 pJ.
+
+    Raises
+    ------
+    ValueError
+        A code needs a level that the table has no energy for.
     """
     limit = code_limit(bits)
     patterns = encode(torch.arange(-limit, limit + 1), bits, encoding)
     levels = to_cells(patterns, bits, table.cell_bits, encoding)
-    return torch.tensor(table.energy_j, dtype=torch.float64)[levels.long()].sum(dim=-1)
+    energy_j = torch.tensor(table.energy_j, dtype=torch.float64)[levels.long()]
+    unpriced = energy_j.isnan()
+    if bool(unpriced.any()):
+        level, code = int(levels[unpriced][0]), int(unpriced.any(dim=-1).nonzero()[0]) - limit
+        raise ValueError(
+            f"table {table.name} has no energy for level {level:0{table.cell_bits}b}, which {encoding} needs "
+            f"for the code {code} of {bits} bits; take another encoding or number of bits"
+        )
+    return energy_j.sum(dim=-1)
 
 
 def code_energy(
@@ -230,7 +243,7 @@ def worked_example(
     ``encoding``, ``pattern`` (all bits of the cell's word), ``word``, ``cell``, ``bits`` (those in the cell),
     ``level``, ``energy_j``. The last column's sum is the weight's energy, read once with an input bit of 1.
     """
-    check_encoding(encoding)
+    code_energy_table(bits, encoding, table)  # refuses what it cannot price
     code = quantize(torch.tensor([weight_value], dtype=torch.float64), bits, scale)
     patterns = encode(code, bits, encoding)[0]
     levels = to_cells(patterns, bits, table.cell_bits, encoding).unflatten(0, (patterns.numel(), -1))

@@ -26,6 +26,7 @@ __all__ = [
     "from_bit_planes",
     "popcount",
     "quantize",
+    "ternary_scale",
     "weight_scale",
     "words_per_code",
 ]
@@ -81,6 +82,27 @@ def weight_scale(weight: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
     if scale == 0:
         return torch.ones_like(scale)
     return _check_scale(scale)
+
+
+def ternary_scale(
+    weight: Float[Tensor, "*shape"], keep: Bool[Tensor, "*shape"] | None = None
+) -> Float[Tensor, ""]:
+    """A scale for the codes -1, 0, 1: ``s = 1.4 mean|W|``, so that they part at ``0.7 mean|W|``.
+
+    With ``s = max|W|`` every weight below half of the largest becomes 0, which is nearly all of a bell-shaped
+    layer. The threshold is that of ternary weight networks (Li et al. 2016, arXiv 1605.04711); their level is
+    the mean of what lies beyond it (1.18 standard deviations of a normal distribution), here it is twice the
+    threshold (1.12), so that one scale says both.
+
+    Parameters
+    ----------
+    keep
+        True where a weight is kept; the mean is taken over those. None: over all.
+    """
+    weight_scale(weight)  # refuses NaN, infinite and empty weights
+    sizes = _at_least_float32(weight.detach()).abs()
+    mean = sizes.mean() if keep is None else (sizes * keep).sum() / keep.sum()
+    return _check_scale(torch.where(mean > 0, 1.4 * mean, torch.ones_like(mean)))
 
 
 def quantize(

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from twofold.codes import bit_planes, code_limit, dequantize, encode, quantize, weight_scale
+from twofold.codes import bit_planes, code_limit, dequantize, encode, quantize, ternary_scale, weight_scale
 from twofold.regularizers import CodeChooser, StraightThrough
 
 __all__ = ["BitPlaneWeight", "SparseWeight", "detach_weight"]
@@ -19,17 +19,24 @@ class SparseWeight(nn.Module):
     """Parametrization: masked once `active`, rounded to codes, straight-through.
 
     The mask is regenerated from its seed, so neither it nor any index is part of a state dict; only a mask
-    that comes from the weights themselves is `stored` there.
+    that comes from the weights themselves is `stored` there. The codes' scale is the largest kept weight, or
+    with `ternary` that of `codes.ternary_scale`.
     """
 
     def __init__(
-        self, keep: Bool[Tensor, "out *rest"], bits: int, chooser: CodeChooser | None, stored: bool = False
+        self,
+        keep: Bool[Tensor, "out *rest"],
+        bits: int,
+        chooser: CodeChooser | None,
+        stored: bool = False,
+        ternary: bool = False,
     ):
         super().__init__()
         self.register_buffer("keep", keep, persistent=stored)
         self.active = False
         self.bits = bits
         self.chooser = chooser
+        self.ternary = ternary
 
     def masked(self, original: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
         return original * self.keep if self.active else original
@@ -39,7 +46,10 @@ class SparseWeight(nn.Module):
     ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, ""]]:
         """The integer codes and their scale."""
         weight = self.masked(original.detach())
-        scale = weight_scale(weight)
+        if self.ternary:
+            scale = ternary_scale(weight, self.keep if self.active else None)
+        else:
+            scale = weight_scale(weight)
         if self.chooser is None or not self.chooser.strength:
             return quantize(weight, self.bits, scale), scale
         codes = self.masked(self.chooser(weight * (code_limit(self.bits) / scale)))

@@ -45,12 +45,15 @@ from twofold.regularizers import (
 
 __all__ = [
     "BIT_TERMS",
+    "SCALES",
     "FinishedLayer",
     "Twofold",
 ]
 
 BitTerm = Literal["energy", "popcount", "planes"]
 BIT_TERMS: tuple[BitTerm, ...] = get_args(BitTerm)
+Scale = Literal["max", "ternary"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +111,9 @@ class Twofold:
     mask : ``"lfsr"``, ``"iid"`` or ``"magnitude"``
         Which are kept. The magnitude mask looks at the weights at the moment of pruning.
     bits : 2..16
+    scale : ``"max"`` or ``"ternary"``
+        What the largest code stands for: a layer's largest weight, or, for ``bits=2`` and so the codes -1, 0
+        and 1, what `codes.ternary_scale` says.
     bit_term : ``"energy"``, ``"popcount"`` or ``"planes"``
         Energy-aware codes, or one of the penalties on trainable bit planes; see ``regularizers``.
     strength : float
@@ -141,6 +147,7 @@ class Twofold:
         density: float | Mapping[Choice, float] = 1.0,
         mask: MaskKind = "lfsr",
         bits: int = 8,
+        scale: Scale = "max",
         bit_term: BitTerm = "energy",
         strength: float = 0.0,
         network_strength: float = 0.0,
@@ -153,6 +160,7 @@ class Twofold:
     ):
         for name, value, allowed in (
             ("mask", mask, MASKS),
+            ("scale", scale, SCALES),
             ("bit_term", bit_term, BIT_TERMS),
             ("polarity", polarity, POLARITIES),
         ):
@@ -163,6 +171,8 @@ class Twofold:
                 raise ValueError(f"{name} is {value!r}; it must be a finite number of at least 0")
         if not 0 < ramp <= 1:
             raise ValueError(f"ramp is {ramp!r}; it must be a share of the training in (0, 1]")
+        if scale == "ternary" and (bits != 2 or (strength and bit_term != "energy")):
+            raise ValueError(f"scale 'ternary' needs bits 2 and bit_term 'energy', not {bits}, {bit_term!r}")
         if prune_epoch < 0:
             raise ValueError(f"prune_epoch is {prune_epoch}; it must be a whole number of at least 0")
         chosen = choose_layers(
@@ -180,7 +190,8 @@ class Twofold:
         self.polarity = polarity
         self.prune_epoch = prune_epoch
         self.ramp = ramp
-        self.energy_table_j = code_energy_table(bits, encoding, table or load_cell_table())
+        self.encoding, self.table = encoding, table or load_cell_table()
+        self.energy_table_j = code_energy_table(bits, encoding, self.table)
         self.chooser = None
         if strength and bit_term == "energy":
             self.chooser = CodeChooser(bits, self.energy_table_j * 1e12)
@@ -196,7 +207,7 @@ class Twofold:
                 weight = BitPlaneWeight(keep, bits, stored)
                 self.layers[name].weight.grad = None  # an old one has another shape than the planes
             else:
-                weight = SparseWeight(keep, bits, self.chooser, stored)
+                weight = SparseWeight(keep, bits, self.chooser, stored, scale == "ternary")
             parametrize.register_parametrization(self.layers[name], "weight", weight, unsafe=True)
         if prune_epoch == 0:
             self.prune()

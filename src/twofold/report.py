@@ -1,0 +1,205 @@
+"""What a sparse network holds and costs, layer by layer and in total: weights, cells, bytes, joules.
+
+print(report(sparsity))                     # while it trains: the codes as they are now
+report(network, images=images, adc_rule="none", baseline=dense)   # a notebook shows it as a table
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields, replace
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from twofold.cells import load_cell_table
+from twofold.codes import ENCODINGS, quantize
+from twofold.energy import Activity, EnergyModel, activation_scales, measure_activity, network_energy
+from twofold.report_view import ENERGIES, Report, over
+from twofold.sparsify import FinishedLayer, Twofold
+
+__all__ = ["report"]
+
+_SEED_AND_SCALE = 8  # bytes: 32 bits each
+
+
+def report(
+    source: object,
+    machine: EnergyModel | None = None,
+    *,
+    images: Float[Tensor, "images ..."] | None = None,
+    activity: Mapping[str, Activity] | None = None,
+    baseline: object | None = None,
+    **changes: object,
+) -> Report:
+    """Energy and storage of a sparse network, per layer and in total.
+
+    Parameters
+    ----------
+    source
+        A `Twofold` in the middle of its training (its codes as they are now), the layers that its ``finish``
+        handed back, or a network loaded from its file.
+    machine
+        What is priced. None: the packed dataflow with one conversion a column, and the table and encoding
+        that the `Twofold` trains for, else the table of the slides in two's complement.
+    images
+        Network inputs that the activity is measured on, their scales calibrated on the same; needs a model,
+        so not for the layers of ``finish``. Joules are then those of one image.
+    activity
+        Of each layer, if measured elsewhere (`energy.measure_activity`); None: what the file holds. Joules
+        are those of one read of the layer that is read least often; a linear layer is read once an image.
+        With neither: each row is read once with an input bit of 1, the slides' way of counting.
+    baseline
+        The dense or untrained network: a model, whose float weights are rounded to codes, or a source such
+        as above with the same layers. It is read with the same inputs on the same machine.
+    changes
+        Fields of `energy.EnergyModel` to be set otherwise: ``dataflow="crossbar"``, ``adc_rule="none"``, ...
+
+    Raises
+    ------
+    TypeError
+        The source is none of these, or a change is of no such field.
+    ValueError
+        Layers alone, which do not say their number of bits, without ``bits``; a layer without activity or
+        baseline (named); and as `energy.layer_energy`.
+    """
+    layers, bits, own = _layers(source)
+    machine = _machine(source, machine, bits, changes)
+    what, count = "all ones (the slides' counting: each row read once with an input bit of 1)", 1
+    if images is not None:
+        model = source.model if isinstance(source, Twofold) else _built(source)
+        activity = measure_activity(model, images, scales=activation_scales(model, images))
+        what, count = f"measured, mean of {len(images)} images", len(images)
+    elif activity or own:
+        activity = activity or own
+        least = min(activity, key=lambda name: activity[name].reads)
+        count = activity[least].reads
+        what = f"measured, mean of {count} reads of {least}"
+    if activity is None:
+        activity = {name: Activity.all_ones(layer.codes[0].numel()) for name, layer in layers.items()}
+    elif missing := [name for name in layers if name not in activity]:
+        raise ValueError(f"no activity of layer {', '.join(missing)}; there is {', '.join(activity)}")
+
+    frame = _priced(layers, activity, machine, count)
+    first = frame[["layer", "weights", "kept", "zero_codes", "bits", "cells"]]
+    first.insert(1, "shape", ["x".join(map(str, layer.codes.shape)) for layer in layers.values()])
+    bytes_packed = [_packed_bytes(layer, machine.bits) for layer in layers.values()]
+    first = first.assign(bytes_packed=bytes_packed, bytes_int8=first.weights + 4)
+    out = first.join(frame[ENERGIES])
+    title = f"Energy and storage: {machine.dataflow} dataflow, encoding {machine.encoding}, "
+    title += {"none": "no ADC", "cell": "ADC per cell"}.get(
+        machine.adc_rule, f"ADC per column of {machine.array_rows} rows"
+    )
+    title += f", table {machine.table.name}; activity {what}"
+    if baseline is not None:
+        references = _references(_baseline_layers(baseline, layers, machine.bits), activity, machine, count)
+        out["baseline_j"] = references[machine.encoding]
+        best = min(references, key=lambda encoding: references[encoding].sum())
+        out["gain"] = over(out.baseline_j, out.energy_j)
+        out["gain_best_untrained"] = over(references[best], out.energy_j)
+        title += f"; gain over the baseline with the same inputs, and over it in {best}, cheapest for it"
+    arguments = {name: value for name, value in machine.describe().items() if name not in out}
+    return Report(out.assign(**arguments, activity=what), title)
+
+
+def _layers(source: object) -> tuple[dict[str, FinishedLayer], int | None, Mapping[str, Activity]]:
+    if isinstance(source, Twofold):
+        return source.codes(), source.bits, {}
+    if isinstance(source, Mapping) and all(isinstance(layer, FinishedLayer) for layer in source.values()):
+        if not source:
+            raise ValueError("there are no layers to report on")
+        return dict(source), None, {}
+    if isinstance(getattr(source, "layers", None), Mapping) and hasattr(source, "bits"):
+        return dict(source.layers), source.bits, source.activity
+    hint = "; attach it first: Twofold(model)" if isinstance(source, nn.Module) else ""
+    raise TypeError(
+        f"report takes a Twofold, the layers that its finish() handed back, or a loaded network, "
+        f"not {type(source).__name__}{hint}"
+    )
+
+
+def _machine(
+    source: object, machine: EnergyModel | None, bits: int | None, changes: Mapping[str, object]
+) -> EnergyModel:
+    known = [f.name for f in fields(EnergyModel)]
+    if unknown := [name for name in changes if name not in known]:
+        raise TypeError(f"report has no option {', '.join(unknown)}; a machine has {', '.join(known)}")
+    if bits is None and machine is None and "bits" not in changes:
+        raise ValueError("layers alone do not say how many bits their codes have; give them: bits=8, say")
+    if machine is None:
+        trained_for = isinstance(source, Twofold)
+        machine = EnergyModel(
+            table=source.table if trained_for else load_cell_table(),
+            encoding=source.encoding if trained_for else "twos_complement",
+            dataflow="packed",
+            adc_rule="column",
+        )
+    if bits is not None:
+        if changes.get("bits", bits) != bits:
+            raise ValueError(f"bits is {changes['bits']}, but the codes of this network have {bits}")
+        changes = {**changes, "bits": bits}
+    return replace(machine, **changes)
+
+
+def _built(source: object) -> nn.Module:
+    if not hasattr(source, "build"):
+        raise ValueError(
+            "images need a network to run through, and these are codes alone; measure on your own model, "
+            "activity=measure_activity(model, images, scales=activation_scales(model, images))"
+        )
+    return source.build()
+
+
+def _priced(
+    layers: Mapping[str, FinishedLayer], activity: Mapping[str, Activity], machine: EnergyModel, count: int
+) -> pd.DataFrame:
+    walked = machine.dataflow == "packed" and machine.lig_energy_j > 0  # else nobody asks for the clocks
+    entries = {
+        name: (layer.codes.cpu(), layer.keep.cpu(), activity[name], layer.clocks if walked else None)
+        for name, layer in layers.items()
+    }
+    frame = network_energy(entries, machine).rename(columns={"total_j": "energy_j"})
+    return frame.assign(**(frame[ENERGIES] / count))
+
+
+def _references(
+    layers: Mapping[str, FinishedLayer], activity: Mapping[str, Activity], machine: EnergyModel, count: int
+) -> dict[str, pd.Series]:
+    """Joules of the baseline's layers in each encoding that the table has energies for."""
+    found = {}
+    for encoding in ENCODINGS:
+        try:
+            found[encoding] = _priced(layers, activity, replace(machine, encoding=encoding), count).energy_j
+        except ValueError:
+            if encoding == machine.encoding:
+                raise
+    return found
+
+
+def _baseline_layers(
+    baseline: object, layers: Mapping[str, FinishedLayer], bits: int
+) -> dict[str, FinishedLayer]:
+    if isinstance(baseline, nn.Module):
+        modules = dict(baseline.named_modules())
+        missing = [name for name in layers if not hasattr(modules.get(name), "weight")]
+        weights = {name: modules[name].weight.detach() for name in layers if name not in missing}
+        theirs = {
+            name: FinishedLayer(quantize(weight, bits), 1.0, torch.ones_like(weight, dtype=torch.bool))
+            for name, weight in weights.items()
+        }
+    else:
+        theirs, its_bits, _ = _layers(baseline)
+        if its_bits not in (None, bits):
+            raise ValueError(f"the baseline has codes of {its_bits} bits, the network of {bits}")
+        missing = [name for name in layers if name not in theirs]
+    for name in layers:
+        if name in missing or theirs[name].codes.shape != layers[name].codes.shape:
+            raise ValueError(f"the baseline has no layer {name} of shape {tuple(layers[name].codes.shape)}")
+    return {name: theirs[name] for name in layers}
+
+
+def _packed_bytes(layer: FinishedLayer, bits: int) -> int:
+    kept, size = int(layer.keep.sum()), layer.keep.numel()
+    bitmap = math.ceil(size / 8) if layer.seed is None and kept < size else 0
+    return math.ceil(kept * bits / 8) + bitmap + _SEED_AND_SCALE

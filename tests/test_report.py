@@ -1,0 +1,200 @@
+"""Reports against sums by hand, from every kind of source, and as a reader sees them."""
+
+import copy
+import math
+
+import pandas as pd
+import pytest
+import torch
+from bs4 import BeautifulSoup
+from torch import nn
+
+from twofold.device_tables import cell_table
+from twofold.energy import EnergyModel, activation_scales, measure_activity
+from twofold.models import build_model
+from twofold.pack import FinishedNetwork, load_codes, save_codes
+from twofold.report import report
+from twofold.report_view import Report
+from twofold.sparsify import Twofold
+
+SMALL = cell_table({0: 1e-15, 1: 10e-15}, adc_energy_j=100e-15, name="small")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randn(12, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def attached():
+    torch.manual_seed(0)
+    model = build_model("digits-net", 10, 1)
+    dense = copy.deepcopy(model)
+    sparsity = Twofold(model, density=0.5, strength=60.0)
+    sparsity.advance(1.0)
+    return sparsity, dense
+
+
+def test_a_layer_by_hand():
+    """Two outputs of three inputs, 2 bits in two 1-bit cells each: ones cost 10 fJ, zeros 1 fJ."""
+    model = nn.Sequential(nn.Linear(3, 2, bias=False))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, 0.0, -1.0], [1.0, 1.0, 0.0]]))
+    sparsity = Twofold(model, bits=2, table=SMALL)
+    whole = report(sparsity, dataflow="crossbar")
+    row = whole.frame.iloc[0]
+    # 01 00 11 / 01 01 00 in two's complement: five ones, seven zeros.
+    assert row.array_j == pytest.approx(57e-15)
+    assert row.adc_j == pytest.approx(4 * 100e-15)  # two columns of two cells, one group of rows
+    assert row.energy_j == pytest.approx(457e-15)
+    assert (row.layer, row["shape"], row.weights, row.kept, row.cells, row.bits) == ("0", "2x3", 6, 6, 12, 2)
+    assert row.zero_codes == pytest.approx(2 / 6)
+    assert (row.bytes_packed, row.bytes_int8) == (2 + 8, 6 + 4)  # 12 bits, scale and seed
+    assert whole.total.energy_j == row.energy_j
+    assert (
+        "crossbar dataflow, encoding twos_complement, ADC per column of 128 rows, table small" in whole.title
+    )
+
+
+def test_all_ones_is_said_and_is_the_cell_energy_of_the_codes(attached):
+    sparsity, _ = attached
+    made = report(sparsity, adc_rule="none")
+    assert "all ones (the slides' counting" in made.title
+    assert "no ADC" in made.title
+    kept = made.total.kept
+    assert made.total.array_j / kept * 1e12 == pytest.approx(sparsity.status()["cell_energy_pj"])
+    assert made.total.zero_codes == pytest.approx(sparsity.status()["zero_codes"])
+
+
+def test_total_is_the_sum_of_the_layers(attached):
+    sparsity, dense = attached
+    made = report(sparsity, baseline=dense, lig_energy_j=1e-12, adc_rule="cell")
+    for column in ("weights", "kept", "cells", "bytes_packed", "bytes_int8", "array_j", "adc_j", "lig_j"):
+        assert made.total[column] == pytest.approx(made.frame[column].sum())
+    assert made.total.energy_j == pytest.approx(made.total.array_j + made.total.adc_j + made.total.lig_j)
+    assert made.total.gain == pytest.approx(made.frame.baseline_j.sum() / made.frame.energy_j.sum())
+    assert "ADC per cell" in made.title
+
+
+def test_every_source_tells_the_same(attached, images, tmp_path):
+    sparsity, dense = attached
+    training = report(sparsity, images=images, baseline=dense)
+    bits, layers = sparsity.bits, sparsity.finish()
+    activity = measure_activity(sparsity.model, images, scales=activation_scales(sparsity.model, images))
+    network = FinishedNetwork.from_model(
+        sparsity.model, layers, network="digits-net", classes=10, channels_in=1, bits=bits, activity=activity
+    )
+    save_codes(tmp_path / "net.safetensors", network)
+    loaded = load_codes(tmp_path / "net.safetensors")
+    for other in (
+        report(layers, bits=8, activity=activity, baseline=dense),
+        report(loaded, baseline=dense),
+        report(loaded, images=images, baseline=dense),
+    ):
+        same = [c for c in other.frame if c != "activity"]
+        pd.testing.assert_frame_equal(other.frame[same], training.frame[same])
+    assert "measured, mean of 12 images" in training.title
+    assert "measured, mean of 12 reads of fc1" in report(loaded).title
+
+
+def test_the_baseline_is_priced_on_the_same_machine(attached):
+    sparsity, dense = attached
+    untrained = Twofold(copy.deepcopy(dense))  # rounded and nothing else: what a module's baseline means
+    machine = EnergyModel(
+        table=sparsity.table, encoding="sign_magnitude", dataflow="crossbar", adc_rule="none"
+    )
+    by_module = report(sparsity, machine, baseline=dense)
+    by_twofold = report(sparsity, machine, baseline=untrained)
+    pd.testing.assert_frame_equal(by_module.frame, by_twofold.frame)
+    own = report(untrained, machine, baseline=dense)
+    assert own.frame.gain.tolist() == pytest.approx([1.0] * 4)
+    assert own.total.gain_best_untrained <= 1
+    energies = {
+        e: report(untrained, machine, encoding=e).total.energy_j for e in ("differential", "offset_binary")
+    }
+    assert own.total.gain_best_untrained <= min(energies.values()) / own.total.energy_j * (1 + 1e-9)
+
+
+def test_a_mask_without_a_generator_pays_for_its_bitmap():
+    model = nn.Sequential(nn.Linear(8, 10, bias=False))
+    assert report(Twofold(copy.deepcopy(model), density=0.5)).total.bytes_packed == 40 + 8
+    assert report(Twofold(model, density=0.5, mask="iid")).total.bytes_packed == 40 + 8 + 10
+
+
+def test_text_is_aligned_and_html_is_a_table(attached):
+    sparsity, dense = attached
+    made = report(sparsity, baseline=dense)
+    text = str(made)
+    title, table = text.split("\n\n")
+    assert " ".join(title.split()) == made.title
+    assert max(map(len, title.splitlines())) <= 110
+    lines = table.splitlines()
+    assert len(set(map(len, lines))) == 1
+    assert [line.split()[0] for line in lines] == ["layer", "conv1", "conv2", "fc1", "fc2", "total"]
+    assert "energy (nJ)" in lines[0]
+    assert "packed (kB)" in lines[0]
+    assert "e-" not in table  # no exponents: prefixes
+    html = BeautifulSoup(made._repr_html_(), "html.parser")
+    assert html.caption.text == made.title
+    assert len(html.select("tbody tr")) == 5
+    assert html.select("thead th")[0].text == "layer"
+    assert html.select("tbody tr")[-1].td.text == "total"
+
+
+def test_html_escapes_what_the_user_named():
+    table = cell_table({0: 0.0, 1: 1e-15}, adc_energy_j=0.0, name="<b>mine</b>")
+    assert "<b>" not in report(Twofold(nn.Linear(2, 2)), table=table)._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "energy, shown", [(0.0, "(J)"), (3e-19, "(fJ)"), (5e-10, "(pJ)"), (1e-9, "(nJ)"), (2e12, "(GJ)")]
+)
+def test_prefixes_at_the_edges(energy, shown):
+    frame = report(Twofold(nn.Linear(2, 2))).frame
+    columns = ["array_j", "adc_j", "lig_j"]
+    assert f"energy {shown}" in str(Report(frame.assign(**dict.fromkeys(columns, 0.0), energy_j=energy), ""))
+
+
+def test_a_layer_without_joules_has_no_gain():
+    free = cell_table({0: 0.0, 1: 0.0}, adc_energy_j=0.0)
+    model = nn.Sequential(nn.Linear(2, 2))
+    made = report(Twofold(copy.deepcopy(model), table=free), baseline=model)
+    assert math.isnan(made.total.gain)
+    assert "nan" not in str(made)
+
+
+# ---- errors ----
+
+
+def test_what_is_no_source_is_told_what_is():
+    with pytest.raises(TypeError, match=r"not Linear; attach it first: Twofold\(model\)"):
+        report(nn.Linear(2, 2))
+    with pytest.raises(TypeError, match="not list"):
+        report([1])
+    with pytest.raises(ValueError, match="no layers"):
+        report({}, bits=8)
+
+
+def test_bad_options_are_quoted(attached, images):
+    sparsity, dense = attached
+    layers = sparsity.codes()
+    for call, error, message in (
+        (lambda: report(sparsity, dataflows="packed"), TypeError, "no option dataflows; a machine has table"),
+        (lambda: report(sparsity, array_rows=0), ValueError, "array_rows is 0, allowed are 1 or more"),
+        (lambda: report(sparsity, bits=4), ValueError, "bits is 4, but the codes of this network have 8"),
+        (lambda: report(layers), ValueError, "give them: bits=8"),
+        (lambda: report(layers, bits=8, images=images), ValueError, "codes alone"),
+        (lambda: report(layers, bits=4), ValueError, "layer conv1: codes span"),
+        (lambda: report(layers, bits=8, baseline=nn.Linear(2, 2)), ValueError, "baseline has no layer conv1"),
+        (
+            lambda: report(sparsity, activity={"fc2": measured(dense, images)["fc2"]}),
+            ValueError,
+            "no activity of layer conv1, conv2, fc1; there is fc2",
+        ),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+
+
+def measured(model, images):
+    return measure_activity(model, images, scales=activation_scales(model, images))
