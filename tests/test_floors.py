@@ -15,7 +15,7 @@ FLOORS = [
     {"attach", "mask_measures", "parametrizations"},
     {"sparsify"},
     {"train", "memory"},
-    {"pack", "report"},
+    {"pack", "reports"},
     {"results", "configs"},
     {"runs", "accounts"},
     {"claims"},

@@ -13,7 +13,7 @@ from twofold.device_tables import cell_table
 from twofold.energy import EnergyModel, activation_scales, measure_activity
 from twofold.models import build_model
 from twofold.pack import FinishedNetwork, load_codes, save_codes
-from twofold.report import report
+from twofold.reports import report
 from twofold.report_view import Report
 from twofold.sparsify import Twofold
 
