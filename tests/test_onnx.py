@@ -1,4 +1,4 @@
-"""A finished network is a plain one: torch's own exporter takes it, and ONNX Runtime gives the same answers."""
+"""A finished network is a plain one: torch exports it, and ONNX Runtime gives the same answers."""
 
 import warnings
 

@@ -13,8 +13,8 @@ from twofold.device_tables import cell_table
 from twofold.energy import EnergyModel, activation_scales, measure_activity
 from twofold.models import build_model
 from twofold.pack import FinishedNetwork, load_codes, save_codes
-from twofold.reports import report
 from twofold.report_view import Report
+from twofold.reports import report
 from twofold.sparsify import Twofold
 
 SMALL = cell_table({0: 1e-15, 1: 10e-15}, adc_energy_j=100e-15, name="small")
