@@ -32,7 +32,7 @@ FINE_TUNED = {
 
 def tuned(run: str, method: str, seed: int = 1, **values) -> dict:
     """One fine-tuned run."""
-    return {"run": run, "method": method, "seed": seed, **FINE_TUNED, **values}
+    return {"run": run, "method": method, "seed": seed} | FINE_TUNED | values
 
 
 def masked(method: str, percent: int, seed: int = 1, **values) -> dict:
@@ -47,10 +47,24 @@ FLOAT = {
     **{k: v for k, v in FINE_TUNED.items() if k not in ("init", "bits")},
     **{"run": START, "method": "dense", "seed": 1, "epochs": 60, "learning_rate": 0.2, "compiled": True},
 }
+# Hyperparameters are chosen on 5,000 training images that the network has not seen, its start included.
+UNSEEN = {"init": "tune-start", "epochs": 6, "held_out": True}
 # The slides' own order: both penalties, then the masks become hard, then training goes on ("post-training").
 SLIDES = {"bit_term": "popcount", "strength": 1.0, "network_strength": 0.01, "prune_epoch": 6}
 
 STUDY: dict[str, list[dict]] = {
+    "Chosen on held-out images: the learning rate at 50 and 90 %, and the strength": [
+        {**FLOAT, "run": "tune-start", "epochs": 20, "held_out": True},
+        *(
+            tuned(f"tune-lfsr-{percent}-{rate}", "lfsr", sparsity=percent / 100, **UNSEEN, learning_rate=rate)
+            for percent in (50, 90)
+            for rate in (0.02, 0.05, 0.1)
+        ),
+        *(
+            tuned(f"tune-twofold-50-{mu}", "twofold", sparsity=0.5, strength=float(mu), **UNSEEN)
+            for mu in (250, 500, 1000)
+        ),
+    ],
     "The float network, and 8 bits with nothing removed: the baseline of every ratio": [
         FLOAT,
         *(tuned(f"dense-8bit-s{seed}", "dense-8bit", seed) for seed in SEEDS),
