@@ -6,6 +6,7 @@ a second choice, the *encoding*, and it alone decides what a code costs: -1 is e
 two in sign and magnitude.
 """
 
+import math
 from typing import Literal, get_args
 
 import torch
@@ -26,6 +27,7 @@ __all__ = [
     "from_bit_planes",
     "popcount",
     "quantize",
+    "round_to_grid",
     "ternary_scale",
     "weight_scale",
     "words_per_code",
@@ -62,10 +64,11 @@ def words_per_code(encoding: str) -> int:
 # ---- float <-> integer ----
 
 
-def weight_scale(weight: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+def weight_scale(weight: Float[Tensor, "*shape"], check: bool = True) -> Float[Tensor, ""]:
     """The scale ``s = max|W|`` of a layer, detached from the graph, in float32 or better.
 
     A tensor of zeros gets scale 1: every scale gives it the codes 0, and this one divides by no zero.
+    Without `check` no number leaves the device, and a weight that is no number gives such a scale.
 
     Raises
     ------
@@ -75,17 +78,19 @@ def weight_scale(weight: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """
     if weight.numel() == 0:
         raise ValueError(f"a weight of shape {tuple(weight.shape)} is empty and has no scale")
-    scale = _at_least_float32(weight.detach().abs().amax())
-    if not torch.isfinite(scale):  # amax carries NaN and inf through, so one test of one number sees them all
+    low, high = weight.detach().aminmax()  # both carry NaN through, so one number tells of them all
+    scale = _at_least_float32(torch.maximum(-low, high))
+    if not check:
+        return torch.where(scale == 0, 1.0, scale)
+    largest = float(scale)
+    if not math.isfinite(largest):
         bad = int((~torch.isfinite(weight)).sum())
         raise ValueError(f"{bad} of {weight.numel()} weights are NaN or infinite, finite ones are needed")
-    if scale == 0:
-        return torch.ones_like(scale)
-    return _check_scale(scale)
+    return _check_scale(scale) if largest else torch.ones_like(scale)
 
 
 def ternary_scale(
-    weight: Float[Tensor, "*shape"], keep: Bool[Tensor, "*shape"] | None = None
+    weight: Float[Tensor, "*shape"], keep: Bool[Tensor, "*shape"] | None = None, check: bool = True
 ) -> Float[Tensor, ""]:
     """A scale for the codes -1, 0, 1: ``s = 1.4 mean|W|``, so that they part at ``0.7 mean|W|``.
 
@@ -98,11 +103,14 @@ def ternary_scale(
     ----------
     keep
         True where a weight is kept; the mean is taken over those. None: over all.
+    check
+        As in `weight_scale`.
     """
-    weight_scale(weight)  # refuses NaN, infinite and empty weights
+    weight_scale(weight, check)  # refuses NaN, infinite and empty weights
     sizes = _at_least_float32(weight.detach()).abs()
     mean = sizes.mean() if keep is None else (sizes * keep).sum() / keep.sum()
-    return _check_scale(torch.where(mean > 0, 1.4 * mean, torch.ones_like(mean)))
+    scale = torch.where(mean > 0, 1.4 * mean, torch.ones_like(mean))
+    return _check_scale(scale) if check else scale
 
 
 def quantize(
@@ -113,7 +121,17 @@ def quantize(
     Rounds half to even. Weights beyond a given `scale` saturate. int8 up to 8 bits, int16 above.
     """
     step = _step(weight, bits, scale)
-    return _round_to_grid(weight.detach(), step, bits).to(torch.int8 if bits <= 8 else torch.int16)
+    return round_to_grid(weight.detach(), step, bits).to(torch.int8 if bits <= 8 else torch.int16)
+
+
+def round_to_grid(
+    weight: Float[Tensor, "*shape"], step: Float[Tensor, ""], bits: int
+) -> Float[Tensor, "*shape"]:
+    """Codes as floats, in the step's precision: ``round(W / step)``, saturated at the largest; no checks."""
+    # Times the reciprocal of the step, not divided by it: torch's quantisers do so, and agreement in the last
+    # bit decides which way a weight on the border of two codes falls.
+    limit = code_limit(bits)
+    return (weight.to(step.dtype) * step.reciprocal()).round_().clamp_(-limit, limit)
 
 
 def dequantize(
@@ -141,7 +159,7 @@ class _StraightThrough(torch.autograd.Function):
     def forward(ctx, weight: Tensor, step: Tensor, bits: int) -> Tensor:
         ctx.save_for_backward(weight, step)
         ctx.bits = bits
-        return (_round_to_grid(weight, step, bits) * step).to(weight.dtype)
+        return (round_to_grid(weight, step, bits) * step).to(weight.dtype)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
@@ -160,7 +178,7 @@ def _check_scale(scale: Tensor) -> Tensor:
     smallest = (
         torch.finfo(scale.dtype).tiny * 2**17
     )  # room for the finest step, s / 32767, and its reciprocal
-    if not smallest <= scale < float("inf"):
+    if not smallest <= float(scale) < math.inf:
         raise ValueError(f"scale is {float(scale):g}, allowed are finite numbers of at least {smallest:.3g}")
     return scale
 
@@ -169,13 +187,6 @@ def _step(weight: Tensor, bits: int, scale: Tensor | float | None) -> Tensor:
     own = weight_scale(weight)  # also with a given scale: a NaN must not become a code
     given = own if scale is None else torch.as_tensor(scale, dtype=own.dtype, device=weight.device)
     return _check_scale(given) / code_limit(bits)
-
-
-def _round_to_grid(weight: Tensor, step: Tensor, bits: int) -> Tensor:
-    # Times the reciprocal of the step, not divided by it: torch's quantisers do so, and agreement in the last
-    # bit decides which way a weight on the border of two codes falls.
-    limit = code_limit(bits)
-    return (weight.to(step.dtype) * step.reciprocal()).round_().clamp_(-limit, limit)
 
 
 # ---- integer <-> bits ----

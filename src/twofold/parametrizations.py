@@ -9,7 +9,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from twofold.codes import bit_planes, code_limit, dequantize, encode, quantize, ternary_scale, weight_scale
+from twofold.codes import (
+    bit_planes,
+    code_limit,
+    encode,
+    quantize,
+    round_to_grid,
+    ternary_scale,
+    weight_scale,
+)
 from twofold.regularizers import CodeChooser, StraightThrough
 
 __all__ = ["BitPlaneWeight", "SparseWeight", "detach_weight"]
@@ -45,19 +53,28 @@ class SparseWeight(nn.Module):
         self, original: Float[Tensor, "out *rest"]
     ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, ""]]:
         """The integer codes and their scale."""
-        weight = self.masked(original.detach())
-        if self.ternary:
-            scale = ternary_scale(weight, self.keep if self.active else None)
-        else:
-            scale = weight_scale(weight)
-        if self.chooser is None or not self.chooser.strength:
-            return quantize(weight, self.bits, scale), scale
-        codes = self.masked(self.chooser(weight * (code_limit(self.bits) / scale)))
+        codes, scale = self._choose(original, check=True)
         return codes.to(torch.int8 if self.bits <= 8 else torch.int16), scale
 
     def forward(self, original: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
-        codes, scale = self.codes(original)
-        return StraightThrough.apply(self.masked(original), dequantize(codes, scale, self.bits))
+        # A graph or a GPU would stop at every layer for a look at its numbers; there NaN goes on to the loss.
+        check = not (torch.compiler.is_compiling() or original.is_cuda)
+        codes, scale = self._choose(original, check)
+        value = codes.to(scale.dtype).mul_(scale / code_limit(self.bits))
+        return StraightThrough.apply(original, value, self.keep if self.active else None)
+
+    def _choose(self, original: Tensor, check: bool) -> tuple[Tensor, Tensor]:
+        """Codes as floats, new ones, and their scale."""
+        weight = self.masked(original.detach())
+        if self.ternary:
+            scale = ternary_scale(weight, self.keep if self.active else None, check)
+        else:
+            scale = weight_scale(weight, check)
+        limit = code_limit(self.bits)
+        if self.chooser is None or self.chooser.rounds:
+            return round_to_grid(weight, scale / limit, self.bits), scale
+        codes = self.chooser(weight.to(scale.dtype) * (limit / scale))
+        return codes.mul_(self.keep) if self.active else codes, scale
 
     def get_extra_state(self) -> Tensor:
         return torch.tensor(self.active)

@@ -9,12 +9,13 @@ Reg_Net. Reg_Bit is printed with a broken index, so each reading has its own nam
   for squared error and cell energy together.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int32
 from torch import Tensor, nn
 
 from twofold.codes import check_bits, code_limit
@@ -88,18 +89,21 @@ def planes_term(planes: Sequence[Float[Tensor, "bits ..."]]) -> Float[Tensor, ""
 
 
 class StraightThrough(torch.autograd.Function):
-    """Hand on ``value`` exactly; in the backward pass the gradient goes to ``weight`` unchanged.
+    """Hand on ``value`` exactly; in the backward pass the gradient goes to ``weight``, where it is kept.
 
-    Bengio et al. 2013, arXiv 1308.3432. Call as ``StraightThrough.apply(weight, value)``.
+    Bengio et al. 2013, arXiv 1308.3432. Call as ``StraightThrough.apply(weight, value)``, or with a mask
+    (True = kept) as a third.
     """
 
     @staticmethod
-    def forward(ctx, weight: Tensor, value: Tensor) -> Tensor:
+    def forward(ctx, weight: Tensor, value: Tensor, keep: Tensor | None = None) -> Tensor:
+        ctx.save_for_backward(keep)
         return value.view_as(value)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient, None
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (keep,) = ctx.saved_tensors
+        return gradient if keep is None else gradient * keep, None, None
 
 
 class CodeChooser(nn.Module):
@@ -109,7 +113,8 @@ class CodeChooser(nn.Module):
     ``strength`` is in LSB^2/pJ. Dropping u^2, the cost of v is the line ``c(v) - 2 u v`` in u, with
     ``c(v) = v^2 + strength * E(v)``; the least of all lines is their lower envelope, and the codes on
     it are the lower convex hull of the points (v, c(v)). So a few sorted breakpoints replace the search:
-    exact for every u, any number of bits, one ``bucketize`` a forward pass.
+    exact for every u, any number of bits. A fine grid of cells says how many breakpoints lie before a cell,
+    and u is compared with the few inside: twenty times the speed of torch's binary search on a CPU.
 
     Gradient: straight-through, as for plain rounding.
 
@@ -131,8 +136,11 @@ class CodeChooser(nn.Module):
         self.strength = -1.0
         self._energy_pj = energy_pj.double().cpu().numpy()
         # Padded to full length, so that a change of strength changes no shape (compiled graphs stay valid).
-        self.register_buffer("breaks", torch.empty(2 * limit), persistent=False)
+        self.register_buffer("breaks", torch.empty(2 * limit + 1), persistent=False)
         self.register_buffer("values", torch.empty(2 * limit + 1), persistent=False)
+        self.register_buffer("before", torch.empty(16 * limit, dtype=torch.int32), persistent=False)
+        self.register_buffer("grid", torch.empty(2), persistent=False)
+        self.inside = 2
         self.set_strength(0.0)
 
     def set_strength(self, strength: float) -> None:
@@ -142,15 +150,28 @@ class CodeChooser(nn.Module):
         if strength == self.strength:
             return
         self.strength = strength
+        self.rounds = strength == 0
         codes = np.arange(-self.limit, self.limit + 1, dtype=np.float64)
         hull = _lower_hull(codes, codes**2 + strength * self._energy_pj)
         cost = codes[hull] ** 2 + strength * self._energy_pj[hull]
-        breaks = np.full(2 * self.limit, np.inf)
+        breaks = np.full(2 * self.limit + 1, np.inf)
         breaks[: len(hull) - 1] = np.diff(cost) / (2 * np.diff(codes[hull]))
         values = np.full(2 * self.limit + 1, codes[hull[-1]])
         values[: len(hull)] = codes[hull]
         self.breaks.copy_(torch.from_numpy(breaks))
         self.values.copy_(torch.from_numpy(values))
+        self._lay_grid(self.breaks[: len(hull) - 1].cpu())
+
+    def _lay_grid(self, breaks: Float[Tensor, " breaks"]) -> None:
+        cells = len(self.before)
+        # A power of two scales without rounding, so that a fused multiply-add finds the same cell.
+        scale = 2.0 ** math.floor(math.log2((cells - 2) / max(float(breaks[-1] - breaks[0]), 1.0)))
+        grid = torch.tensor([scale, 1 - math.floor(scale * float(breaks[0]))])
+        self.grid.copy_(grid)
+        counts = torch.bincount(_cell(breaks, grid, cells), minlength=cells)
+        self.before.copy_(counts.cumsum(0) - counts)
+        # Rounded up, so that it seldom changes: a compiled graph is made anew for each number.
+        self.inside = 2 ** max(1, math.ceil(math.log2(int(counts.max()))))
 
     @property
     def surviving(self) -> list[int]:
@@ -159,7 +180,23 @@ class CodeChooser(nn.Module):
 
     def forward(self, place: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The chosen code of each weight, as a float; ``place`` = W / s * limit. No gradient."""
-        return self.values[torch.bucketize(place.contiguous(), self.breaks)]
+        # In the order of memory, so that a channels_last weight is neither copied nor handed on in another.
+        order = sorted(range(place.ndim), key=lambda dim: -place.stride(dim))
+        stored = place.permute(order)
+        flat = stored.reshape(-1)
+        index = self.before.index_select(0, _cell(flat, self.grid, len(self.before)))
+        for _ in range(self.inside):
+            index = index + (flat > self.breaks.index_select(0, index))
+        chosen = self.values.index_select(0, index).view(stored.shape)
+        return chosen.permute([order.index(dim) for dim in range(place.ndim)])
+
+
+def _cell(
+    place: Float[Tensor, " places"], grid: Float[Tensor, "scale_and_start=2"], cells: int
+) -> Int32[Tensor, " places"]:
+    """The grid's cell of each place. That it never falls as places rise is all that exactness needs."""
+    cell = (place * grid[0] + grid[1]).clamp(0, cells - 1).to(torch.int32)
+    return cell.clamp(min=0)  # NaN is no cell; its scale, NaN too, carries it on
 
 
 def _lower_hull(x: np.ndarray, y: np.ndarray) -> list[int]:
