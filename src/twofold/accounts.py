@@ -9,12 +9,14 @@ from twofold.cells import load_cell_table
 from twofold.codes import ENCODINGS
 from twofold.energy import EnergyModel, network_energy
 from twofold.results import baseline_of, load_network, load_results, starting_from
+from twofold.storage import index_read_energy, magnitude_pruned
 
 __all__ = [
     "code_shares",
     "crossbar_ceiling",
     "energies",
     "headline",
+    "index_energies",
     "layer_energies",
     "readme_table",
 ]
@@ -101,6 +103,18 @@ def headline(
         table[f"gain, {name}"] = frame.gain
     table[f"{name}, best encoding"] = frame.gain_best_untrained
     return table.set_index("run").rename_axis(None)
+
+
+def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
+    """Joules to read a finished run's stored indices for one image; columns as `storage.index_read_energy`.
+
+    With a `density`, the run's codes are pruned by magnitude to it first: the index that a chosen mask needs,
+    with the input vectors of the same network.
+    """
+    network = load_network(run)
+    layers = network.layers if density is None else magnitude_pruned(network.layers, density)
+    images = next(reversed(network.activity.values())).reads  # the last layer reads once an image
+    return index_read_energy(layers, {name: a.reads / images for name, a in network.activity.items()})
 
 
 def readme_table() -> str:

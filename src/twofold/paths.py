@@ -7,7 +7,16 @@ chapter may spell a relative path; it asks here instead.
 import os
 from pathlib import Path
 
-__all__ = ["book_dir", "data_root", "repository", "results_dir", "runs_dir", "tables_dir"]
+__all__ = [
+    "book_dir",
+    "data_root",
+    "hardware_dir",
+    "lig_cells_path",
+    "repository",
+    "results_dir",
+    "runs_dir",
+    "tables_dir",
+]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -43,6 +52,16 @@ def tables_dir() -> Path:
 def book_dir() -> Path:
     """The chapters."""
     return repository() / "book"
+
+
+def hardware_dir() -> Path:
+    """The index generator in Verilog."""
+    return repository() / "hardware"
+
+
+def lig_cells_path() -> Path:
+    """Cells of the synthesised index generator: ``data/hardware/lig_cells.csv``."""
+    return repository() / "data" / "hardware" / "lig_cells.csv"
 
 
 def results_dir() -> Path:
