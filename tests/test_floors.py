@@ -9,15 +9,15 @@ import twofold
 
 FLOORS = [
     {"gf2", "paths", "plots", "report_view"},
-    {"lfsr", "codes", "models", "inputs", "provenance"},
-    {"lig", "cells", "data", "activity", "densities", "notebook", "chapters"},
-    {"masks", "energy", "regularizers", "device_tables", "hardware"},
+    {"lfsr", "codes", "models", "inputs", "provenance", "adc", "devices", "bit_serial"},
+    {"lig", "cells", "data", "activity", "densities", "notebook", "chapters", "bit_slices"},
+    {"masks", "energy", "regularizers", "device_tables", "hardware", "crossbar"},
     {"attach", "mask_measures", "parametrizations", "lig_energy"},
     {"sparsify"},
-    {"train", "memory", "storage"},
+    {"train", "memory", "storage", "crossbar_network"},
     {"pack", "reports"},
     {"results", "configs"},
-    {"runs", "accounts"},
+    {"runs", "accounts", "crossbar_study"},
     {"claims"},
     {"cli"},
 ]

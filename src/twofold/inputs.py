@@ -18,6 +18,7 @@ from torch import Tensor, nn
 __all__ = [
     "InputScale",
     "activation_scales",
+    "check_convolution",
     "quantise_inputs",
     "quantised_activations",
     "scale_of",
@@ -151,7 +152,7 @@ def _hooked(model: nn.Module, hook: Callable[[str, nn.Module, tuple], tuple | No
     try:
         for name, layer in model.named_modules():
             if isinstance(layer, nn.modules.conv._ConvNd):
-                _check_convolution(name, layer)
+                check_convolution(name, layer)
             elif not isinstance(layer, nn.Linear):
                 continue
             handles.append(layer.register_forward_pre_hook(partial(hook, name)))
@@ -161,7 +162,8 @@ def _hooked(model: nn.Module, hook: Callable[[str, nn.Module, tuple], tuple | No
             handle.remove()
 
 
-def _check_convolution(name: str, layer: nn.Module) -> None:
+def check_convolution(name: str, layer: nn.Module) -> None:
+    """Raise ``ValueError`` where a convolution is no single crossbar: grouped, transposed, or the like."""
     if not isinstance(layer, nn.Conv2d) or layer.groups != 1 or layer.padding_mode != "zeros":
         raise ValueError(
             f"layer {name} is {layer}, allowed are Conv2d with groups=1 and padding_mode='zeros'"

@@ -1,0 +1,160 @@
+"""A finished network on crossbars, attached in one call: 8-bit weights in cells, 8-bit inputs bit by bit.
+
+    with on_crossbars(network.build(), network.layers, scales, machine, calibration=images) as model:
+        accuracy = evaluate(model, test)
+
+Convolutions are cut into their windows, one input vector a window, its rows in the order ``(channel, i, j)``
+of the codes. Biases, batch norms and everything else stay digital and at full precision.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from twofold.codes import code_limit
+from twofold.crossbar import Crossbar, ProgrammedMatrix
+from twofold.inputs import InputScale, check_convolution, quantise_inputs, scale_of, watch_inputs
+from twofold.models import weight_layers
+from twofold.sparsify import FinishedLayer
+
+__all__ = ["on_crossbars", "program", "windows"]
+
+# Bytes of a convolution's windows at once.
+_WINDOW_BYTES = 2**22
+
+
+def windows(
+    codes: Int[Tensor, "images channels height width"] | UInt8[Tensor, "images channels height width"],
+    layer: nn.Conv2d,
+) -> Int[Tensor, "rows positions"] | UInt8[Tensor, "rows positions"]:
+    """The windows that a convolution sees, a column each: image after image, row by row.
+
+    As `torch.nn.functional.unfold`, but of integers.
+    """
+    reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
+    if layer.padding == "same":
+        margins = [(r // 2, r - r // 2) for r in reach]
+    else:
+        margins = [(0, 0)] * 2 if layer.padding == "valid" else [(p, p) for p in layer.padding]
+    padded = functional.pad(codes, (*margins[1], *margins[0])).contiguous()
+    images, channels, *size = padded.shape
+    out = [(n - r - 1) // s + 1 for n, r, s in zip(size, reach, layer.stride, strict=True)]
+    image, channel, *step = padded.stride()
+    inner = [d * s for d, s in zip(layer.dilation, step, strict=True)]
+    outer = [d * s for d, s in zip(layer.stride, step, strict=True)]
+    shape = (channels, *layer.kernel_size, images, *out)
+    return padded.as_strided(shape, (channel, *inner, image, *outer)).flatten(0, 2).flatten(1)
+
+
+def program(layers: Mapping[str, FinishedLayer], machine: Crossbar) -> dict[str, ProgrammedMatrix]:
+    """The codes of every layer in the cells of its own arrays."""
+    return {name: ProgrammedMatrix(layer.codes, machine, name) for name, layer in layers.items()}
+
+
+@contextmanager
+def on_crossbars(
+    model: nn.Module,
+    layers: Mapping[str, FinishedLayer],
+    scales: Mapping[str, InputScale],
+    machine: Crossbar,
+    *,
+    calibration: Float[Tensor, "images ..."] | None = None,
+    matrices: Mapping[str, ProgrammedMatrix] | None = None,
+    count: bool = False,
+) -> Iterator[nn.Module]:
+    """Within the context the convolutions and linear layers of `model` compute on crossbars.
+
+    Parameters
+    ----------
+    model
+        The finished network; its own weights are not looked at, only its biases.
+    layers
+        Codes and weight scale of every convolution and linear layer.
+    scales
+        Input range of every layer, from `inputs.activation_scales` on training images.
+    calibration
+        Training images that set the range of ``calibrated`` converters; they pass without a converter.
+    matrices
+        Layers already programmed for `machine`, from `program`; None programs them anew.
+    count
+        Count the ones that each layer's rows carry, in the `activity` of its matrix.
+
+    Raises
+    ------
+    ValueError
+        A layer without codes or scale, a convolution that is no single crossbar (`inputs.watch_inputs`), or
+        calibrated converters without calibration images.
+    """
+    found = weight_layers(model)
+    if missing := [name for name in found if name not in layers]:
+        raise ValueError(f"no codes of {', '.join(missing)}; there are codes of {', '.join(layers)}")
+    calibrated = machine.adc.range_rule == "calibrated"
+    matrices = matrices or program({name: layers[name] for name in found}, machine)
+    bits = machine.input_bits
+    steps = {}
+    for name in found:
+        if not isinstance(found[name], nn.Linear):
+            check_convolution(name, found[name])
+        scale = scale_of(name, scales)
+        steps[name] = layers[name].scale / code_limit(machine.bits) * scale.scale / scale.limit(bits)
+    if calibrated and calibration is not None:
+        ideal = replace(
+            machine,
+            adc=replace(machine.adc, range_rule="none"),
+            device=replace(machine.device, read_noise=0.0),
+        )
+        with on_crossbars(model, layers, scales, ideal):
+
+            def see(name: str, layer: nn.Module, inputs: Tensor) -> None:
+                for vectors in _vectors(layer, inputs, scales[name], bits):
+                    matrices[name].observe(vectors, scales[name].signed)
+
+            watch_inputs(model, calibration, 16, see)
+    elif calibrated:
+        raise ValueError("the ADC is calibrated: give calibration images")
+
+    def forward(name: str, layer: nn.Module, inputs: Tensor) -> Tensor:
+        scale, matrix = scales[name], matrices[name]
+        parts = [
+            matrix.product(vectors, scale.signed, count) for vectors in _vectors(layer, inputs, scale, bits)
+        ]
+        outputs = (torch.cat(parts, 1) * steps[name]).to(inputs.dtype)
+        if layer.bias is not None:
+            outputs += layer.bias.detach()[:, None]
+        if isinstance(layer, nn.Linear):
+            return outputs.t().reshape(*inputs.shape[:-1], -1)
+        images = inputs.reshape(-1, *inputs.shape[-3:])
+        shaped = outputs.view(matrix.outputs, len(images), *_output_size(layer, images)).transpose(0, 1)
+        return shaped.reshape(*inputs.shape[:-3], *shaped.shape[1:])
+
+    try:
+        for name, layer in found.items():
+            layer.forward = partial(forward, name, layer)
+        yield model
+    finally:
+        for layer in found.values():
+            layer.__dict__.pop("forward", None)
+
+
+def _vectors(layer: nn.Module, inputs: Tensor, scale: InputScale, input_bits: int) -> Iterator[Tensor]:
+    """Quantised inputs of a layer as columns, some images at a time."""
+    if isinstance(layer, nn.Linear):
+        yield quantise_inputs(inputs.reshape(-1, layer.in_features), scale, input_bits).t()
+        return
+    images = inputs.reshape(-1, *inputs.shape[-3:])
+    bytes_each = layer.weight[0].numel() * images[0, 0].numel()
+    for part in images.split(max(_WINDOW_BYTES // bytes_each, 1)):
+        yield windows(quantise_inputs(part, scale, input_bits), layer)
+
+
+def _output_size(layer: nn.Conv2d, images: Tensor) -> torch.Size:
+    # One channel of one image through an empty kernel: torch itself says what comes out.
+    one = torch.empty(1, 1, *images.shape[-2:], device="meta")
+    kernel = torch.empty(1, 1, *layer.kernel_size, device="meta")
+    return functional.conv2d(one, kernel, None, layer.stride, layer.padding, layer.dilation).shape[-2:]

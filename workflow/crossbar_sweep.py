@@ -1,0 +1,54 @@
+"""Measure the committed networks on crossbars: ``python workflow/crossbar_sweep.py``.
+
+Writes ``data/results/crossbar.csv``, a row a point, and measures only points that are not in it: killed, the
+same command goes on; after networks were trained anew, it measures them anew. What is cheap and what matters
+most comes first. It needs the images of CIFAR-10.
+"""
+
+from twofold.codes import ENCODINGS
+from twofold.crossbar_study import Point, sweep
+
+RUNS = ["dense-8bit", "bits-60", "bits-250", "twofold-50-60", "twofold-50-250"]
+ADC_BITS = [8, 7, 6, 5, 4]
+VARIATIONS = [0.0, 0.05, 0.1, 0.15, 0.2]
+SEEDS = [0, 1, 2]
+
+
+def points() -> list[Point]:
+    """All points, in the order in which they are measured."""
+    # Without a converter the product is linear, and a point costs seconds.
+    variation = [
+        Point(run=run, adc_range="none", encoding=encoding, variation=v, seed=seed)
+        for seed in SEEDS
+        for encoding in ("twos_complement", "differential")
+        for v in VARIATIONS
+        if v or not seed
+        for run in RUNS
+    ]
+    resolution = [
+        Point(run=run, adc_range=rule, adc_bits=bits)
+        for rule in ("calibrated", "active_rows", "worst_case")
+        for bits in ADC_BITS
+        for run in RUNS
+    ]
+    both = [
+        Point(run=run, adc_range="calibrated", adc_bits=7, encoding="differential", variation=v)
+        for v in (0.0, 0.1)
+        for run in RUNS
+    ]
+    encodings = [Point(run="dense-8bit", adc_range="none", encoding=e, variation=0.05) for e in ENCODINGS]
+    chosen = [
+        Point(run=run, adc_range="calibrated", adc_bits=bits, images=10_000)
+        for bits in (8, 6)
+        for run in RUNS
+    ]
+    return [*variation, *encodings, *resolution, *both, *chosen]
+
+
+if __name__ == "__main__":
+    for row in sweep(points()):
+        print(
+            {name: row[name] for name in ("run", "adc_range", "adc_bits", "encoding", "variation", "seed")},
+            end=" ",
+        )
+        print(f"{row['test_accuracy']:.2f} % of {row['images']} images, {row['seconds']:.0f} s", flush=True)
