@@ -53,7 +53,7 @@ class Adc:
         if not 0 < self.percentile <= 100:
             raise ValueError(f"percentile is {self.percentile}, allowed is (0, 100]")
 
-    def step(self, full_scale: float) -> float:
+    def step(self, full_scale: int | float) -> float:
         """Levels from one output code to the next, for a range of `full_scale` levels.
 
         Never below one level: sums are whole numbers of levels, and a finer step would tell nothing more.
@@ -61,7 +61,7 @@ class Adc:
         return max(1.0, full_scale / (2**self.bits - 1))
 
 
-def adc_energy_j(bits: float, figure_of_merit_j: float) -> float:
+def adc_energy_j(bits: int | float, figure_of_merit_j: float) -> float:
     """Joules of one conversion by Walden's law, ``figure_of_merit * 2^bits``.
 
     Walden's figure of merit is the energy per conversion step; every bit doubles the energy (R. H. Walden,

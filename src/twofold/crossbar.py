@@ -102,7 +102,7 @@ class ProgrammedMatrix:
         if not self.outputs * self.rows:
             raise ValueError(f"codes of shape {tuple(codes.shape)} fill no cell")
         self._stored, self._offset, self._widths = sliced.stored, sliced.offset, sliced.slice_bits
-        self._generator = torch.Generator().manual_seed((device.seed << 32) + crc32(name.encode()))
+        self._generator = torch.Generator().manual_seed(crc32(f"{device.seed} {name}".encode()))
         programmed = zip(sliced.levels, self._widths, strict=True)
         self.cells = torch.stack(
             [device.program(levels, bits, self._generator) for levels, bits in programmed]
@@ -160,8 +160,9 @@ class ProgrammedMatrix:
         if self._seen is None:
             most = int(self._read.clamp(min=0).sum(2).max().ceil()) + 1
             self._seen = torch.zeros(len(self._groups), len(self._widths), most, dtype=torch.int64)
-        for _, group, sums in self._sums(self._patterns(inputs, signed), skip=False):
-            levels = sums.ceil_().clamp_(min=0).view(len(sums), len(self._widths), -1).transpose(0, 1)
+        for chunk, group, sums in self._sums(self._patterns(inputs, signed), skip=False):
+            sums = sums[:, :, : inputs.shape[1] - chunk.start]  # without the padding
+            levels = sums.ceil().clamp_(min=0).unflatten(1, (len(self._widths), -1)).transpose(0, 1)
             for index, own in enumerate(levels):
                 self._seen[group, index] += torch.bincount(
                     own.flatten().long(), minlength=self._seen.shape[2]
