@@ -4,6 +4,9 @@ Both classes are parametrizations in the sense of ``torch.nn.utils.parametrize``
 float weight itself; `BitPlaneWeight` trains the bits of its code.
 """
 
+import zlib
+
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -20,15 +23,63 @@ from twofold.codes import (
 )
 from twofold.regularizers import CodeChooser, StraightThrough
 
-__all__ = ["BitPlaneWeight", "SparseWeight", "detach_weight"]
+__all__ = ["BitPlaneWeight", "MaskedWeight", "SparseWeight", "detach_weight"]
 
 
-class SparseWeight(nn.Module):
-    """Parametrization: masked once `active`, rounded to codes, straight-through.
+class MaskedWeight(nn.Module):
+    """What both parametrizations share: a mask that is ``active`` or not yet, and its place in a state dict.
 
     The mask is regenerated from its seed, so neither it nor any index is part of a state dict; only a mask
-    that comes from the weights themselves is `stored` there. The codes' scale is the largest kept weight, or
-    with `ternary` that of `codes.ternary_scale`.
+    that comes from the weights themselves is `stored` there. What the dict does hold is whether the mask is
+    active, the strength that the codes have reached, and a checksum that tells whether the mask is the same.
+    """
+
+    def __init__(
+        self,
+        keep: Bool[Tensor, "out *rest"],
+        bits: int,
+        chooser: CodeChooser | None = None,
+        stored: bool = False,
+    ):
+        super().__init__()
+        self.register_buffer("keep", keep, persistent=stored)
+        self.active = False
+        self.bits = bits
+        self.chooser = chooser
+        self.checksum = 0 if stored else zlib.crc32(np.packbits(keep.cpu().numpy()))
+
+    def masked(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
+        """The weight, without what is not kept once the mask is active."""
+        if weight.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"the weights are {weight.dtype}, their codes need float32 or float64; keep the model in "
+                "float32 and use torch.autocast for speed, or finish() it first"
+            )
+        return weight * self.keep if self.active else weight
+
+    def get_extra_state(self) -> Float[Tensor, "4"]:
+        strength = 0.0 if self.chooser is None else self.chooser.strength
+        return torch.tensor([self.active, strength, self.bits, self.checksum], dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        if not state.dim():  # checkpoints of version 0.1.0 hold `active` alone
+            self.active = bool(state)
+            return
+        active, strength, bits, checksum = state.tolist()
+        if (bits, checksum) != (self.bits, self.checksum):
+            raise ValueError(
+                f"the state was saved with {bits:.0f} bits and a mask of checksum {checksum:.0f}, here are "
+                f"{self.bits} and {self.checksum}; attach with the same bits, density, mask and run as then"
+            )
+        self.active = bool(active)
+        if self.chooser is not None:
+            self.chooser.set_strength(strength)
+
+
+class SparseWeight(MaskedWeight):
+    """Parametrization: masked once `active`, rounded to codes, straight-through.
+
+    The codes' scale is the largest kept weight, or with `ternary` that of `codes.ternary_scale`.
     """
 
     def __init__(
@@ -39,15 +90,8 @@ class SparseWeight(nn.Module):
         stored: bool = False,
         ternary: bool = False,
     ):
-        super().__init__()
-        self.register_buffer("keep", keep, persistent=stored)
-        self.active = False
-        self.bits = bits
-        self.chooser = chooser
+        super().__init__(keep, bits, chooser, stored)
         self.ternary = ternary
-
-    def masked(self, original: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
-        return original * self.keep if self.active else original
 
     def codes(
         self, original: Float[Tensor, "out *rest"]
@@ -76,14 +120,8 @@ class SparseWeight(nn.Module):
         codes = self.chooser(weight.to(scale.dtype) * (limit / scale))
         return codes.mul_(self.keep) if self.active else codes, scale
 
-    def get_extra_state(self) -> Tensor:
-        return torch.tensor(self.active)
 
-    def set_extra_state(self, state: Tensor) -> None:
-        self.active = bool(state)
-
-
-class BitPlaneWeight(nn.Module):
+class BitPlaneWeight(MaskedWeight):
     """Parametrization whose trainable tensor is the two's-complement bit planes of the codes, in [0, 1].
 
     code = round(-2^(b-1) p_(b-1) + sum_n 2^n p_n), straight-through. A fraction in a high plane is the
@@ -92,54 +130,46 @@ class BitPlaneWeight(nn.Module):
     """
 
     def __init__(self, keep: Bool[Tensor, "out *rest"], bits: int, stored: bool = False):
-        super().__init__()
-        self.register_buffer("keep", keep, persistent=stored)
+        super().__init__(keep, bits, stored=stored)
         self.register_buffer("scale", torch.ones(()))
         powers = 2.0 ** torch.arange(bits - 1, -1, -1)
         powers[0] = -powers[0]
         self.register_buffer("powers", powers, persistent=False)
-        self.active = False
-        self.bits = bits
 
-    def right_inverse(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "bits out *rest"]:
+    def right_inverse(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "bits out rows"]:
         self.scale = weight_scale(weight)
-        planes = bit_planes(
-            encode(quantize(weight, self.bits, self.scale), self.bits, "twos_complement"), self.bits
-        )
-        return planes.squeeze(-2).movedim(-1, 0).to(weight.dtype).contiguous()
+        return self._true_bits(quantize(weight, self.bits, self.scale)).to(weight.dtype)
 
     def codes(
-        self, planes: Float[Tensor, "bits out *rest"]
+        self, planes: Float[Tensor, "bits out rows"]
     ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, ""]]:
         """The integer codes and their scale."""
         codes = self._place(planes.detach()).round().to(torch.int8 if self.bits <= 8 else torch.int16)
         return codes, self.scale
 
-    def forward(self, planes: Float[Tensor, "bits out *rest"]) -> Float[Tensor, "out *rest"]:
+    def forward(self, planes: Float[Tensor, "bits out rows"]) -> Float[Tensor, "out *rest"]:
         step = self.scale / code_limit(self.bits)
         place = self._place(planes)
         return StraightThrough.apply(place * step, place.detach().round() * step)
 
     @torch.no_grad()
-    def requantise(self, planes: Float[Tensor, "bits out *rest"]) -> None:
+    def requantise(self, planes: Float[Tensor, "bits out rows"]) -> None:
         """Overwrite the planes with the true bits of their codes."""
-        codes, _ = self.codes(planes)
-        bits = bit_planes(encode(codes, self.bits, "twos_complement"), self.bits)
-        planes.copy_(bits.squeeze(-2).movedim(-1, 0))
+        planes.copy_(self._true_bits(self.codes(planes)[0]))
+
+    def _true_bits(self, codes: Tensor) -> Tensor:
+        # As matrices: a kernel's planes would have five dimensions, and `model.to(memory_format=...)` fail.
+        bits = bit_planes(encode(codes.flatten(1), self.bits, "twos_complement"), self.bits)
+        return bits.squeeze(-2).movedim(-1, 0).contiguous()
 
     def _place(self, planes: Tensor) -> Tensor:
         limit = code_limit(self.bits)
-        place = torch.tensordot(self.powers, planes, dims=1)
+        with torch.autocast(planes.device.type, enabled=False):  # it would sum the planes in half precision
+            place = torch.tensordot(self.powers, planes, dims=1).view(self.keep.shape)
         # Straight through as well: torch's clamp has no gradient at its very bounds, and a layer's largest
         # weight starts on one of them.
         place = StraightThrough.apply(place, place.detach().clamp(-limit, limit))
-        return place * self.keep if self.active else place
-
-    def get_extra_state(self) -> Tensor:
-        return torch.tensor(self.active)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        self.active = bool(state)
+        return self.masked(place)
 
 
 def detach_weight(layer: nn.Module) -> None:

@@ -151,9 +151,19 @@ class CodeChooser(nn.Module):
             return
         self.strength = strength
         self.rounds = strength == 0
+        self._fill()
+
+    def _apply(self, fn, recurse=True):
+        before = self.breaks.dtype
+        super()._apply(fn, recurse)
+        if self.breaks.dtype != before:
+            self._fill()  # afresh: what half() rounded, float() does not bring back
+        return self
+
+    def _fill(self) -> None:
         codes = np.arange(-self.limit, self.limit + 1, dtype=np.float64)
-        hull = _lower_hull(codes, codes**2 + strength * self._energy_pj)
-        cost = codes[hull] ** 2 + strength * self._energy_pj[hull]
+        hull = _lower_hull(codes, codes**2 + self.strength * self._energy_pj)
+        cost = codes[hull] ** 2 + self.strength * self._energy_pj[hull]
         breaks = np.full(2 * self.limit + 1, np.inf)
         breaks[: len(hull) - 1] = np.diff(cost) / (2 * np.diff(codes[hull]))
         values = np.full(2 * self.limit + 1, codes[hull[-1]])

@@ -208,6 +208,7 @@ class Twofold:
                 self.layers[name].weight.grad = None  # an old one has another shape than the planes
             else:
                 weight = SparseWeight(keep, bits, self.chooser, stored, scale == "ternary")
+            weight.to(keep.device, self.layers[name].weight.dtype)
             parametrize.register_parametrization(self.layers[name], "weight", weight, unsafe=True)
         if prune_epoch == 0:
             self.prune()

@@ -130,11 +130,8 @@ def fit(
     """
     if recipe.distillation and teacher is None:
         raise ValueError(f"distillation is {recipe.distillation!r}, but there is no teacher to learn from")
-    model.to(device)
     layout = torch.channels_last if train.pixels.shape[-1] > 8 else torch.contiguous_format
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.dim() == 4:  # a kernel's bit planes have five, and `Module.to` would stumble over them
-            tensor.data = tensor.data.to(memory_format=layout)
+    model.to(device, memory_format=layout)
     train, test = train.to(device), test.to(device)
     if teacher is not None:
         teacher.to(device).eval().requires_grad_(False)
@@ -147,7 +144,9 @@ def fit(
     history: list[dict] = []
     if checkpoint is not None and checkpoint.exists():
         history = _restore(checkpoint, model, optimizer, recipe)
-        if sparsity is not None:  # the strength that has been reached is in no state dict
+        if (
+            sparsity is not None
+        ):  # checkpoints of version 0.1.0 do not hold the strength that has been reached
             sparsity.advance(len(history) / recipe.epochs)
     # Two static graphs, for full batches and for an epoch's last one, instead of a slower one for any size.
     forward = torch.compile(model, dynamic=False) if recipe.compiled else model
