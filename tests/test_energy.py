@@ -256,6 +256,64 @@ def test_convolution_windows_are_those_of_unfold(arguments, signed, memory_forma
     assert found.reads == layer(images).flatten(2).shape[2] * 37
 
 
+CONVOLUTIONS = {
+    "grouped": (nn.Conv2d(6, 4, 3, groups=2, padding=1), (6, 5, 7)),
+    "depthwise": (nn.Conv2d(4, 4, 3, groups=4, stride=2), (4, 7, 6)),
+    "depthwise, two each": (nn.Conv2d(3, 6, (2, 3), groups=3, dilation=(1, 2)), (3, 6, 8)),
+    "1d": (nn.Conv1d(4, 3, 5, stride=2, padding=2, dilation=2), (4, 19)),
+    "1d, grouped": (nn.Conv1d(4, 6, 3, groups=2, padding="same"), (4, 9)),
+    "3d": (nn.Conv3d(2, 3, (2, 3, 1), padding=(1, 0, 2), stride=(2, 1, 1)), (2, 4, 5, 3)),
+    "3d, depthwise": (nn.Conv3d(2, 4, 2, groups=2), (2, 3, 4, 3)),
+    "circular": (nn.Conv2d(2, 3, 3, padding=2, padding_mode="circular"), (2, 5, 5)),
+    "1d, reflect": (nn.Conv1d(2, 2, 3, padding=1, groups=2, padding_mode="reflect"), (2, 6)),
+    "3d, replicate": (nn.Conv3d(1, 2, 2, padding=(1, 0, 1), padding_mode="replicate"), (1, 3, 3, 4)),
+}
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_any_convolution_is_the_loop_over_its_groups_and_windows(case):
+    """Vectors of each group gathered by the layer's own geometry, each group a crossbar of its own."""
+    layer, shape = CONVOLUTIONS[case]
+    images = torch.randn(5, *shape, generator=torch.Generator().manual_seed(1))
+    scales = activation_scales(layer, images)
+    found = measure_activity(layer, images, 8, scales=scales, batch_size=2)[""]
+
+    # A convolution with one kernel that is 1 at one row and 0 elsewhere copies what that row sees.
+    codes = quantise_inputs(images, scales[""]).double()
+    channels, rows = layer.in_channels // layer.groups, layer.weight[0].numel()
+    eye = torch.eye(rows, dtype=torch.float64).view(rows, channels, *layer.kernel_size)
+    probe = type(layer)(
+        layer.in_channels,
+        rows * layer.groups,
+        layer.kernel_size,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        layer.groups,
+        bias=False,
+        padding_mode=layer.padding_mode,
+    ).double()
+    with torch.no_grad():
+        probe.weight.copy_(eye.repeat(layer.groups, *[1] * (eye.dim() - 1)))
+        seen = probe(codes).flatten(2).transpose(1, 2).reshape(-1, layer.groups, rows)
+
+    weights = quantize(layer.weight)
+    keep = torch.rand(weights.shape, generator=torch.Generator().manual_seed(2)) < 0.6
+    machine = model(adc_rule="column", array_rows=7)
+    columns = len(weights) // layer.groups
+    array_j = conversions = reads = 0
+    for group in range(layer.groups):
+        own = slice(group * columns, (group + 1) * columns)
+        vectors = seen[:, group].long().tolist()
+        spent = by_the_loop(
+            weights[own].flatten(1).tolist(), keep[own].flatten(1).tolist(), vectors, 8, machine, None
+        )
+        array_j, conversions, reads = array_j + spent[0], conversions + spent[1], len(vectors)
+    row = layer_energy(weights, keep, found, machine)
+    assert row["array_j"] == pytest.approx(array_j, rel=1e-9)
+    assert (row["conversions"], row["reads"]) == (conversions, reads)
+
+
 class Two(nn.Module):
     """A convolution and, behind a ReLU, a linear layer that is called twice."""
 
@@ -411,6 +469,8 @@ def test_layers_that_do_not_fit():
     codes = draw(4, 27)
     with pytest.raises(ValueError, match="activity of 26 rows for a weight of 27"):
         layer_energy(codes, None, Activity.all_ones(26), model())
+    with pytest.raises(ValueError, match="activity of 81 rows for a weight of 27 rows per output, 4 outputs"):
+        layer_energy(codes, None, Activity.all_ones(81), model())  # three groups cannot share four outputs
     with pytest.raises(ValueError, match=r"clocks is 107, allowed are 108 \(the kept weights\) or more"):
         layer_energy(codes, None, Activity.all_ones(27), model(), clocks=107)
     with pytest.raises(ValueError, match="layer conv1: activity of 26 rows"):
@@ -431,19 +491,18 @@ def test_activities_that_cannot_be():
         Activity.all_ones(3) + Activity(one, 1, 8)
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        nn.Conv2d(4, 4, 3, groups=4),
-        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
-        nn.ConvTranspose2d(4, 4, 3),
-    ],
-)
-def test_convolutions_that_are_no_crossbar_are_named(layer):
-    network = nn.Sequential(nn.Identity(), layer)
-    with pytest.raises(ValueError, match=r"layer 1 is Conv.*, allowed are Conv2d with groups=1"):
-        activation_scales(network, torch.zeros(1, 4, 8, 8))
-    assert not layer._forward_pre_hooks
+def test_transposed_convolutions_are_named_and_may_be_left_out():
+    network = nn.Sequential(nn.Conv2d(4, 4, 3), nn.ConvTranspose2d(4, 4, 3))
+    images = torch.ones(1, 4, 8, 8)
+    with pytest.raises(
+        ValueError, match=r"layer 1 is ConvT.*, allowed are Conv1d, Conv2d, Conv3d and Linear; "
+    ):
+        activation_scales(network, images)
+    assert not network[0]._forward_pre_hooks
+    scales = activation_scales(network, images, layers=["0"])
+    assert scales.keys() == measure_activity(network, images, scales=scales, layers=["0"]).keys() == {"0"}
+    with quantised_activations(network, scales, layers=["0"]):
+        assert not network[1]._forward_pre_hooks
 
 
 def test_images_and_scales_that_cannot_be():

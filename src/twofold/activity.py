@@ -5,7 +5,8 @@ needs no more than their sum over all input vectors, and sums commute: so ones a
 and summed over the images, and only that one map is cut into a kernel's windows.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -29,7 +30,8 @@ class Activity:
     Attributes
     ----------
     row_ones
-        Input bits of value 1 that each row carried, summed over the input vectors.
+        Input bits of value 1 that each row carried, summed over the input vectors. A convolution of g groups
+        is g crossbars of their own inputs: their rows, one group after the other.
     reads
         Input vectors: one per image for a linear layer, one per image and output pixel for a convolution.
     input_bits
@@ -107,8 +109,9 @@ def measure_activity(
     *,
     scales: Mapping[str, InputScale],
     batch_size: int = 128,
+    layers: Collection[str] | None = None,
 ) -> dict[str, Activity]:
-    """Activity of each ``Conv2d`` and ``Linear`` over a forward pass of all images: exact, no loop over MACs.
+    """Activity of convolutions and linear layers over a forward pass of all images: exact, no loop over MACs.
 
     The inputs are those of the model as it stands, in evaluation mode; `scales` quantise them for the count
     only. A layer that is called twice counts both calls, one that is never called is left out.
@@ -117,49 +120,48 @@ def measure_activity(
     ----------
     scales
         Of every layer, from `activation_scales` on training images.
+    layers
+        Names of those that count; None: all.
 
     Raises
     ------
     ValueError
-        A layer has no scale (the message names it); and as `watch_inputs`, for grouped convolutions and more.
+        A layer has no scale (the message names it); and as `watch_inputs`.
     """
     found: dict[str, Activity] = {}
 
     def see(name: str, layer: nn.Module, inputs: Tensor) -> None:
         scale = scale_of(name, scales)
-        kernel_dims = 3 if isinstance(layer, nn.Conv2d) else 1
+        kernel_dims = 1 if isinstance(layer, nn.Linear) else layer.weight.dim() - 1
         vectors = inputs.reshape(-1, *inputs.shape[-kernel_dims:])
         ones = torch.zeros(vectors.shape[1:], dtype=torch.float64, device=inputs.device)
         at_once = min(max(_PART // ones.numel(), 1), _MOST_VECTORS)
         for part in vectors.split(at_once):
             ones += count_ones(quantise_inputs(part, scale, input_bits), input_bits)
-        rows, windows = _window_sums(layer, ones) if isinstance(layer, nn.Conv2d) else (ones, 1)
+        rows, windows = (ones, 1) if kernel_dims == 1 else _window_sums(layer, ones)
         seen = Activity(rows.cpu(), windows * len(vectors), input_bits)
         found[name] = found[name] + seen if name in found else seen
 
-    watch_inputs(model, images, batch_size, see)
+    watch_inputs(model, images, batch_size, see, layers)
     return found
 
 
-def _window_sums(layer: nn.Conv2d, ones: Tensor) -> tuple[Tensor, int]:
-    """For each row ``(channel, i, j)`` of the crossbar the ones that it meets, and the number of windows."""
+def _window_sums(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, ones: Tensor) -> tuple[Tensor, int]:
+    """The ones that each row ``(channel, *kernel)`` of the crossbar meets, and the number of windows."""
+    dims = len(layer.kernel_size)
     reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
     if layer.padding == "same":
         margins = [(r // 2, r - r // 2) for r in reach]
     else:
-        margins = [(0, 0)] * 2 if layer.padding == "valid" else [(p, p) for p in layer.padding]
-    padded = functional.pad(ones, (*margins[1], *margins[0]))
+        margins = [(0, 0)] * dims if layer.padding == "valid" else [(p, p) for p in layer.padding]
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = functional.pad(ones, [side for margin in reversed(margins) for side in margin], mode)
     out = [(n - r - 1) // s + 1 for n, r, s in zip(padded.shape[1:], reach, layer.stride, strict=True)]
     # A view, not a copy: for each kernel element the slice of the map that its row sees.
-    channel, down, right = padded.stride()
+    channel, *steps = padded.stride()
+    taps = [d * step for d, step in zip(layer.dilation, steps, strict=True)]
+    moves = [s * step for s, step in zip(layer.stride, steps, strict=True)]
     slices = padded.as_strided(
-        (padded.shape[0], *layer.kernel_size, *out),
-        (
-            channel,
-            layer.dilation[0] * down,
-            layer.dilation[1] * right,
-            layer.stride[0] * down,
-            layer.stride[1] * right,
-        ),
+        (padded.shape[0], *layer.kernel_size, *out), (channel, *taps, *moves), padded.storage_offset()
     )
-    return slices.sum(dim=(-2, -1)).flatten(), out[0] * out[1]
+    return slices.sum(dim=tuple(range(-dims, 0))).flatten(), math.prod(out)

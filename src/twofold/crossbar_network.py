@@ -88,7 +88,7 @@ def on_crossbars(
     Raises
     ------
     ValueError
-        A layer without codes or scale, a convolution that is no single crossbar (`inputs.watch_inputs`), or
+        A layer without codes or scale, a convolution that is no single crossbar (`inputs.check_convolution`), or
         calibrated converters without calibration images.
     """
     found = weight_layers(model)

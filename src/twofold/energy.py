@@ -148,6 +148,9 @@ def layer_energy(
     ----------
     codes
         Integer weights. The crossbar's columns are the outputs, its rows the flattened rest.
+    activity
+        Of one row for each of the crossbar's, or of g times as many for a convolution of g groups: each group
+        is then a crossbar of its own, with its share of the outputs as columns and its own inputs as rows.
     keep
         True where a weight is kept; None keeps all. A removed weight counts as the code 0, whatever its code.
     clocks
@@ -163,9 +166,11 @@ def layer_energy(
     matrix = codes.flatten(1)
     kept = torch.ones_like(matrix, dtype=torch.bool) if keep is None else keep.flatten(1)
     columns, rows = matrix.shape
-    if activity.row_ones.numel() != rows:
+    groups = activity.row_ones.numel() // rows
+    if groups * rows != activity.row_ones.numel() or columns % max(groups, 1):
         raise ValueError(
-            f"activity of {activity.row_ones.numel()} rows for a weight of {rows} rows per output"
+            f"activity of {activity.row_ones.numel()} rows for a weight of {rows} rows per output, "
+            f"{columns} outputs"
         )
     count = int(kept.sum())
     if clocks is not None and clocks < count:
@@ -175,13 +180,14 @@ def layer_energy(
     energy_j = code_energy(matrix * kept, code_energy_table(model.bits, model.encoding, model.table))
     if packed:
         energy_j = energy_j * kept
-    array_j = float(energy_j.sum(dim=0) @ activity.row_ones.to(energy_j))
+    row_energy_j = energy_j.view(groups, columns // groups, rows).sum(dim=1).flatten()
+    array_j = float(row_energy_j @ activity.row_ones.to(energy_j))
 
     cells = cells_per_code(model.bits, model.table.cell_bits, model.encoding)
     stored = cells * (count if packed else matrix.numel())
     summed_rows = kept.sum(dim=1) if packed else torch.full((columns,), rows)
-    groups = -(-summed_rows // model.array_rows)
-    per_read = {"none": 0, "column": cells * int(groups.sum()), "cell": stored}[model.adc_rule]
+    parts = -(-summed_rows // model.array_rows)
+    per_read = {"none": 0, "column": cells * int(parts.sum()), "cell": stored}[model.adc_rule]
     conversions = per_read * activity.input_bits * activity.reads
 
     arguments = model.describe()

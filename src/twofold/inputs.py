@@ -5,7 +5,7 @@ negative inputs occur; batch norm and all else stays digital and at full precisi
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from statistics import fmean
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int8, Int32, UInt8
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 
 __all__ = [
     "InputScale",
@@ -66,8 +67,9 @@ def activation_scales(
     images: Float[Tensor, "images ..."],
     percentile: float | None = None,
     batch_size: int = 128,
+    layers: Collection[str] | None = None,
 ) -> dict[str, InputScale]:
-    """Range of the inputs of each ``Conv2d`` and ``Linear``, to be calibrated on training images.
+    """Range of the inputs of each convolution and linear layer, to be calibrated on training images.
 
     A layer that never sees a negative input, such as one behind a ReLU, is unsigned; the first layer of a
     network for normalised images is signed. Inputs that are all zero get scale 1, and so the codes 0.
@@ -77,6 +79,8 @@ def activation_scales(
     percentile
         None: the scale is the largest magnitude seen. Else, within (0, 100], this percentile of all
         magnitudes, the mean over the batches; fewer levels are then wasted on outliers.
+    layers
+        Names of those that count; None: all.
     """
     if percentile is not None and not 0 < percentile <= 100:
         raise ValueError(f"percentile is {percentile}, allowed are None or (0, 100]")
@@ -92,23 +96,29 @@ def activation_scales(
         spans.setdefault(name, []).append(span.item())
         lowest[name] = min(lowest.get(name, 0.0), inputs.min().item())
 
-    watch_inputs(model, images, batch_size, see)
+    watch_inputs(model, images, batch_size, see, layers)
     pick = max if percentile is None else fmean
     return {name: InputScale(pick(values) or 1.0, lowest[name] < 0) for name, values in spans.items()}
 
 
 @contextmanager
 def quantised_activations(
-    model: nn.Module, scales: Mapping[str, InputScale], input_bits: int = 8
+    model: nn.Module,
+    scales: Mapping[str, InputScale],
+    input_bits: int = 8,
+    layers: Collection[str] | None = None,
 ) -> Iterator[nn.Module]:
-    """Within the context every ``Conv2d`` and ``Linear`` sees its inputs rounded to `input_bits` (W8A8)."""
+    """Within the context every convolution and linear layer sees inputs rounded to `input_bits` (W8A8).
+
+    `layers` names those that do; None: all.
+    """
 
     def replace(name: str, _layer: nn.Module, inputs: tuple) -> tuple:
         scale = scale_of(name, scales)
         codes = quantise_inputs(inputs[0], scale, input_bits)
         return ((codes * (scale.scale / scale.limit(input_bits))).to(inputs[0].dtype), *inputs[1:])
 
-    with _hooked(model, replace):
+    with _hooked(model, replace, layers):
         yield model
 
 
@@ -117,21 +127,21 @@ def watch_inputs(
     images: Float[Tensor, "images ..."],
     batch_size: int,
     see: Callable[[str, nn.Module, Tensor], None],
+    layers: Collection[str] | None = None,
 ) -> None:
     """Run `images` through `model` in evaluation mode and show `see` each layer's name, module and input.
 
     Raises
     ------
     ValueError
-        An image holds NaN or infinite values, or a convolution is no single crossbar: grouped, transposed, of
-        1 or 3 dimensions, or not padded with zeros (the message names the layer).
+        An image holds NaN or infinite values, or a convolution is transposed (the message names the layer).
     """
     if not bool(torch.isfinite(images).all()):
         raise ValueError(f"{int((~torch.isfinite(images)).sum())} values of the images are NaN or infinite")
     modes = {layer: layer.training for layer in model.modules()}
     try:
         model.eval()  # batch norm must neither use nor move its statistics by these images
-        with _hooked(model, lambda name, layer, inputs: see(name, layer, inputs[0])), torch.no_grad():
+        with _hooked(model, lambda name, layer, inputs: see(name, layer, inputs[0]), layers), torch.no_grad():
             for batch in images.split(batch_size):
                 model(batch)
     finally:
@@ -147,13 +157,22 @@ def scale_of(name: str, scales: Mapping[str, InputScale]) -> InputScale:
 
 
 @contextmanager
-def _hooked(model: nn.Module, hook: Callable[[str, nn.Module, tuple], tuple | None]) -> Iterator[None]:
+def _hooked(
+    model: nn.Module,
+    hook: Callable[[str, nn.Module, tuple], tuple | None],
+    layers: Collection[str] | None,
+) -> Iterator[None]:
     handles = []
     try:
         for name, layer in model.named_modules():
-            if isinstance(layer, nn.modules.conv._ConvNd):
-                check_convolution(name, layer)
-            elif not isinstance(layer, nn.Linear):
+            if layers is not None and name not in layers:
+                continue
+            if isinstance(layer, _ConvTransposeNd):
+                raise ValueError(
+                    f"layer {name} is {layer}, allowed are Conv1d, Conv2d, Conv3d and Linear; "
+                    "name those that count with layers"
+                )
+            if not isinstance(layer, nn.modules.conv._ConvNd | nn.Linear):
                 continue
             handles.append(layer.register_forward_pre_hook(partial(hook, name)))
         yield
