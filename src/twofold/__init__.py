@@ -7,18 +7,21 @@ if TYPE_CHECKING:
     from twofold.cells import load_cell_table
     from twofold.device_tables import cell_table, ternary_table
     from twofold.reports import report
+    from twofold.saving import load, save
     from twofold.sparsify import Twofold
 
 __version__ = "0.1.0"
 
-__all__ = ["Twofold", "cell_table", "load_cell_table", "report", "ternary_table"]
+__all__ = ["Twofold", "cell_table", "load", "load_cell_table", "report", "save", "ternary_table"]
 
 # Where each name lies. It is imported when it is first used, so `import twofold` alone does not import torch.
 _HOMES = {
     "Twofold": "twofold.sparsify",
     "cell_table": "twofold.device_tables",
+    "load": "twofold.saving",
     "load_cell_table": "twofold.cells",
     "report": "twofold.reports",
+    "save": "twofold.saving",
     "ternary_table": "twofold.device_tables",
 }
 

@@ -19,9 +19,9 @@ from torch.nn import functional
 
 from twofold.codes import code_limit
 from twofold.crossbar import Crossbar, ProgrammedMatrix
+from twofold.finished import FinishedLayer
 from twofold.inputs import InputScale, check_convolution, quantise_inputs, scale_of, watch_inputs
 from twofold.models import weight_layers
-from twofold.sparsify import FinishedLayer
 
 __all__ = ["on_crossbars", "program", "windows"]
 
@@ -88,8 +88,8 @@ def on_crossbars(
     Raises
     ------
     ValueError
-        A layer without codes or scale, a convolution that is no single crossbar (`inputs.check_convolution`), or
-        calibrated converters without calibration images.
+        A layer without codes or scale, a convolution that is no single crossbar, or calibrated converters
+        without calibration images.
     """
     found = weight_layers(model)
     if missing := [name for name in found if name not in layers]:

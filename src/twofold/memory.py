@@ -29,8 +29,8 @@ from torch import Tensor
 
 from twofold.codes import check_bits, code_limit
 from twofold.energy import Activity
+from twofold.finished import FinishedLayer
 from twofold.masks import lfsr_mask
-from twofold.sparsify import FinishedLayer
 
 __all__ = [
     "FORMAT",

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from twofold.codes import dequantize
 from twofold.energy import Activity
+from twofold.finished import FinishedLayer
 from twofold.lig import LAYER_POLYNOMIAL
 from twofold.masks import lfsr_mask
 from twofold.memory import VERSION, Packed, digest, load_packed, read_file, save_packed
 from twofold.models import build_model
-from twofold.sparsify import FinishedLayer
 
 __all__ = ["FinishedNetwork", "load_codes", "save_codes"]
 

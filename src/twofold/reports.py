@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from twofold.cells import load_cell_table
 from twofold.codes import ENCODINGS, quantize
 from twofold.energy import Activity, EnergyModel, activation_scales, measure_activity, network_energy
+from twofold.finished import FinishedLayer
 from twofold.report_view import ENERGIES, Report, over
-from twofold.sparsify import FinishedLayer, Twofold
+from twofold.sparsify import Twofold
 
 __all__ = ["report"]
 
@@ -69,7 +70,8 @@ def report(
     what, count = "all ones (the slides' counting: each row read once with an input bit of 1)", 1
     if images is not None:
         model = source.model if isinstance(source, Twofold) else _built(source)
-        activity = measure_activity(model, images, scales=activation_scales(model, images))
+        scales = activation_scales(model, images, layers=layers)
+        activity = measure_activity(model, images, scales=scales, layers=layers)
         what, count = f"measured, mean of {len(images)} images", len(images)
     elif activity or own:
         activity = activity or own

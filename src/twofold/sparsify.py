@@ -10,11 +10,10 @@ at the positions that the LFSR left out and rounded to codes; the gradient passe
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -29,10 +28,8 @@ from twofold.attach import (
 )
 from twofold.cells import CellTable, code_energy, code_energy_table, load_cell_table
 from twofold.codes import Encoding, check_bits
-from twofold.gf2 import Polynomial
-from twofold.lfsr import Form
-from twofold.lig import LAYER_POLYNOMIAL, Reduction
-from twofold.masks import Mask, lfsr_mask, magnitude_mask
+from twofold.finished import FinishedLayer
+from twofold.masks import magnitude_mask
 from twofold.parametrizations import BitPlaneWeight, SparseWeight, detach_weight
 from twofold.regularizers import (
     POLARITIES,
@@ -46,7 +43,6 @@ from twofold.regularizers import (
 __all__ = [
     "BIT_TERMS",
     "SCALES",
-    "FinishedLayer",
     "Twofold",
 ]
 
@@ -54,45 +50,6 @@ BitTerm = Literal["energy", "popcount", "planes"]
 BIT_TERMS: tuple[BitTerm, ...] = get_args(BitTerm)
 Scale = Literal["max", "ternary"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
-
-
-@dataclass(frozen=True, eq=False)
-class FinishedLayer:
-    """What a memory would hold of one layer.
-
-    Attributes
-    ----------
-    codes : Int[Tensor, "out *rest"], 0 where nothing is kept
-    scale : float, weight = scale * code / code_limit(bits)
-    keep : Bool[Tensor, "out *rest"]
-    seed : int or None
-        Where the LFSR that regenerates ``keep`` starts; None for masks that must be stored.
-    polynomial, form, reduction
-        The generator that the seed belongs to; of no meaning without a seed.
-    """
-
-    codes: Int[Tensor, "out *rest"]
-    scale: float
-    keep: Bool[Tensor, "out *rest"]
-    seed: int | None = None
-    polynomial: Polynomial | str = LAYER_POLYNOMIAL
-    form: Form = "fibonacci"
-    reduction: Reduction = "multiply-shift"
-
-    @property
-    def mask(self) -> Mask | None:
-        """The mask that the generator makes, with its order; None without an LFSR."""
-        if self.seed is None:
-            return None
-        density = int(self.keep.sum()) / self.keep.numel()
-        return lfsr_mask(
-            tuple(self.keep.shape), density, self.polynomial, self.seed, self.form, self.reduction
-        )
-
-    @property
-    def clocks(self) -> int | None:
-        """Clocks that the LFSR spends on this mask, repeated positions included; None without an LFSR."""
-        return None if (mask := self.mask) is None else mask.clocks
 
 
 class Twofold:
@@ -192,6 +149,7 @@ class Twofold:
         self.ramp = ramp
         self.encoding, self.table = encoding, table or load_cell_table()
         self.energy_table_j = code_energy_table(bits, encoding, self.table)
+        self.finished: dict[str, FinishedLayer] | None = None
         self.chooser = None
         if strength and bit_term == "energy":
             self.chooser = CodeChooser(bits, self.energy_table_j * 1e12)
@@ -214,6 +172,10 @@ class Twofold:
             self.prune()
 
     def _parametrised(self):
+        if self.finished is not None:
+            raise ValueError(
+                "this Twofold is finished, its model has plain weights; to train on, attach anew"
+            )
         for name, layer in self.layers.items():
             slot = layer.parametrizations.weight
             yield name, slot[0], slot.original
@@ -245,6 +207,10 @@ class Twofold:
     @torch.no_grad()
     def advance(self, progress: float) -> None:
         """Call before each step with the share of the training that is done (0..1)."""
+        if not 0 <= progress <= 1:
+            raise ValueError(
+                f"progress is {progress}; it is the share of the training that is done, in [0, 1]"
+            )
         if self.chooser is not None:
             self.chooser.set_strength(self.strength * min(1.0, progress / self.ramp))
         for _, weight, original in self._parametrised():
@@ -284,15 +250,19 @@ class Twofold:
 
     def codes(self) -> dict[str, FinishedLayer]:
         """The codes, scale and mask of every attached layer as they are now."""
-        finished = {}
+        if self.finished is not None:
+            return dict(self.finished)
+        found = {}
         for name, weight, original in self._parametrised():
             codes, scale = weight.codes(original)
-            finished[name] = FinishedLayer(codes, float(scale), weight.keep, self.seeds[name])
-        return finished
+            found[name] = FinishedLayer(codes, float(scale), weight.keep.clone(), self.seeds[name])
+        return found
 
     def finish(self) -> dict[str, FinishedLayer]:
         """Leave the model with plain weights (the codes times their scale) and hand back the codes."""
-        finished = self.codes()
-        for layer in self.layers.values():
-            detach_weight(layer)
-        return finished
+        codes = self.codes()
+        if self.finished is None:
+            for layer in self.layers.values():
+                detach_weight(layer)
+            self.finished = codes
+        return dict(codes)

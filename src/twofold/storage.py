@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from twofold.energy import load_operation_energies
+from twofold.finished import FinishedLayer
 from twofold.mask_measures import index_storage_bits
 from twofold.masks import magnitude_mask
-from twofold.sparsify import FinishedLayer
 
 __all__ = ["index_read_energy", "magnitude_pruned", "storage_bytes"]
 

@@ -1,0 +1,52 @@
+"""A layer as a memory would hold it: codes, one scale, and where its mask comes from."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from twofold.gf2 import Polynomial
+from twofold.lfsr import Form
+from twofold.lig import LAYER_POLYNOMIAL, Reduction
+from twofold.masks import Mask, lfsr_mask
+
+__all__ = ["FinishedLayer"]
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedLayer:
+    """What a memory would hold of one layer.
+
+    Attributes
+    ----------
+    codes : Int[Tensor, "out *rest"], 0 where nothing is kept
+    scale : float, weight = scale * code / code_limit(bits)
+    keep : Bool[Tensor, "out *rest"]
+    seed : int or None
+        Where the LFSR that regenerates ``keep`` starts; None for masks that must be stored.
+    polynomial, form, reduction
+        The generator that the seed belongs to; of no meaning without a seed.
+    """
+
+    codes: Int[Tensor, "out *rest"]
+    scale: float
+    keep: Bool[Tensor, "out *rest"]
+    seed: int | None = None
+    polynomial: Polynomial | str = LAYER_POLYNOMIAL
+    form: Form = "fibonacci"
+    reduction: Reduction = "multiply-shift"
+
+    @property
+    def mask(self) -> Mask | None:
+        """The mask that the generator makes, with its order; None without an LFSR."""
+        if self.seed is None:
+            return None
+        density = int(self.keep.sum()) / self.keep.numel()
+        return lfsr_mask(
+            tuple(self.keep.shape), density, self.polynomial, self.seed, self.form, self.reduction
+        )
+
+    @property
+    def clocks(self) -> int | None:
+        """Clocks that the LFSR spends on this mask, repeated positions included; None without an LFSR."""
+        return None if (mask := self.mask) is None else mask.clocks
