@@ -171,7 +171,7 @@ def test_own_table(tmp_path):
         ("1,0.5", "1,half", "energy of 1 is 'half'"),
         ("pJ", "mW", "unit of 1 is 'mW', allowed are J, mJ"),
         ("1,0.5,pJ", "0,0.5,pJ", "entry '0' stands there more than once"),
-        ("1,0.5,pJ,mine,", "1", "unit of 1 is ''"),
+        ("1,0.5,pJ,mine,", "1", "row 3 has 1 fields, the first row 5"),
         ("ADC", "DAC", "entry 'ADC' is missing"),
         ("ADC,0,J,mine,", "ADC,0,J,mine,\nnote,1,J,mine,", "entry 'note' is unknown"),
         ("1,0.5", "01,0.5", "entry '00' is missing"),
@@ -195,7 +195,7 @@ def test_broken_tables_name_file_and_entry(tmp_path, old, new, message):
 def test_file_that_is_no_text(tmp_path):
     path = tmp_path / "own.csv"
     path.write_bytes(b"\xff\xfe\x00PNG")
-    with pytest.raises(ValueError, match=r"own\.csv: no readable CSV"):
+    with pytest.raises(ValueError, match=r"own\.csv is no readable CSV"):
         load_cell_table(path)
 
 

@@ -133,8 +133,8 @@ def test_run_refuses_what_the_chapter_does_not_know(chapter, tmp_path, words, me
     "text, message",
     [
         ("share: [1\ncount", "is no readable YAML: while parsing a flow sequence"),
-        ("- share", "holds list, not names with values"),
-        ("", "holds NoneType, not names with values"),
+        ("- share", "holds list, not keys with values"),
+        ("", "holds NoneType, not keys with values"),
         ("colour: 1", "01-tiny has no parameter 'colour'"),
         ("1: 2", "01-tiny has no parameter '1'; it has"),
     ],

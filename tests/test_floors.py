@@ -8,7 +8,7 @@ import pytest
 import twofold
 
 FLOORS = [
-    {"gf2", "paths", "plots", "report_view"},
+    {"gf2", "paths", "plots", "report_view", "files"},
     {"lfsr", "codes", "models", "inputs", "provenance", "adc", "devices", "bit_serial"},
     {"lig", "cells", "data", "activity", "densities", "notebook", "chapters", "bit_slices"},
     {"masks", "energy", "regularizers", "device_tables", "hardware", "crossbar"},

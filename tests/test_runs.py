@@ -106,7 +106,7 @@ BASE = {"run": "a", "method": "twofold", "epochs": 3, "sparsity": 0.5, "strength
         ({"prune_epoch": 3}, r"prune_epoch is 3; it must lie in \[0, 3\)"),
         ({"prune_epoch": -1}, "prune_epoch is -1"),
         ({"run": 50}, "run is 50; it must be str"),
-        ({"run": "../data"}, "run is '../data'; a name has letters"),
+        ({"run": "../data"}, "run is '../data'; a name has up to 100 letters"),
         ({"run": ".hidden"}, "run is '.hidden'"),
         ({"run": ""}, "run is ''"),
         ({"init": 3}, r"init is 3; it must be str \| None"),

@@ -135,7 +135,7 @@ def readme_table() -> str:
 
 
 def crossbar_ceiling(model: EnergyModel, baseline: str) -> float:
-    """Gain over a dense 8-bit run of a crossbar that stores nothing but the code 0, read with the baseline's own inputs."""
+    """Gain over a dense 8-bit run of a crossbar that stores only zeros, read with the baseline's inputs."""
     network = load_network(baseline)
 
     def array_j(share: int) -> float:

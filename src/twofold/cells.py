@@ -14,6 +14,7 @@ from jaxtyping import Float64, Int, Int32, UInt8
 from torch import Tensor
 
 from twofold.codes import Encoding, check_bits, code_limit, encode, quantize, words_per_code
+from twofold.files import read_csv
 from twofold.paths import tables_dir
 
 __all__ = [
@@ -70,15 +71,14 @@ def read_energies(name_or_path: str | Path, key: str) -> pd.DataFrame:
         file and entry.
     """
     path = Path(name_or_path)
+    climbs = False
     if path.suffix != ".csv":
         path = tables_dir() / f"{name_or_path}.csv"
-    if not path.is_file():
+        climbs = path.parent != tables_dir()
+    if climbs or len(path.name) > 255 or not path.is_file():
         known = ", ".join(sorted(p.stem for p in tables_dir().glob("*.csv")))
         raise FileNotFoundError(f"no energy table {name_or_path}: give the path of a .csv, or one of {known}")
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True).fillna("")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: no readable CSV ({error})") from error
+    frame = read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     missing = [column for column in (key, "energy", "unit", "source", "doi") if column not in frame]
     if missing:
         raise ValueError(f"{path}: no column {', '.join(missing)}; there are {', '.join(frame.columns)}")

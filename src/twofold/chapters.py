@@ -15,6 +15,10 @@ from twofold import paths
 __all__ = ["build_page", "chapter_path", "check_parameters", "execute_chapter"]
 
 
+LONGEST = 1000
+"""Characters of a text, or entries of a list, that a parameter may have."""
+
+
 def chapter_path(chapter: str) -> Path:
     """The notebook that ``4``, ``04-training``, ``training`` or a path ending in ``.ipynb`` names.
 
@@ -64,6 +68,12 @@ def check_parameters(notebook: Path, values: Mapping[str, object]) -> dict[str, 
 
 
 def _fitting(chapter: str, name: str, value: object, default: object) -> object:
+    if isinstance(value, str | list) and len(value) > LONGEST:
+        raise ValueError(f"{name} has the length {len(value)}; {chapter} takes at most {LONGEST}")
+    if isinstance(value, str) and not value.isprintable():
+        raise ValueError(f"{name} is {value!r}; it must not hold control characters")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ValueError(f"{name} is beyond 2^63; {chapter} wants something such as {default!r}")
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if isinstance(default, float) and isinstance(value, str):
@@ -75,8 +85,9 @@ def _fitting(chapter: str, name: str, value: object, default: object) -> object:
         )
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} is {value!r}; it must be a finite number")
-    if isinstance(value, list) and isinstance(default, list) and len({type(entry) for entry in default}) == 1:
-        return [_fitting(chapter, f"an entry of {name}", entry, default[0]) for entry in value]
+    if isinstance(value, list) and isinstance(default, list):
+        like = default[0] if default else ""  # the only lists that are empty by default are of names
+        return [_fitting(chapter, f"an entry of {name}", entry, like) for entry in value]
     return value
 
 

@@ -54,23 +54,13 @@ def main() -> None:
 @_plainly
 def run(chapter: str, pairs: tuple, files: tuple[Path, ...], output: Path) -> None:
     """Run CHAPTER (4, 04-training or training) with your own parameters."""
-    import yaml
-
     from twofold.chapters import build_page, chapter_path, execute_chapter
-
-    def read(text: str, origin: str) -> object:
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(f"{origin} is no readable YAML: {' '.join(str(error).split())}") from error
+    from twofold.files import parse_yaml, read_yaml
 
     values: dict[str, object] = {}
     for file in files:
-        content = read(file.read_text(encoding="utf-8"), str(file))
-        if not isinstance(content, dict):
-            raise ValueError(f"{file} holds {type(content).__name__}, not names with values")
-        values |= {str(name): value for name, value in content.items()}
-    values |= {name: read(text, f"{name} {text!r}") for name, text in pairs}
+        values |= read_yaml(file)
+    values |= {name: parse_yaml(text, f"{name} {text!r}") for name, text in pairs}
     notebook = execute_chapter(chapter_path(chapter), values, output)
     click.echo(f"notebook: {notebook}\npage: {build_page(notebook)}")
 

@@ -5,12 +5,12 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import UnionType
 
-import yaml
-
 from twofold.codes import ENCODINGS, check_bits
 from twofold.data import DATASETS
 from twofold.densities import DENSITY_RULES
+from twofold.files import read_yaml
 from twofold.models import NETWORKS
+from twofold.paths import check_run_name
 from twofold.regularizers import POLARITIES
 from twofold.sparsify import BIT_TERMS, MaskKind
 from twofold.train import Recipe
@@ -75,8 +75,9 @@ class RunConfig(Recipe):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.run or not all(c.isalnum() or c in ".-_" for c in self.run) or self.run.startswith("."):
-            raise ValueError(f"run is {self.run!r}; a name has letters, digits, '.', '-' and '_' only")
+        check_run_name(self.run)
+        if self.init is not None:
+            check_run_name(self.init)
         allowed = {
             "method": tuple(METHODS),
             "network": tuple(NETWORKS),
@@ -116,14 +117,9 @@ class RunConfig(Recipe):
     @classmethod
     def from_yaml(cls, path: Path) -> "RunConfig":
         """Read a configuration; an unknown, missing or mistyped key is an error that names it."""
-        try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no readable YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(values, dict):
-            raise ValueError(f"{path} holds {type(values).__name__}, not keys with values")
+        values = read_yaml(path)
         kinds = {f.name: f.type for f in fields(cls)}
-        unknown = sorted(set(map(str, values)) - set(kinds))
+        unknown = sorted(set(values) - set(kinds))
         if unknown:
             raise ValueError(f"{path}: unknown {', '.join(unknown)}; known are {', '.join(kinds)}")
         missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in values]
@@ -137,7 +133,7 @@ class RunConfig(Recipe):
 
 def _of_kind(name: str, value: object, kind: type | UnionType) -> object:
     if kind is float and type(value) is int:
-        return float(value)
+        return float(value) if abs(value) < 2**53 else math.inf  # beyond any limit, and then refused as such
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         hint = "; YAML wants 1e-3 written as 1.0e-3" if kind is float and isinstance(value, str) else ""
         raise ValueError(f"{name} is {value!r}; it must be {getattr(kind, '__name__', kind)}{hint}")

@@ -22,6 +22,9 @@ from twofold.lig import LAYER_POLYNOMIAL, Reduction, reduce_states
 
 __all__ = ["Mask", "lfsr_mask", "magnitude_mask", "nested_mask", "pair_mask", "random_mask"]
 
+LARGEST = 1 << 28
+"""Weights that a mask may span: a number typed too long must not ask for all memory."""
+
 _CHUNK = 1 << 22  # clocks drawn at once at most: bounds the memory of very large or very dense masks
 
 
@@ -251,7 +254,9 @@ def _mask(order: np.ndarray, shape: Sequence[int], clocks: int, keep: np.ndarray
 def _size(shape: Sequence[int]) -> int:
     if not len(shape) or min(shape) < 1:
         raise ValueError(f"shape {tuple(shape)} holds no weights; allowed are one or more lengths above 0")
-    return math.prod(shape)
+    if (size := math.prod(shape)) > LARGEST:
+        raise ValueError(f"shape {tuple(shape)} holds {size} weights; allowed are {LARGEST} or fewer")
+    return size
 
 
 def _matrix_shape(shape: Sequence[int]) -> tuple[int, int]:

@@ -12,7 +12,6 @@ can be computed without the images.
 Source: slide "Method: Twofold Sparsity", "Saved in the memory based on the generated PRS from LFSR".
 """
 
-import hashlib
 import json
 import math
 import zlib
@@ -23,19 +22,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from twofold.codes import check_bits, code_limit
 from twofold.energy import Activity
+from twofold.files import read_tensors, tensor_digest, written_whole
 from twofold.finished import FinishedLayer
-from twofold.masks import lfsr_mask
+from twofold.masks import LARGEST, lfsr_mask
 
 __all__ = [
     "FORMAT",
     "VERSION",
     "Packed",
+    "check_header",
     "decode_layer",
     "digest",
     "encode_layer",
@@ -171,10 +171,9 @@ def save_packed(path: Path, packed: Packed) -> None:
     header = {"format": FORMAT, "version": VERSION, "bits": packed.bits, "facts": dict(packed.facts)}
     header["layers"] = entries
     header["sha256"] = digest(header, tensors)
-    partial = path.with_name(path.name + ".partial")
     # One key only: safetensors writes several in any order, and equal networks are to be equal files.
-    save_file(tensors, partial, metadata={"twofold": json.dumps(header)})
-    partial.replace(path)
+    with written_whole(path) as partial:
+        save_file(tensors, partial, metadata={"twofold": json.dumps(header)})
 
 
 def load_packed(path: Path) -> Packed:
@@ -193,16 +192,54 @@ def load_packed(path: Path) -> Packed:
     claimed = header.pop("sha256", None)
     if claimed != (found := digest(header, tensors)):
         raise ValueError(f"{path} is damaged: its content has the SHA-256 {found}, not {claimed}")
+    check_header(path, header, tensors)
     layers, activity = {}, {}
     for name, entry in header["layers"].items():
         try:
             layers[name] = decode_layer(entry, tensors[f"codes.{name}"], tensors.get(f"bitmap.{name}"))
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path}: layer {name} does not decode: {error}") from error
         if "reads" in entry:
             activity[name] = Activity(tensors[f"row_ones.{name}"], entry["reads"], entry["input_bits"])
     rest = {k.removeprefix("rest."): v for k, v in tensors.items() if k.startswith("rest.")}
     return Packed(header["bits"], layers, rest, activity, header["facts"])
+
+
+def check_header(path: Path, header: Mapping, tensors: Mapping[str, Tensor]) -> None:
+    """Whether a header's numbers can be those of a network, before anything is made of them.
+
+    A checksum keeps accidents out, but whoever writes a file by hand writes a checksum as well.
+
+    Raises
+    ------
+    ValueError
+        A value of the wrong kind or out of range; the message names file, layer and value.
+    """
+    bits, entries = header.get("bits"), header.get("layers")
+    if type(bits) is not int or not 2 <= bits <= 16:
+        raise ValueError(f"{path} is damaged: bits is {bits!r}, allowed are 2..16")
+    if not isinstance(entries, dict) or not isinstance(header.get("facts", {}), dict):
+        raise ValueError(f"{path} is damaged: layers and facts must be keys with values")
+    limit = code_limit(bits)
+    for name, entry in entries.items():
+        codes, ones = tensors.get(f"codes.{name}"), tensors.get(f"row_ones.{name}")
+        if not isinstance(entry, dict) or codes is None or codes.dtype not in (torch.int8, torch.int16):
+            raise ValueError(f"{path} is damaged: layer {name} has no entry, or no integers codes.{name}")
+        if codes.numel() and max(-int(codes.min()), int(codes.max())) > limit:
+            raise ValueError(f"{path}: layer {name} has codes beyond {limit}, where {bits} bits end")
+        shape = entry.get("shape", list(codes.shape))
+        if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
+            raise ValueError(f"{path}: layer {name} has the shape {shape!r}")
+        if math.prod(shape) > LARGEST:
+            raise ValueError(f"{path}: layer {name} has {math.prod(shape)} weights; {LARGEST} are allowed")
+        scale, kept = entry.get("scale"), entry.get("kept")
+        if type(scale) is not float or not 0 < scale < math.inf or type(kept) is not int:
+            raise ValueError(f"{path}: layer {name} has the scale {scale!r} and keeps {kept!r} weights")
+        if "reads" in entry:
+            numbers = [entry["reads"], entry.get("input_bits")]
+            counts = ones is not None and ones.dtype == torch.float64 and bool((ones >= 0).all())
+            if not counts or not all(type(number) is int and number > 0 for number in numbers):
+                raise ValueError(f"{path}: layer {name} has no activity of {numbers} reads and input bits")
 
 
 def read_file(path: Path) -> tuple[dict, dict[str, Tensor]]:
@@ -215,12 +252,11 @@ def read_file(path: Path) -> tuple[dict, dict[str, Tensor]]:
     FileNotFoundError
         There is no such file.
     """
+    metadata, tensors = read_tensors(path)
     try:
-        with safe_open(path, "pt") as f:
-            header = json.loads((f.metadata() or {}).get("twofold", "null"))
-            tensors = {k: f.get_tensor(k) for k in f.keys()}
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
+        header = json.loads(metadata.get("twofold", "null"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: its header is no JSON: {error}") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError(f"{path} is not a {FORMAT} file")
     return header, tensors
@@ -241,11 +277,7 @@ def file_parts(path: Path) -> dict[str, int]:
 
 def digest(header: Mapping, tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over a header without its own checksum, and over all tensors in the order of their names."""
-    sha = hashlib.sha256(json.dumps(header).encode())
-    for name, tensor in sorted(tensors.items()):
-        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha.update(tensor.cpu().flatten().view(torch.uint8).numpy().tobytes())
-    return sha.hexdigest()
+    return tensor_digest(json.dumps(header), tensors)
 
 
 def _crc(order: Int[Tensor, "kept"]) -> int:

@@ -17,12 +17,14 @@ from twofold.energy import Activity
 from twofold.finished import FinishedLayer
 from twofold.lig import LAYER_POLYNOMIAL
 from twofold.masks import lfsr_mask
-from twofold.memory import VERSION, Packed, digest, load_packed, read_file, save_packed
-from twofold.models import build_model
+from twofold.memory import VERSION, Packed, check_header, digest, load_packed, read_file, save_packed
+from twofold.models import NETWORKS, build_model
 
 __all__ = ["FinishedNetwork", "load_codes", "save_codes"]
 
 SIZES = ("network", "classes", "channels_in")
+LARGEST_SIZE = 100_000
+"""Classes and input channels that a network may have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +107,7 @@ def load_codes(path: Path) -> FinishedNetwork:
             f"{path} has version {header.get('version')}; this library reads versions 1 and {VERSION}"
         )
     packed = load_packed(path)
-    missing = [name for name in SIZES if name not in packed.facts]
-    if missing:
-        raise ValueError(f"{path} holds no network of the study: its header names no {', '.join(missing)}")
-    sizes = (packed.facts[name] for name in SIZES)
+    sizes = _sizes(path, packed.facts)
     return FinishedNetwork(*sizes, packed.bits, packed.layers, packed.rest, packed.activity)
 
 
@@ -122,18 +121,35 @@ def _version_1(path: Path, header: dict, tensors: Mapping[str, Tensor]) -> Finis
     claimed = header.pop("sha256", None)
     if claimed is not None and claimed != (found := digest(header, tensors)):
         raise ValueError(f"{path} is damaged: its content has the SHA-256 {found}, not {claimed}")
+    check_header(path, header, tensors)
     layers, activity = {}, {}
     for name, entry in header["layers"].items():
         codes = tensors[f"codes.{name}"]
-        keep = _mask(codes, entry, tensors.get(f"keep.{name}"))
+        try:
+            keep = _mask(codes, entry, tensors.get(f"keep.{name}"))
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{path}: layer {name} does not decode: {error}") from error
         if bool((codes[~keep] != 0).any()) or int(keep.sum()) != entry["kept"]:
-            raise ValueError(f"{path}: the codes of {name} do not fit their mask (seed {entry['seed']})")
-        layers[name] = FinishedLayer(codes, entry["scale"], keep, entry["seed"])
+            raise ValueError(f"{path}: the codes of {name} do not fit their mask (seed {entry.get('seed')})")
+        layers[name] = FinishedLayer(codes, entry["scale"], keep, entry.get("seed"))
         if "reads" in entry:
             activity[name] = Activity(tensors[f"row_ones.{name}"], entry["reads"], entry["input_bits"])
     rest = {k.removeprefix("rest."): v for k, v in tensors.items() if k.startswith("rest.")}
-    sizes = (header[k] for k in (*SIZES, "bits"))
-    return FinishedNetwork(*sizes, layers, rest, activity)
+    return FinishedNetwork(*_sizes(path, header), header["bits"], layers, rest, activity)
+
+
+def _sizes(path: Path, facts: Mapping) -> tuple[str, int, int]:
+    """Which of the study's networks a file names, or a ``ValueError``."""
+    missing = [name for name in SIZES if name not in facts]
+    if missing:
+        raise ValueError(f"{path} holds no network of the study: its header names no {', '.join(missing)}")
+    network, classes, channels_in = (facts[name] for name in SIZES)
+    sizes = (classes, channels_in)
+    if network not in tuple(NETWORKS) or not all(type(n) is int and 0 < n <= LARGEST_SIZE for n in sizes):
+        raise ValueError(
+            f"{path} names the network {network!r} of {classes!r} classes, {channels_in!r} channels"
+        )
+    return network, classes, channels_in
 
 
 def _mask(codes: Tensor, entry: dict, stored: Tensor | None) -> Tensor:

@@ -5,10 +5,12 @@ chapter may spell a relative path; it asks here instead.
 """
 
 import os
+import re
 from pathlib import Path
 
 __all__ = [
     "book_dir",
+    "check_run_name",
     "data_root",
     "hardware_dir",
     "lig_cells_path",
@@ -67,6 +69,14 @@ def lig_cells_path() -> Path:
 def results_dir() -> Path:
     """Finished, committed results: ``data/results``."""
     return repository() / "data" / "results"
+
+
+def check_run_name(name: str) -> str:
+    """Return ``name``, or raise ``ValueError`` where it is none of a run: one folder's name, never a path."""
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", name):
+        shown = name if len(name) <= 100 else f"{name[:100]}..."
+        raise ValueError(f"run is {shown!r}; a name has up to 100 letters, digits, '.', '-' and '_' only")
+    return name
 
 
 def runs_dir() -> Path:

@@ -1,12 +1,14 @@
 """The table that all figures start from: made from the folders of finished runs, read by the chapters."""
 
-import json
+import contextlib
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from twofold import paths
+from twofold.files import read_csv, read_json, written_whole
 from twofold.pack import FinishedNetwork, load_codes
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
 ]
 
 RESULTS_VERSION = 1
+SUMS = "SHA256SUMS"
+"""Checksums of the tables, as ``sha256sum -c`` reads them."""
 
 STUDY_START = "dense"
 """The float run whose descendants README, first page and ledger show: the newest with a whole set of them."""
@@ -32,23 +36,40 @@ def collect() -> pd.DataFrame:
     """Make ``data/results/runs.csv`` from the folders of all finished runs; returns it."""
     rows, epochs = [], []
     for sidecar_path in sorted(paths.results_dir().glob("*/run.json")):
-        try:
-            sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{sidecar_path} is no readable JSON: {error}") from error
-        _check_version(sidecar.get("results_version"), sidecar_path)
-        if "run" not in sidecar.get("result", {}):
-            raise ValueError(f"{sidecar_path} holds no result of a run")
-        label = {"results_version": RESULTS_VERSION, "run": sidecar["result"]["run"]}
-        rows.append(label | sidecar["result"])
-        epochs.append(pd.read_csv(sidecar_path.with_name("epochs.csv")).assign(**label))
+        result, curve = _finished_run(sidecar_path)
+        label = {"results_version": RESULTS_VERSION, "run": result["run"]}
+        rows.append(label | result)
+        epochs.append(curve.assign(**label))
     if not rows:
         raise FileNotFoundError(f"no finished run under {paths.results_dir()}")
-    for name, frame in (("runs.csv", pd.DataFrame(rows)), ("epochs.csv", pd.concat(epochs))):
-        partial = paths.results_dir() / f"{name}.partial"
-        frame.to_csv(partial, index=False, float_format="%.6g")
-        partial.replace(paths.results_dir() / name)
+    texts = {
+        name: frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        for name, frame in (("runs.csv", pd.DataFrame(rows)), ("epochs.csv", pd.concat(epochs)))
+    }
+    texts[SUMS] = "".join(f"{_sha256(text.encode())}  {name}\n" for name, text in texts.items())
+    with contextlib.ExitStack() as stack:  # a full disk leaves all three as they were
+        for name, text in texts.items():
+            partial = stack.enter_context(written_whole(paths.results_dir() / name))
+            partial.write_text(text, encoding="utf-8", newline="\n")
     return load_results()
+
+
+def _finished_run(sidecar_path: Path) -> tuple[dict, pd.DataFrame]:
+    """A run's result and its epochs, from its folder; ``ValueError`` where they are not whole."""
+    sidecar = read_json(sidecar_path)
+    _check_version(sidecar.get("results_version"), sidecar_path)
+    result = sidecar.get("result")
+    if not isinstance(result, dict) or result.get("run") != sidecar_path.parent.name:
+        raise ValueError(f"{sidecar_path} holds no result of a run {sidecar_path.parent.name!r}")
+    nested = [name for name, value in result.items() if isinstance(value, dict | list)]
+    if nested:
+        raise ValueError(f"{sidecar_path} holds no result of a run: {', '.join(nested)} is no single value")
+    curve_path = sidecar_path.with_name("epochs.csv")
+    curve = read_csv(curve_path)
+    epochs = result.get("epochs")
+    if "epoch" not in curve or type(epochs) is not int or curve.epoch.tolist() != [*range(1, epochs + 1)]:
+        raise ValueError(f"{curve_path} does not hold the {epochs!r} epochs of the run")
+    return result, curve
 
 
 def load_results(path: Path | None = None) -> pd.DataFrame:
@@ -115,8 +136,8 @@ def baseline_of(run: pd.Series, frame: pd.DataFrame) -> str:
         same = same[same[column].fillna("") == (run[column] if pd.notna(run[column]) else "")]
     if same.empty:
         raise ValueError(
-            f"{run.run} has no baseline: no finished run of method 'dense-8bit' with dataset {run.dataset!r}, "
-            f"network {run.network!r} and init {run.init!r}"
+            f"{run.run} has no baseline: no finished run of method 'dense-8bit' with dataset "
+            f"{run.dataset!r}, network {run.network!r} and init {run.init!r}"
         )
     return same.sort_values("seed").run.iloc[0]
 
@@ -128,27 +149,40 @@ def load_epochs(path: Path | None = None) -> pd.DataFrame:
 
 def load_literature() -> pd.DataFrame:
     """Published accuracies of ResNet-20 on CIFAR-10; each row carries its ``source``."""
-    return pd.read_csv(paths.tables_dir() / "literature_resnet20.csv")
+    return read_csv(paths.tables_dir() / "literature_resnet20.csv")
 
 
 def load_network(run: str) -> FinishedNetwork:
     """The committed codes of a finished run."""
-    return load_codes(paths.results_dir() / run / "codes.safetensors")
+    return load_codes(paths.results_dir() / paths.check_run_name(run) / "codes.safetensors")
 
 
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"no results table at {path}; `twofold collect` makes one from finished runs")
-    try:
-        frame = pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no readable CSV: {error}") from error
+    _check_sum(path)
+    frame = read_csv(path)
     missing = {"results_version", "run"} - set(frame)
     if missing:
         raise ValueError(f"{path} is no results table: it has no column {', '.join(sorted(missing))}")
     for value in frame.results_version.unique():
         _check_version(value, path)
     return frame
+
+
+def _check_sum(path: Path) -> None:
+    """Where checksums lie beside a table, they must agree: one that is cut between two rows reads well."""
+    sums = path.with_name(SUMS)
+    if sums.is_file():
+        found = _sha256(path.read_bytes().replace(b"\r\n", b"\n"))  # git may have changed the ends of lines
+        if f"{found}  {path.name}" not in sums.read_text(encoding="utf-8", errors="replace").splitlines():
+            raise ValueError(
+                f"{path} is not the table that {SUMS} was made for; `twofold collect` makes both anew"
+            )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _check_version(value: object, path: Path) -> None:

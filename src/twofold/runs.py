@@ -7,6 +7,7 @@ Unfinished runs live in ``runs/<run>`` (checkpoints, ignored by git); a finished
 import contextlib
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -16,7 +17,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 import yaml
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from twofold import paths
@@ -25,6 +25,7 @@ from twofold.configs import METHODS, RunConfig
 from twofold.data import Images, load_images, normalise
 from twofold.densities import layer_densities
 from twofold.energy import activation_scales, measure_activity, quantised_activations
+from twofold.files import load_tensors, save_tensors, written_whole
 from twofold.models import build_model, weight_layers
 from twofold.pack import FinishedNetwork, save_codes
 from twofold.provenance import commit, device_name, versions
@@ -127,17 +128,23 @@ def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True
     Raises
     ------
     ValueError
-        A finished or half-finished run of this name has another configuration.
+        A finished or half-finished run of this name has another configuration, or a file of it is damaged.
     RuntimeError
         Another process is working on the run.
+    OSError
+        The results cannot be written, or the disk is full. What was trained up to the last whole epoch is
+        kept: the same call goes on from there.
     """
     final = paths.results_dir() / config.run
-    if final.exists():
-        if RunConfig.from_yaml(final / "config.yml") != config:
-            raise ValueError(f"{final} holds a finished run of another configuration; choose another name")
+    if _finished(final, config):
         return final
+    place = next(p for p in final.parents if p.exists())
+    if not os.access(place, os.W_OK):  # said now, and not after hours of training
+        raise PermissionError(f"{place} cannot be written to, and the results of {config.run} belong there")
     work = paths.runs_dir() / config.run
     with _exclusive(work):
+        if _finished(final, config):  # by the process that held the folder until now
+            return final
         _claim(work, config)
         outcome = carry_out(
             config, checkpoint=work / "checkpoint.safetensors", device=device, progress_bar=progress_bar
@@ -145,17 +152,41 @@ def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True
         partial = work / "finished"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        if outcome.finished is None:
-            save_file(outcome.model.state_dict(), partial / "weights.safetensors")
-        else:
-            save_codes(partial / "codes.safetensors", outcome.finished)
-        outcome.epochs.to_csv(partial / "epochs.csv", index=False, float_format="%.6g")
-        shutil.copyfile(work / "config.yml", partial / "config.yml")
-        sidecar = {"results_version": RESULTS_VERSION, "result": outcome.row, "versions": versions()}
-        (partial / "run.json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
-        final.parent.mkdir(parents=True, exist_ok=True)
-        partial.replace(final)
+        try:
+            _write(partial, config, outcome)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            partial.replace(final)
+        except OSError as error:
+            raise OSError(f"the results of {config.run} could not be written: {error}") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     return final
+
+
+def _finished(final: Path, config: RunConfig) -> bool:
+    if not final.exists():
+        return False
+    if RunConfig.from_yaml(final / "config.yml") != config:
+        raise ValueError(f"{final} holds a finished run of another configuration; choose another name")
+    return True
+
+
+def _write(folder: Path, config: RunConfig, outcome: Outcome) -> None:
+    if outcome.finished is None:
+        save_tensors(folder / "weights.safetensors", outcome.model.state_dict())
+    else:
+        save_codes(folder / "codes.safetensors", outcome.finished)
+    with written_whole(folder / "epochs.csv") as partial:
+        outcome.epochs.to_csv(partial, index=False, float_format="%.6g")
+    with written_whole(folder / "config.yml") as partial:
+        partial.write_text(_text(config), encoding="utf-8")
+    sidecar = {"results_version": RESULTS_VERSION, "result": outcome.row, "versions": versions()}
+    with written_whole(folder / "run.json") as partial:
+        partial.write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
+
+
+def _text(config: RunConfig) -> str:
+    return yaml.safe_dump(asdict(config), sort_keys=False)
 
 
 def _claim(work: Path, config: RunConfig) -> None:
@@ -165,7 +196,8 @@ def _claim(work: Path, config: RunConfig) -> None:
         raise ValueError(
             f"{work} holds a half-finished run of another configuration; move it away or choose another name"
         )
-    note.write_text(yaml.safe_dump(asdict(config), sort_keys=False), encoding="utf-8")
+    with written_whole(note) as partial:
+        partial.write_text(_text(config), encoding="utf-8")
 
 
 def _row(config: RunConfig, epochs: pd.DataFrame, device: str) -> dict:
@@ -205,7 +237,12 @@ def _initial_model(config: RunConfig, train: Images) -> nn.Module:
             raise FileNotFoundError(
                 f"{config.run} starts from {config.init}, whose weights are not there: {weights}"
             )
-        model.load_state_dict(load_file(weights))
+        try:
+            model.load_state_dict(load_tensors(weights)[1])
+        except RuntimeError as error:  # torch's, of names and shapes
+            raise ValueError(
+                f"{weights} holds the weights of another network than {config.network!r}"
+            ) from error
     return model
 
 

@@ -8,7 +8,6 @@ and ends bit for bit where an unbroken one ends.
 
 import json
 import math
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,13 +16,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 from tqdm import tqdm
 
 from twofold.data import Images, augment, normalise
+from twofold.files import load_tensors, save_tensors
 from twofold.parametrizations import BitPlaneWeight
 from twofold.sparsify import Twofold
 
@@ -68,10 +66,12 @@ class Recipe:
     compiled: bool = False
 
     def __post_init__(self):
-        for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+        for name, low, high in (("epochs", 1, 10**5), ("batch_size", 1, 10**6), ("seed", 0, 2**32)):
             value = getattr(self, name)
             if type(value) is not int or value < low:  # a bool is an int too, and no number of epochs
                 raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {low}")
+            if value > high:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number of at most {high}")
         for name, high in (
             ("learning_rate", 10),
             ("momentum", 1),
@@ -261,23 +261,20 @@ def _save(
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()} | _momentum(optimizer, model)
     header = {"recipe": json.dumps(asdict(recipe)), "history": json.dumps(history)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata=header)
-    with partial.open("rb") as f:
-        os.fsync(f.fileno())
-    partial.replace(path)
+    save_tensors(path, tensors, header)
 
 
 def _restore(path: Path, model: nn.Module, optimizer: torch.optim.SGD, recipe: Recipe) -> list[dict]:
     try:
-        with safe_open(path, "pt") as f:
-            header = f.metadata() or {}
-            tensors = {k: f.get_tensor(k) for k in f.keys()}
+        header, tensors = load_tensors(path)
         theirs, ours, history = json.loads(header["recipe"]), asdict(recipe), json.loads(header["history"])
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        epochs = [row["epoch"] for row in history]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path} is damaged or no checkpoint ({error}); move it away to start afresh"
         ) from error
+    if not isinstance(theirs, dict) or epochs != [*range(1, len(epochs) + 1)]:
+        raise ValueError(f"{path} is no checkpoint of whole epochs; move it away to start afresh")
     if theirs != ours:
         names = sorted(theirs.keys() | ours.keys())
         differing = {k: (theirs.get(k), ours.get(k)) for k in names if theirs.get(k) != ours.get(k)}
@@ -292,5 +289,9 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.SGD, recipe: R
     for name, parameter in model.named_parameters():
         buffer = tensors.get(f"momentum.{name}")
         if buffer is not None:
+            if buffer.shape != parameter.shape:
+                raise ValueError(
+                    f"{path} belongs to another model, move it away to start afresh: momentum of {name}"
+                )
             optimizer.state[parameter]["momentum_buffer"] = buffer.to(parameter.device)
     return history

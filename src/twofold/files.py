@@ -1,0 +1,199 @@
+"""Files that are written whole or not at all, and read only where they are what they claim to be.
+
+Whatever is read may be cut short, damaged, foreign or hostile. Each reader here refuses such a file with a
+``ValueError`` that names it; none runs code, and none hands on a part for the whole.
+"""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+import torch
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+__all__ = [
+    "load_tensors",
+    "parse_yaml",
+    "read_csv",
+    "read_json",
+    "read_tensors",
+    "read_yaml",
+    "save_tensors",
+    "tensor_digest",
+    "written_whole",
+]
+
+_LONGEST_YAML = 100_000
+_LONGEST_MESSAGE = 300
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Within the context, a file beside ``path`` to write to; it becomes ``path`` once it is on the disk.
+
+    Raises
+    ------
+    OSError
+        The file could not be written (a full disk, say): what was at ``path`` is there as before, and nothing
+        half-written is left beside it.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:  # safetensors wraps the system's error in its own
+        raise OSError(f"{path} could not be written: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+# ---- tensors ----
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file with a SHA-256 of all that is in it; errors as `written_whole`."""
+    header = dict(header or {})
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header["sha256"] = tensor_digest(_text(header), stored)
+    with written_whole(path) as partial:
+        save_file(stored, partial, metadata=header)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """What `save_tensors` wrote; errors as `read_tensors`, and ``ValueError`` where the SHA-256 differs."""
+    header, tensors = read_tensors(path)
+    claimed = header.pop("sha256", None)  # files from before the checksum have none
+    if claimed is not None and claimed != (found := tensor_digest(_text(header), tensors)):
+        raise ValueError(f"{path} is damaged: its content has the SHA-256 {found}, not {claimed}")
+    return header, tensors
+
+
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Header and tensors of any safetensors file, as they are.
+
+    Raises
+    ------
+    ValueError
+        Truncated, damaged or no safetensors file.
+    FileNotFoundError
+        There is no such file.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or no safetensors file: {_brief(error)}") from error
+
+
+def tensor_digest(header: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over a header (without its own checksum), and over all tensors in the order of their names."""
+    sha = hashlib.sha256(header.encode())
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return sha.hexdigest()
+
+
+def _text(header: Mapping[str, str]) -> str:
+    return json.dumps(header, sort_keys=True)  # safetensors keeps no order
+
+
+# ---- text ----
+
+
+def read_json(path: Path) -> dict:
+    """The object that a JSON file holds, or a ``ValueError`` that names the file."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no readable JSON: {_brief(error)}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} holds {type(value).__name__}, not keys with values")
+    return value
+
+
+def read_yaml(path: Path) -> dict[str, object]:
+    """The mapping that a YAML file holds; as `parse_yaml`, and ``ValueError`` where it is something else."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no readable YAML: {error}") from error
+    value = parse_yaml(text, str(path))
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} holds {type(value).__name__}, not keys with values")
+    return {str(name): entry for name, entry in value.items()}
+
+
+def parse_yaml(text: str, origin: str) -> object:
+    """The value of a YAML text, by YAML's safe loader: it knows data and no Python objects.
+
+    Raises
+    ------
+    ValueError
+        No YAML; a key given twice, of which the loader would drop the first; an alias, since a few lines of
+        them stand for gigabytes; or more than 100,000 characters. The message begins with ``origin``.
+    """
+    if len(text) > _LONGEST_YAML:
+        raise ValueError(f"{origin} is {len(text)} characters long, allowed are {_LONGEST_YAML}")
+    try:
+        return yaml.load(text, _PlainLoader)  # a subclass of the safe loader
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{origin} is no readable YAML: {_brief(error)}") from error
+
+
+class _PlainLoader(yaml.SafeLoader):
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(None, None, f"alias *{event.anchor}", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_csv(path: Path, **options) -> pd.DataFrame:
+    """A table, by pandas' ``read_csv`` with `options`, that is whole: each row has a field for every column.
+
+    Raises
+    ------
+    ValueError
+        No CSV, a column named twice, or a row that is longer or shorter than the first: pandas would fill it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        rows = list(csv.reader(io.StringIO(text), strict=True, skipinitialspace=True))
+        frame = pd.read_csv(io.StringIO(text), **options)
+    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        raise ValueError(f"{path} is no readable CSV: {_brief(error)}") from error
+    twice = sorted({name for name in rows[0] if rows[0].count(name) > 1})
+    if twice:
+        raise ValueError(f"{path} is no readable CSV: it has the column {', '.join(twice)} more than once")
+    for line, row in enumerate(rows, start=1):
+        if row and len(row) != len(rows[0]):
+            raise ValueError(
+                f"{path} is no readable CSV: row {line} has {len(row)} fields, the first row {len(rows[0])}"
+            )
+    return frame
+
+
+def _brief(error: Exception) -> str:
+    """An error in one line, and no longer than a reader reads: a damaged file may put megabytes into it."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
