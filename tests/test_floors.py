@@ -9,7 +9,7 @@ import twofold
 
 FLOORS = [
     {"gf2", "paths", "plots", "report_view", "files"},
-    {"lfsr", "codes", "models", "inputs", "provenance", "adc", "devices", "bit_serial"},
+    {"plots_lig", "lfsr", "codes", "models", "inputs", "provenance", "adc", "devices", "bit_serial"},
     {"lig", "cells", "data", "activity", "densities", "notebook", "chapters", "bit_slices"},
     {"masks", "energy", "regularizers", "device_tables", "hardware", "crossbar"},
     {"attach", "finished", "mask_measures", "parametrizations", "lig_energy"},
@@ -17,7 +17,7 @@ FLOORS = [
     {"train", "memory", "storage", "crossbar_network"},
     {"pack", "reports", "saving"},
     {"results", "configs"},
-    {"runs", "accounts", "crossbar_study"},
+    {"hardware_claims", "runs", "accounts", "crossbar_study"},
     {"claims"},
     {"cli"},
 ]

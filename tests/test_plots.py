@@ -241,3 +241,20 @@ def test_axes_of_the_callers_are_used(draw):
     mine = plt.subplots()[1]
     assert draw(mine) is mine
     assert len(plt.get_fignums()) == 1
+
+
+def test_waves_draw_what_the_trace_holds():
+    from twofold.hardware import lig_model
+    from twofold.plots_lig import waves
+
+    trace = lig_model(14, seed=101, kept=9, stall=7)
+    ax = waves(trace)
+    named = [label.get_text() for label in ax.get_yticklabels()]
+    assert named == list(trace)
+    valid, ready, last = (line.get_ydata()[::2] for line in ax.get_lines())
+    for name, drawn in (("valid", valid), ("ready", ready), ("last", last)):
+        assert [y < named.index(name) for y in drawn] == trace[name].astype(bool).tolist()
+    texts = {(round(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in ax.texts}
+    for row, name in enumerate(("state", "raw", "index")):
+        shown = {clock: text for (at, clock), text in texts.items() if at == row}
+        assert shown == {clock: str(v) for clock, v in enumerate(trace[name]) if v >= 0}

@@ -14,6 +14,7 @@ from twofold.accounts import energies
 from twofold.cells import code_energy_table, load_cell_table
 from twofold.energy import EnergyModel, load_operation_energies
 from twofold.gf2 import Polynomial
+from twofold.hardware_claims import easy_in_hardware, energy_of_no_addresses
 from twofold.lfsr import LFSR
 from twofold.lig import layer_seed
 from twofold.mask_measures import index_storage_bits, numerical_rank
@@ -72,7 +73,7 @@ def ledger() -> pd.DataFrame:
                 "difference": ours / claim.value - 1 if both else None,
                 "verdict": verdict,
                 "finding": finding,
-                "measured_by": f"twofold.claims.{claim.measure.__name__}",
+                "measured_by": f"{claim.measure.__module__}.{claim.measure.__name__}",
             }
         )
     return pd.DataFrame(rows)
@@ -267,6 +268,8 @@ CLAIMS = (
     ),
     Claim("preserves the rank", "LFSR Indexing Generator (LIG) Block", 1.0, "x", rank_of_masks),
     Claim("no need to store addresses", "LFSR Indexing Generator (LIG) Block", 0.0, "bit", address_storage),
+    Claim("an address not stored", "LFSR Indexing Generator (LIG) Block", None, "pJ", energy_of_no_addresses),
+    Claim("easily implemented", "LFSR Indexing Generator (LIG) Block", None, "gates", easy_in_hardware),
     Claim(
         "accuracy before post training is slightly higher",
         "Result: Accuracy",

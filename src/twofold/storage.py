@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Mapping
 
 import pandas as pd
+from jaxtyping import Int8
+from torch import Tensor
 
 from twofold.energy import load_operation_energies
 from twofold.finished import FinishedLayer
@@ -29,6 +31,7 @@ def storage_bytes(layers: Mapping[str, FinishedLayer]) -> pd.DataFrame:
       `mask_measures.index_storage_bits`; filler zeros count as weights.
     - `int8 + deflate`: the dense codes through zlib at its highest level. It must be unpacked before use.
     - `packed LFSR`: kept codes, taps, seed and a counter; only for masks that an LFSR made.
+    - `packed LFSR + deflate`: the same with the kept codes through zlib, to be fair to the other deflate.
 
     Returns
     -------
@@ -46,17 +49,20 @@ def storage_bytes(layers: Mapping[str, FinishedLayer]) -> pd.DataFrame:
         if layer.codes.element_size() != 1:
             raise ValueError(f"layer {name} has codes of {layer.codes.dtype}; a byte a code is compared here")
         size = layer.codes.numel()
-        deflated = len(zlib.compress(layer.codes.cpu().contiguous().numpy().tobytes(), 9))
         schemes = [
             ("float32", 4 * size, 0),
             ("int8 dense", size + SCALE_BYTES, 0),
-            ("int8 + deflate", deflated + SCALE_BYTES, 0),
+            ("int8 + deflate", _deflated(layer.codes) + SCALE_BYTES, 0),
         ]
         for row in index_storage_bits(layer.keep, layer.polynomial).itertuples():
-            own = row.scheme == "lfsr"
-            if not own or layer.seed is not None:
-                label = "packed LFSR" if own else f"int8 + {row.scheme.replace('csr', 'CSR')}"
-                schemes.append((label, row.entries + SCALE_BYTES, math.ceil(row.index_bits / 8)))
+            index_bytes = math.ceil(row.index_bits / 8)
+            if row.scheme != "lfsr":
+                label = f"int8 + {row.scheme.replace('csr', 'CSR')}"
+                schemes.append((label, row.entries + SCALE_BYTES, index_bytes))
+            elif (mask := layer.mask) is not None:
+                kept = layer.codes.cpu().flatten()[mask.order]
+                schemes.append(("packed LFSR", len(kept) + SCALE_BYTES, index_bytes))
+                schemes.append(("packed LFSR + deflate", _deflated(kept) + SCALE_BYTES, index_bytes))
         rows += [{"layer": name, "scheme": s, "weight_bytes": w, "index_bytes": i} for s, w, i in schemes]
     frame = pd.DataFrame(rows)
     return frame.assign(bytes=frame.weight_bytes + frame.index_bytes)
@@ -120,3 +126,7 @@ def index_read_energy(
                     rows.append((name, row.scheme, memory, reads, row.bits, energy_j))
     columns = ["layer", "scheme", "memory", "reads", "index_bits", "energy_j"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _deflated(codes: Int8[Tensor, "*shape"]) -> int:
+    return len(zlib.compress(codes.cpu().contiguous().numpy().tobytes(), 9))
