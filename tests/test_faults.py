@@ -88,8 +88,8 @@ def wait_for(path: Path, process: subprocess.Popen) -> None:
 # ---- kills ----
 
 
-@pytest.mark.slow
-def test_a_run_killed_at_random_ends_bit_for_bit(repository, tmp_path):
+@pytest.mark.parametrize("wanted", [1, pytest.param(KILLS, marks=pytest.mark.slow)])
+def test_a_run_killed_at_random_ends_bit_for_bit(repository, tmp_path, wanted):
     """SIGKILL at a moment drawn from the whole of the work, again and again; the seed is printed."""
     seed = random.SystemRandom().randrange(2**32)
     draw = random.Random(seed)
@@ -104,7 +104,7 @@ def test_a_run_killed_at_random_ends_bit_for_bit(repository, tmp_path):
     shutil.rmtree(work)
 
     kills = 0
-    while kills < KILLS:
+    while kills < wanted:
         process = train(TWOFOLD, tmp_path)
         wait_for(work / "lock", process)
         time.sleep(draw.uniform(0, length_s))

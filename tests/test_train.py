@@ -1,23 +1,14 @@
 """The loop: one step against the equations, the same run twice, runs broken off in every way."""
 
 import math
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
 import torch.nn.functional as F
-import yaml
 from safetensors.torch import save_file
 
-from twofold.configs import RunConfig
 from twofold.data import Images, load_images, normalise
 from twofold.models import build_model
-from twofold.runs import execute
 from twofold.sparsify import Twofold
 from twofold.train import Recipe, evaluate, fit, logits
 
@@ -293,39 +284,6 @@ def test_interrupted_trainings_end_as_unbroken_ones(way, tmp_path):
         assert same(codes_again, codes)
         assert history_again.equals(history)
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
-
-
-def test_a_run_killed_by_the_system_ends_bit_for_bit(repository, tmp_path):
-    """SIGKILL amid an epoch of `twofold train`; the second start writes the unbroken run's very bytes."""
-    config = dict(
-        run="killed", method="twofold", network="digits-net", dataset="digits", epochs=6, batch_size=16
-    )
-    config |= dict(sparsity=0.5, strength=60, prune_epoch=1, network_strength=0.001, seed=3)
-    path = tmp_path / "killed.yml"
-    path.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-c", "from twofold.cli import main; main()", "train", str(path)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    checkpoint = repository / "runs" / "killed" / "checkpoint.safetensors"
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists():
-        assert process.poll() is None, process.stderr.read().decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    assert not (repository / "data" / "results" / "killed").exists()
-
-    resumed = execute(RunConfig.from_yaml(path), progress_bar=False)
-    files = {p.name: p.read_bytes() for p in resumed.iterdir()}
-    shutil.rmtree(repository / "runs")
-    shutil.rmtree(repository / "data" / "results")
-    unbroken = execute(RunConfig.from_yaml(path), progress_bar=False)
-    assert files.keys() == {p.name for p in unbroken.iterdir()}
-    assert (unbroken / "codes.safetensors").read_bytes() == files["codes.safetensors"]
-    assert (unbroken / "config.yml").read_bytes() == files["config.yml"]
 
 
 # ---- checkpoints that do not fit ----

@@ -21,6 +21,7 @@ from twofold.crossbar import Crossbar
 from twofold.crossbar_network import on_crossbars
 from twofold.data import Images, load_images, normalise
 from twofold.devices import Device
+from twofold.files import written_whole
 from twofold.inputs import activation_scales
 from twofold.provenance import commit, device_name
 from twofold.results import RESULTS_VERSION, load_network, load_results
@@ -127,9 +128,8 @@ def sweep(points: Sequence[Point]) -> Iterator[dict[str, object]]:
                 continue
             row = measure(point)
             rows = pd.concat([rows, pd.DataFrame([row])], ignore_index=True)
-            partial = path.with_suffix(".partial")
-            rows.to_csv(partial, index=False, float_format="%.6g")
-            partial.replace(path)
+            with written_whole(path) as partial:
+                rows.to_csv(partial, index=False, float_format="%.6g")
             yield row
 
 

@@ -20,6 +20,7 @@ import pandas as pd
 
 from twofold import paths
 from twofold.energy import load_operation_energies
+from twofold.files import read_csv
 from twofold.lfsr import Form
 from twofold.lig import Reduction
 
@@ -67,7 +68,7 @@ def load_lig_cells(path: Path | None = None) -> pd.DataFrame:
     path = path or paths.lig_cells_path()
     if not path.is_file():
         raise FileNotFoundError(f"no table of cells at {path}; `python hardware/synthesise.py` makes one")
-    frame = pd.read_csv(path, dtype={"yosys": str})
+    frame = read_csv(path, dtype={"yosys": str})
     missing = {"block", "size", "degree", "flip_flops", "gate_equivalents", "scratch_bits"} - set(frame)
     if missing:
         raise ValueError(f"{path} is no table of cells: it has no column {', '.join(sorted(missing))}")

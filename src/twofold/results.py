@@ -25,8 +25,9 @@ __all__ = [
 ]
 
 RESULTS_VERSION = 1
+TABLES = ("runs.csv", "epochs.csv")
 SUMS = "SHA256SUMS"
-"""Checksums of the tables, as ``sha256sum -c`` reads them."""
+"""Checksums of the tables that `collect` makes, as ``sha256sum -c`` reads them."""
 
 STUDY_START = "dense"
 """The float run whose descendants README, first page and ledger show: the newest with a whole set of them."""
@@ -44,7 +45,7 @@ def collect() -> pd.DataFrame:
         raise FileNotFoundError(f"no finished run under {paths.results_dir()}")
     texts = {
         name: frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        for name, frame in (("runs.csv", pd.DataFrame(rows)), ("epochs.csv", pd.concat(epochs)))
+        for name, frame in zip(TABLES, (pd.DataFrame(rows), pd.concat(epochs)), strict=True)
     }
     texts[SUMS] = "".join(f"{_sha256(text.encode())}  {name}\n" for name, text in texts.items())
     with contextlib.ExitStack() as stack:  # a full disk leaves all three as they were
@@ -173,7 +174,7 @@ def _read(path: Path) -> pd.DataFrame:
 def _check_sum(path: Path) -> None:
     """Where checksums lie beside a table, they must agree: one that is cut between two rows reads well."""
     sums = path.with_name(SUMS)
-    if sums.is_file():
+    if path.name in TABLES and sums.is_file():
         found = _sha256(path.read_bytes().replace(b"\r\n", b"\n"))  # git may have changed the ends of lines
         if f"{found}  {path.name}" not in sums.read_text(encoding="utf-8", errors="replace").splitlines():
             raise ValueError(
