@@ -17,20 +17,20 @@ SEEDS = [0, 1, 2]
 def points() -> list[Point]:
     """All points, in the order in which they are measured."""
     # Without a converter the product is linear, and a point costs seconds.
-    variation = [
-        Point(run=run, adc_range="none", encoding=encoding, variation=v, seed=seed)
+    first, *others = (
+        [
+            Point(run=run, adc_range="none", encoding=encoding, variation=variation, seed=seed)
+            for encoding in ("twos_complement", "differential")
+            for variation in VARIATIONS
+            if variation or not seed
+            for run in RUNS
+        ]
         for seed in SEEDS
-        for encoding in ("twos_complement", "differential")
-        for v in VARIATIONS
-        if v or not seed
-        for run in RUNS
-    ]
-    resolution = [
-        Point(run=run, adc_range=rule, adc_bits=bits)
+    )
+    calibrated, active_rows, worst_case = (
+        [Point(run=run, adc_range=rule, adc_bits=bits) for bits in ADC_BITS for run in RUNS]
         for rule in ("calibrated", "active_rows", "worst_case")
-        for bits in ADC_BITS
-        for run in RUNS
-    ]
+    )
     both = [
         Point(run=run, adc_range="calibrated", adc_bits=7, encoding="differential", variation=v)
         for v in (0.0, 0.1)
@@ -42,7 +42,7 @@ def points() -> list[Point]:
         for bits in (8, 6)
         for run in RUNS
     ]
-    return [*variation, *encodings, *resolution, *both, *chosen]
+    return [*first, *calibrated, *active_rows, *sum(others, []), *worst_case, *both, *encodings, *chosen]
 
 
 if __name__ == "__main__":
