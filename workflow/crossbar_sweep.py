@@ -42,7 +42,17 @@ def points() -> list[Point]:
         for bits in (8, 6)
         for run in RUNS
     ]
-    return [*first, *calibrated, *active_rows, *sum(others, []), *worst_case, *both, *encodings, *chosen]
+    return [
+        *first,
+        *calibrated,
+        *active_rows,
+        *others[0],
+        *others[1],
+        *worst_case,
+        *both,
+        *encodings,
+        *chosen,
+    ]
 
 
 if __name__ == "__main__":

@@ -23,11 +23,12 @@ from twofold.data import Images, load_images, normalise
 from twofold.devices import Device
 from twofold.files import written_whole
 from twofold.inputs import activation_scales
+from twofold.pack import FinishedNetwork
 from twofold.provenance import commit, device_name
 from twofold.results import RESULTS_VERSION, load_network, load_results
 from twofold.train import evaluate
 
-__all__ = ["Point", "load_crossbar", "measure", "sweep"]
+__all__ = ["Point", "accuracy", "load_crossbar", "measure", "sweep"]
 
 SCALE_IMAGES = 1000
 """Training images that set the activation scales, as in the runs themselves."""
@@ -82,6 +83,15 @@ class Point:
         return settings
 
 
+def accuracy(network: FinishedNetwork, machine: Crossbar, train: Images, test: Images) -> float:
+    """Accuracy (%) on `test` of a finished network on crossbars; training images calibrate it."""
+    model = network.build()
+    images = normalise(train[:SCALE_IMAGES])
+    scales = activation_scales(model, images)
+    with on_crossbars(model, network.layers, scales, machine, calibration=images[:CALIBRATION_IMAGES]):
+        return evaluate(model, test, batch_size=50)
+
+
 def measure(point: Point) -> dict[str, object]:
     """The point's row: its settings, the accuracy, and who measured it.
 
@@ -91,16 +101,12 @@ def measure(point: Point) -> dict[str, object]:
         No such run, or its images are missing.
     """
     start = time.perf_counter()
-    network = load_network(point.run)
-    test, calibration, scales = _prepared(point.run, _codes_hash(point.run))
-    with on_crossbars(
-        network.build(), network.layers, scales, point.machine(), calibration=calibration
-    ) as model:
-        accuracy = evaluate(model, test[: point.images], batch_size=50)
+    train, test = _images(load_results().set_index("run").dataset[point.run])
+    share = accuracy(load_network(point.run), point.machine(), train, test[: point.images])
     return {
         "results_version": RESULTS_VERSION,
         **point.key(),
-        "test_accuracy": accuracy,
+        "test_accuracy": share,
         "seconds": time.perf_counter() - start,
         "device": device_name(),
         "threads": torch.get_num_threads(),
@@ -160,18 +166,9 @@ def _has(rows: pd.DataFrame, key: dict[str, object]) -> bool:
     return bool(same.any())
 
 
-@lru_cache(maxsize=16)
 def _codes_hash(run: str) -> str:
     path = paths.results_dir() / run / "codes.safetensors"
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "none"
-
-
-@lru_cache(maxsize=8)
-def _prepared(run: str, _codes: str) -> tuple[Images, torch.Tensor, dict]:
-    """Test images, calibration images and activation scales of a run."""
-    train, test = _images(load_results().set_index("run").dataset[run])
-    images = normalise(train)
-    return test, images[:CALIBRATION_IMAGES], activation_scales(load_network(run).build(), images)
 
 
 @lru_cache(maxsize=1)

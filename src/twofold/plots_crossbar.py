@@ -1,0 +1,57 @@
+"""Pictures of the crossbar chapter: a tidy frame in, a matplotlib Axes out; nothing is computed here."""
+
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter
+
+__all__ = ["accuracy_curves", "column_bars", "energy_bars"]
+
+_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+
+
+def accuracy_curves(frame: pd.DataFrame, x: str, xlabel: str, panels: str) -> list[Axes]:
+    """Test accuracy (%) over ``x``, a line a run, a panel a value of ``panels``; a band over seeds."""
+    names = list(frame[panels].unique()) or [""]
+    size = {"figsize": (7.2, 3.6), "sharey": True, "squeeze": False}
+    axes = list(plt.subplots(1, len(names), **size)[1].flat)
+    for ax, name in zip(axes, names, strict=True):
+        own = frame[frame[panels] == name]
+        for index, (run, same) in enumerate(own.groupby("run", sort=False)):
+            spread = same.groupby(x).test_accuracy.agg(["mean", "min", "max"])
+            (line,) = ax.plot(spread.index, spread["mean"], marker=_MARKERS[index % len(_MARKERS)], label=run)
+            ax.fill_between(
+                spread.index, spread["min"], spread["max"], alpha=0.2, color=line.get_color(), lw=0
+            )
+        ax.set(title=str(name).replace("_", " "), xlabel=xlabel, ylim=(0, 100))
+    axes[0].set_ylabel("test accuracy (%)")
+    if not frame.empty:
+        axes[-1].legend(fontsize="small")
+    return axes
+
+
+def column_bars(frame: pd.DataFrame) -> Axes:
+    """Mean sum of a column (levels) by slice and run; columns ``slice``, ``mean``, ``run``."""
+    ax = plt.subplots(figsize=(7.2, 3.2))[1]
+    sns.barplot(frame, x="slice", y="mean", hue="run", ax=ax)
+    ax.set(xlabel="slice, 0 the most significant", ylabel="mean column sum (levels)")
+    ax.legend(title="")
+    return ax
+
+
+def energy_bars(frame: pd.DataFrame) -> list[Axes]:
+    """Energy of an image by run, cells below and converters above, a panel a price of conversions."""
+    names = list(frame.converter.unique())
+    size = {"figsize": (7.2, 3.6), "sharey": True, "squeeze": False}
+    axes = list(plt.subplots(1, len(names), **size)[1].flat)
+    for ax, name in zip(axes, names, strict=True):
+        own = frame[frame.converter == name]
+        ax.bar(own.run, own.array_j, label="cells", width=0.75)
+        ax.bar(own.run, own.adc_j, bottom=own.array_j, label="converters", width=0.75)
+        ax.set_title(name)
+        ax.tick_params(axis="x", rotation=90, labelsize="small")
+        ax.grid(axis="x", visible=False)
+        ax.yaxis.set_major_formatter(EngFormatter("J"))
+    axes[-1].legend(fontsize="small")
+    return axes
