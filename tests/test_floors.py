@@ -8,7 +8,7 @@ import pytest
 import twofold
 
 FLOORS = [
-    {"gf2", "paths", "plots", "report_view", "files"},
+    {"gf2", "paths", "plots", "report_view", "files", "plots_crossbar"},
     {"plots_lig", "lfsr", "codes", "models", "inputs", "provenance", "adc", "devices", "bit_serial"},
     {"lig", "cells", "data", "activity", "densities", "notebook", "chapters", "bit_slices"},
     {"masks", "energy", "regularizers", "device_tables", "hardware", "crossbar"},
@@ -18,7 +18,7 @@ FLOORS = [
     {"pack", "reports", "saving"},
     {"results", "configs"},
     {"hardware_claims", "runs", "accounts", "crossbar_study"},
-    {"claims"},
+    {"claims", "crossbar_accounts"},
     {"cli"},
 ]
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

@@ -44,8 +44,11 @@ def bit_patterns(
         if low < lowest or high > highest:
             raise ValueError(f"inputs span {low}..{high}, allowed are {lowest}..{highest}")
     rows, positions = inputs.shape
+    whole_bytes = inputs.element_size() == 1 and input_bits == 8
+    if whole_bytes and positions % 8 == 0:
+        return inputs.contiguous().view(torch.uint8)[None]
     patterns = torch.zeros(-(-input_bits // 8), rows, -(-positions // 8) * 8, dtype=torch.uint8)
-    if inputs.element_size() == 1 and input_bits == 8:
+    if whole_bytes:
         patterns[0, :, :positions] = inputs.view(torch.uint8)
     else:
         for index, byte in enumerate(patterns):
