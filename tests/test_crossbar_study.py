@@ -70,6 +70,13 @@ def test_sweep_measures_each_point_once_and_goes_on_after_a_kill(finished):
     path.write_bytes(path.read_bytes() + b"\0")
     assert load_crossbar().empty
 
+    table = paths.results_dir() / "crossbar.csv"
+    table.write_text(table.read_text().replace("results_version", "version"))
+    with pytest.raises(ValueError, match="it has no column results_version"):
+        load_crossbar()
+    with pytest.raises(FileNotFoundError):
+        load_crossbar(table.with_name("none.csv"))
+
 
 def test_points_that_cannot_be():
     with pytest.raises(ValueError, match="slices are"):

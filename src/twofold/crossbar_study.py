@@ -21,7 +21,7 @@ from twofold.crossbar import Crossbar
 from twofold.crossbar_network import on_crossbars
 from twofold.data import Images, load_images, normalise
 from twofold.devices import Device
-from twofold.files import written_whole
+from twofold.files import read_csv, written_whole
 from twofold.inputs import activation_scales
 from twofold.pack import FinishedNetwork
 from twofold.provenance import commit, device_name
@@ -135,7 +135,7 @@ def sweep(points: Sequence[Point]) -> Iterator[dict[str, object]]:
             row = measure(point)
             rows = pd.concat([rows, pd.DataFrame([row])], ignore_index=True)
             with written_whole(path) as partial:
-                rows.to_csv(partial, index=False, float_format="%.6g")
+                rows.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
             yield row
 
 
@@ -144,10 +144,17 @@ def load_crossbar(path: Path | None = None) -> pd.DataFrame:
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        As `results.load_results`; the sweep of ``workflow/crossbar_sweep.py`` makes the table.
+    FileNotFoundError
+        There is no such table; ``workflow/crossbar_sweep.py`` makes one.
+    ValueError
+        It is no such table, or another version's.
     """
-    frame = load_results(path or _table())
+    path = path or _table()
+    frame = read_csv(path)
+    if missing := [column for column in ("results_version", "run", "codes") if column not in frame]:
+        raise ValueError(f"{path} is no table of crossbars: it has no column {', '.join(missing)}")
+    if others := sorted(set(frame.results_version) - {RESULTS_VERSION}):
+        raise ValueError(f"{path} has results version {others}; this library reads version {RESULTS_VERSION}")
     current = {run: _codes_hash(run) for run in frame.run.unique()}
     return frame[frame.codes == frame.run.map(current)].reset_index(drop=True)
 
