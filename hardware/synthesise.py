@@ -58,8 +58,11 @@ def designs() -> list[dict]:
     return [*rows, {"block": "lig_pair"}, {"block": "add32"}, {"block": "mult32"}]
 
 
-def synthesise(design: dict) -> dict:
-    """One row of the table: the design, its cells by type, its flip-flops and its gate equivalents."""
+def synthesise(design: dict, netlist: Path | None = None) -> dict:
+    """One row of the table: the design, its cells by type, its flip-flops and its gate equivalents.
+
+    The gates themselves go to `netlist`, as Verilog, where it is given.
+    """
     design, settings = dict(design), {}
     if design["block"] == "lig":
         polynomial, size = design.pop("polynomial"), design["size"]
@@ -92,6 +95,7 @@ def synthesise(design: dict) -> dict:
         script = f"read_verilog {' '.join(map(str, sources))} {arithmetic}\n"
         script += f"chparam {chparam} {design['block']}\n" if settings else ""
         script += f"hierarchy -top {design['block']}\n{FLOW}\ntee -q -o {folder}/stat.json stat -json\n"
+        script += f"write_verilog -noattr {netlist}\n" if netlist else ""
         (Path(folder) / "flow.ys").write_text(script)
         subprocess.run(["yosys", "-q", "-s", f"{folder}/flow.ys"], check=True, capture_output=True, text=True)
         stat = json.loads((Path(folder) / "stat.json").read_text())["design"]["num_cells_by_type"]
