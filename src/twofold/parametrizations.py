@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parametrize
 
 from twofold.codes import (
@@ -23,7 +24,7 @@ from twofold.codes import (
 )
 from twofold.regularizers import CodeChooser, StraightThrough
 
-__all__ = ["BitPlaneWeight", "MaskedWeight", "SparseWeight", "detach_weight"]
+__all__ = ["BitPlaneWeight", "MaskedWeight", "SparseWeight", "detach_weight", "leave_to_each_process"]
 
 
 class MaskedWeight(nn.Module):
@@ -179,3 +180,19 @@ def detach_weight(layer: nn.Module) -> None:
     own = {k: v for k, v in vars(shared).items() if k not in ("__dict__", "__weakref__")}
     layer.__class__ = type(shared.__name__, shared.__bases__, own)
     parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+
+
+def leave_to_each_process(model: nn.Module) -> None:
+    """Keep DistributedDataParallel from sending around what every process has by itself.
+
+    Those are the masks that a seed makes and the tables of the codes: just what no state dict holds. A mask
+    or a scale that comes from the weights is sent from the first process, as the weights are.
+    """
+    own = {
+        f"{path}.{name}"
+        for path, module in model.named_modules()
+        if isinstance(module, MaskedWeight | CodeChooser)
+        for name in module._non_persistent_buffers_set
+    }
+    others = getattr(model, "_ddp_params_and_buffers_to_ignore", [])
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, sorted(own.union(others)))

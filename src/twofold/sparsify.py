@@ -30,7 +30,7 @@ from twofold.cells import CellTable, code_energy, code_energy_table, load_cell_t
 from twofold.codes import Encoding, check_bits
 from twofold.finished import FinishedLayer
 from twofold.masks import magnitude_mask
-from twofold.parametrizations import BitPlaneWeight, SparseWeight, detach_weight
+from twofold.parametrizations import BitPlaneWeight, SparseWeight, detach_weight, leave_to_each_process
 from twofold.regularizers import (
     POLARITIES,
     CodeChooser,
@@ -168,6 +168,7 @@ class Twofold:
                 weight = SparseWeight(keep, bits, self.chooser, stored, scale == "ternary")
             weight.to(keep.device, self.layers[name].weight.dtype)
             parametrize.register_parametrization(self.layers[name], "weight", weight, unsafe=True)
+        leave_to_each_process(model)
         if prune_epoch == 0:
             self.prune()
 
