@@ -230,6 +230,20 @@ def test_its_advice_works(case):
     assert list(Twofold(make(), density={others[0]: 0.5}).layers) == others[:1]
 
 
+def test_attention_in_float_has_its_other_layers_attached():
+    torch.manual_seed(0)
+    model = nn.TransformerEncoderLayer(8, 2, dim_feedforward=12, batch_first=True)
+    sparsity = Twofold(model, exclude=nn.MultiheadAttention, density=0.5)
+    assert list(sparsity.layers) == ["self_attn.out_proj", "linear1", "linear2"]
+    words = torch.randn(3, 5, 8)
+    with torch.no_grad():
+        answer = model.eval()(words)  # by torch's fast path, which reads the weights itself
+    model.train()(words).sum().backward()
+    assert model.linear1.parametrizations.weight.original.grad is not None
+    sparsity.finish()
+    torch.testing.assert_close(model.eval()(words), answer)
+
+
 def test_a_model_without_layers_is_refused_by_its_type():
     with pytest.raises(ValueError, match="Sequential has no convolution and no linear layer"):
         Twofold(nn.Sequential(nn.ReLU(), nn.Embedding(3, 3)))

@@ -190,8 +190,8 @@ def _obstacle(layer: nn.Module, owners: Mapping[int, list[str]]) -> str | None:
     """What stands in the way of this layer's weight and what helps, or None."""
     if isinstance(layer, _UNABLE):
         return (
-            f"{type(layer).__name__} is not among what can be attached (Conv1d, Conv2d, Conv3d, Linear); "
-            "build it from those"
+            f"{(kind := type(layer).__name__)} is not among what can be attached (Conv1d, Conv2d, Conv3d, "
+            f"Linear); build it from those, leave out the type with exclude={kind}"
         )
     if parametrize.is_parametrized(layer, "weight"):
         kind = type(layer.parametrizations.weight[0]).__name__

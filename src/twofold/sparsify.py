@@ -91,6 +91,13 @@ class Twofold:
     ValueError
         A value out of range, a name that fits no layer, or a layer that cannot be attached, each quoted.
         The model is then as it was.
+
+    Notes
+    -----
+    The model's state dict carries a training on, once a Twofold of the same arguments is attached. Each
+    process of several attaches for itself, with the same arguments. A deep copy lives a life of its own; for
+    a running average of the weights copy the Twofold, and call ``advance`` and ``prune`` of the copy as well
+    (torch's ``AveragedModel`` alone would know neither).
     """
 
     def __init__(
