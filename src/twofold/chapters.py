@@ -141,7 +141,13 @@ def build_page(notebook: Path) -> Path:
     config["execute"]["execute_notebooks"] = "off"  # it has just been executed, with other parameters
     config["bibtex_bibfiles"] = [str(paths.book_dir() / "references.bib")]
     config["logo"] = config["html"]["favicon"] = str(paths.book_dir() / "_static" / "logo.svg")
-    config["sphinx"]["config"]["html_extra_path"] = [str(paths.book_dir() / "_extra")]
+    static = paths.book_dir() / "_static"  # Jupyter Book looks for it beside the page only
+    config["sphinx"]["config"] |= {
+        "html_extra_path": [str(paths.book_dir() / "_extra")],
+        "html_static_path": [str(static)],
+        "html_css_files": sorted(file.name for file in static.glob("*.css")),
+        "html_js_files": sorted(file.name for file in static.glob("*.js")),
+    }
     with tempfile.NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as file:
         yaml.safe_dump(config, file)
         file.flush()

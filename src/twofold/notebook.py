@@ -1,12 +1,17 @@
 """What every chapter does at its beginning and end: numbers for the prose, and where they came from."""
 
+import json
 import numbers as abstract
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from twofold.provenance import provenance
 
-__all__ = ["closing", "numbers"]
+if TYPE_CHECKING:
+    from IPython.display import HTML
+
+__all__ = ["closing", "explorer", "numbers"]
 
 
 def numbers(**values: float | str) -> None:
@@ -19,6 +24,21 @@ def numbers(**values: float | str) -> None:
     for name, value in values.items():
         plain = value if isinstance(value, str) else int(value) if _is_whole(value) else float(value)
         glue(name, plain, display=False)
+
+
+def explorer(name: str, tables: dict) -> "HTML":
+    """A figure that moves: the place that ``book/_extra/explore/<name>.js`` fills, and the tables it reads.
+
+    The tables stand in the page itself, because a page opened from a disk may fetch nothing.
+    """
+    from IPython.display import HTML
+
+    content = json.dumps(tables, separators=(",", ":")).replace("<", "\\u003c")  # no "</script>" within
+    return HTML(
+        f'<div class="explorer" id="{name}">This figure needs its page in the book, and JavaScript.</div>'
+        f'<script type="application/json" id="{name}-tables">{content}</script>'
+        f'<script src="explore/{name}.js"></script>'
+    )
 
 
 def closing(**parameters: object) -> pd.DataFrame:
