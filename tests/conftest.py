@@ -36,6 +36,17 @@ def repository(tmp_path, monkeypatch):
     return root
 
 
+@pytest.fixture(scope="session")
+def pages():
+    """The pages of the site that `make book` made; no test builds it again."""
+    site = CHECKOUT / "book" / "_build" / "html"
+    if not (site / "index.html").is_file():
+        if os.environ.get("CI"):
+            pytest.fail(f"no site at {site}: run `make book` before the tests")
+        pytest.skip("no site: run `make book` first")
+    return sorted(site.glob("*.html"))
+
+
 @pytest.fixture
 def one_thread():
     """Sums in one order, and no quarrel with other processes: for tests that train."""

@@ -4,7 +4,6 @@ import ast
 import importlib
 import inspect
 import io
-import os
 import re
 import tokenize
 from functools import cache
@@ -124,15 +123,6 @@ def test_api_page_lists_every_module_once():
 @cache
 def page(path: Path) -> BeautifulSoup:
     return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-
-
-@pytest.fixture(scope="module")
-def pages() -> list[Path]:
-    if not (SITE / "index.html").is_file():
-        if os.environ.get("CI"):
-            pytest.fail(f"no site at {SITE}: run `make book` before the tests")
-        pytest.skip("no site: run `make book` first")
-    return sorted(SITE.glob("*.html"))
 
 
 def assets(soup: BeautifulSoup) -> list[str]:

@@ -22,7 +22,7 @@ _STEPS = 200  # weights a side: the explorer's slider goes by half a percent of 
 
 
 def register_tables() -> dict:
-    """Every Fibonacci register of degree 3 to 9, primitive or not, and the positions that its states point at.
+    """Every Fibonacci register of degree 3 to 9, primitive or not, and the positions of its states.
 
     Returns
     -------
