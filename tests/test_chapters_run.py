@@ -8,8 +8,8 @@ from twofold.chapters import build_page, chapter_path, execute_chapter
 
 RUNS = [
     ("index", {}),
-    ("index", {"baseline": "lfsr-50"}),
-    ("index", {"baseline": "twofold-50-250"}),
+    ("index", {"lig_energy_pj": 0.1}),
+    ("index", {"start": "dense", "lig_energy_pj": 10}),
     ("01-motivation", {}),
     ("01-motivation", {"r_lrs_ohm": 5e3, "r_hrs_ohm": 1e6, "v_read_v": 0.3}),
     ("01-motivation", {"v_read_v": 0.1}),
@@ -55,6 +55,9 @@ RUNS = [
     ("claims", {}),
     ("claims", {"digits": 2}),
     ("claims", {"digits": 9}),
+    ("measured", {}),
+    ("measured", {"runs_like": "twofold"}),
+    ("measured", {"runs_like": "90"}),
 ]
 
 BAD = [
@@ -74,6 +77,9 @@ BAD = [
     ("08-lig", {"density": 1.0}, "1.0"),
     ("08-lig", {"clocks": 41}, "41"),
     ("claims", {"digits": 0}, "0"),
+    ("index", {"start": "nowhere"}, "nowhere"),
+    ("index", {"lig_energy_pj": -1.0}, "-1"),
+    ("measured", {"runs_like": "sorcery"}, "sorcery"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The built site in a real browser, opened from the disk as a reader would: headless Chromium by Playwright."""
+"""The built site in a real browser, opened from the disk: headless Chromium, driven by Playwright."""
 
 import io
 import random
@@ -39,7 +39,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, pages):
-    """Open a page of the site by its name; what it asks for and complains of is noted in ``asked``, ``told``."""
+    """Open a page by its name; what it asks for and complains of is noted in ``asked`` and ``told``."""
     tabs = []
 
     def opened(name: str, viewport: dict = DESK):
@@ -154,7 +154,8 @@ def set_register(tab, degree: int, exponents: tuple[int, ...], seed: int, size: 
             const form = document.querySelector("#register-explorer form");
             const set = (control, value) => {
                 control.value = value;
-                for (const kind of ["input", "change"]) control.dispatchEvent(new Event(kind, {bubbles: true}));
+                for (const kind of ["input", "change"])
+                    control.dispatchEvent(new Event(kind, {bubbles: true}));
             };
             set(form.elements.degree, degree);
             set(form.elements.size, size);
@@ -247,12 +248,14 @@ def test_code_explorer_agrees_with_the_library(visit):
             return Array.from({length: Number(slider.max) + 1}, (_, i) => {
                 slider.value = i;
                 slider.dispatchEvent(new Event("input", {bubbles: true}));
-                const plain = (css) => root.querySelector(css).textContent.replace("−", "-");
+                const plain = (css) => root.querySelector(css).textContent.replace("\u2212", "-");
                 const rows = Array.from(root.querySelectorAll("tbody tr"), (row) => [row.dataset.encoding, {
                     cells: Array.from(row.querySelectorAll("code"), (c) => c.textContent),
-                    ones: Number(row.cells[2].textContent), pj: Number(row.querySelector(".price").textContent),
+                    ones: Number(row.cells[2].textContent),
+                    pj: Number(row.querySelector(".price").textContent),
                 }]);
-                return [Number(plain("output")), Number(plain("[data-value=code]")), Object.fromEntries(rows)];
+                const code = Number(plain("[data-value=code]"));
+                return [Number(plain("output")), code, Object.fromEntries(rows)];
             });
         }"""
     )
@@ -272,7 +275,7 @@ def test_code_explorer_takes_a_keyboard(visit):
     root = tab.locator("#code-explorer")
 
     def code() -> int:
-        return int(root.locator("[data-value=code]").inner_text().replace("−", "-"))
+        return int(root.locator("[data-value=code]").inner_text().replace("\u2212", "-"))
 
     root.locator("input").focus()
     tab.keyboard.press("End")

@@ -88,7 +88,7 @@ def train(configs: tuple[Path, ...], device: str, quiet: bool) -> None:
 @main.command()
 @_plainly
 def collect() -> None:
-    """Make the results tables anew from the folders of all finished runs; prints README's table."""
+    """Make the results tables, and README's table and figure, anew from the folders of all finished runs."""
     from twofold.results import STUDY_START
     from twofold.results import collect as collect_runs
 
@@ -97,8 +97,11 @@ def collect() -> None:
     click.echo(frame[columns].to_string(index=False))
     if STUDY_START in set(frame.init[frame.method == "dense-8bit"]):
         from twofold.accounts import readme_table
+        from twofold.showcase import save_headline
 
         click.echo(f"\nThe table of README.md:\n{readme_table()}")
+        for path in save_headline():
+            click.echo(f"The figure of README.md: {path}")
 
 
 @main.command()

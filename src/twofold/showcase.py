@@ -1,0 +1,74 @@
+"""The one figure: drawn on the first page of the book, and kept as files for README, where no code runs."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import pandas as pd
+
+from twofold import paths, plots
+from twofold.accounts import energies
+from twofold.cells import load_cell_table
+from twofold.energy import EnergyModel
+from twofold.results import load_results, starting_from
+
+__all__ = ["SCHEMES", "data_mark", "headline_points", "save_headline"]
+
+SCHEMES = ("light", "dark")
+
+_DARK = {
+    "#ffffff": "#0d1117",  # the page, as GitHub has it in the dark
+    "#000000": "#e6e6e6",
+    "#333333": "#e6e6e6",  # the dense networks, drawn in near black
+    "#262626": "#d0d0d0",  # axes and their labels
+    "#555555": "#b8b8b8",
+    "#e4e4e4": "#3a3f47",  # the grid
+    "#cccccc": "#5a5f67",
+}
+"""What the colours of `plots.use_style` become on a dark page; the methods' own stay."""
+
+
+def headline_points() -> pd.DataFrame:
+    """Accuracy (8-bit weights and inputs) and energy an image of the study's networks: packed, no ADC or LIG.
+
+    Columns ``run``, ``method``, ``strength``, ``sparsity``, ``energy_j``, ``test_accuracy`` (%), ``gain``.
+    """
+    model = EnergyModel(
+        table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
+    )
+    frame = energies(starting_from(load_results()), model)
+    frame = frame.assign(test_accuracy=frame.test_accuracy_w8a8).sort_values("run", ignore_index=True)
+    return frame[["run", "method", "strength", "sparsity", "energy_j", "test_accuracy", "gain"]]
+
+
+def data_mark(points: pd.DataFrame) -> str:
+    """A short name of the points drawn, to six digits: a file that carries another one is out of date."""
+    text = points.to_csv(index=False, float_format="%.6g")
+    return f"points {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def save_headline() -> list[Path]:
+    """Draw the one figure for README, light and dark: ``data/results/headline-<scheme>.svg``.
+
+    The same points give the same bytes with the same matplotlib; the mark of the points is in each file.
+    """
+    from matplotlib import pyplot as plt
+
+    points, file = headline_points(), io.StringIO()
+    plots.use_style()
+    axes = plots.accuracy_against_energy(points)
+    axes.set_xlabel("energy of the cells for one image")
+    about = {"Date": None, "Title": "Accuracy against energy", "Description": data_mark(points)}
+    axes.figure.savefig(file, format="svg", metadata=about)
+    plt.close(axes.figure)
+    written = []
+    for scheme in SCHEMES:
+        drawing = file.getvalue()
+        for light, dark in _DARK.items() if scheme == "dark" else ():
+            drawing = drawing.replace(light, dark)
+        path = paths.results_dir() / f"headline-{scheme}.svg"
+        partial = path.with_suffix(".svg.partial")
+        partial.write_text(drawing, encoding="utf-8")
+        partial.replace(path)
+        written.append(path)
+    return written
