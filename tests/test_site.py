@@ -21,6 +21,8 @@ pytestmark = pytest.mark.slow
 CHROMIUM = Path("/usr/bin/chromium")
 PAGES = sorted([p.stem for p in book_dir().glob("*.ipynb")] + [p.stem for p in book_dir().glob("*.md")])
 MEGABYTE = 1_000_000
+THEIRS = {("aria-required-children", ".citation-list")}
+"""Grave findings of axe that are not ours: docutils makes a list of citations that holds no list items."""
 PHONE, DESK = {"width": 360, "height": 800}, {"width": 1280, "height": 900}
 SCHEMES = ("light", "dark")
 
@@ -61,6 +63,12 @@ def visit(browser, pages):
         tab.close()
 
 
+def turn(tab, scheme: str) -> None:
+    """As the reader's system turns to light or to dark, and the page with it."""
+    tab.emulate_media(color_scheme=scheme)
+    tab.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'", timeout=10_000)
+
+
 # ---- every page ----
 
 
@@ -72,8 +80,7 @@ def test_page_is_quiet_light_local_and_fits_a_phone(visit, name):
     files = {Path(unquote(urlsplit(url).path)) for url in tab.asked if url.startswith("file:")}
     assert sum(file.stat().st_size for file in files) <= 4 * MEGABYTE
     for scheme in SCHEMES:
-        tab.emulate_media(color_scheme=scheme)
-        assert tab.evaluate("document.documentElement.dataset.theme") == scheme
+        turn(tab, scheme)
         assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
@@ -85,11 +92,12 @@ def test_axe_has_no_serious_finding(visit, name):
     """
     axe = Path(pytest.importorskip("axe_playwright_python").__file__).with_name("axe.min.js").read_text()
     tab = visit(name)
+    tab.add_style_tag(content="* { transition: none !important }")  # else axe meets colours half-way
     tab.evaluate(axe)
     # The page of the library is long; one module of it has all that the others have.
     where = {"include": [["nav"], ["header"], ["#module-twofold\\.gf2"]]} if name == "api" else None
     for scheme in SCHEMES:
-        tab.emulate_media(color_scheme=scheme)
+        turn(tab, scheme)
         run = "([where]) => axe.run(where ?? document, {preload: false, resultTypes: ['violations']})"
         found = tab.evaluate(run, [where])["violations"]
         grave = [
@@ -97,6 +105,7 @@ def test_axe_has_no_serious_finding(visit, name):
             for rule in found
             if rule["impact"] in ("serious", "critical")
             for node in rule["nodes"]
+            if (rule["id"], *node["target"]) not in THEIRS
         ]
         assert grave == [], scheme
 
@@ -133,7 +142,7 @@ def test_contrast_knows_the_ends():
 def test_figures_are_readable_in_both_schemes(visit, name):
     tab = visit(name)
     for scheme in SCHEMES:
-        tab.emulate_media(color_scheme=scheme)
+        turn(tab, scheme)
         for figure in tab.locator("article img").all():
             assert contrast(figure.screenshot()) >= 4.5, (scheme, figure.get_attribute("alt"))
 
@@ -264,7 +273,7 @@ def test_code_explorer_agrees_with_the_library(visit):
     for weight, code, rows in everything[::8]:
         assert len(rows) == 4
         for encoding, shown in rows.items():
-            example = worked_example(weight, 1.0, 8, encoding, table)
+            example = worked_example(float(weight), 1.0, 8, encoding, table)
             assert (code, shown["cells"]) == (example.code[0], list(example.bits))
             assert shown["ones"] == "".join(example.bits).count("1")
             assert shown["pj"] == pytest.approx(1e12 * example.energy_j.sum(), abs=6e-4)
