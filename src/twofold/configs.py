@@ -46,7 +46,8 @@ class RunConfig(Recipe):
         Bits of a weight's code; not used by ``dense``.
     sparsity : float in [0, 1)
         Overall sparsity: share of the weights that are not kept.
-    density_rule : str, see ``densities.layer_densities``
+    density_rule : str
+        See `densities.layer_densities`.
     bit_term, strength, network_strength, polarity, prune_epoch, ramp, encoding
         As in ``sparsify.Twofold``.
     energy_table : str, see ``cells.load_cell_table``
