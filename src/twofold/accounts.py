@@ -34,7 +34,7 @@ def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
         name: (layer.codes, layer.keep, network.activity[name], layer.clocks)
         for name, layer in network.layers.items()
     }
-    images = next(reversed(network.activity.values())).reads  # the last layer reads once an image
+    images = list(network.activity.values())[-1].reads  # the last layer reads once an image
     frame = network_energy(layers, replace(model, bits=network.bits))
     return frame.assign(**(frame[PARTS] / images))
 
@@ -113,7 +113,7 @@ def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
     """
     network = load_network(run)
     layers = network.layers if density is None else magnitude_pruned(network.layers, density)
-    images = next(reversed(network.activity.values())).reads  # the last layer reads once an image
+    images = list(network.activity.values())[-1].reads  # the last layer reads once an image
     return index_read_energy(layers, {name: a.reads / images for name, a in network.activity.items()})
 
 

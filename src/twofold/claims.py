@@ -62,7 +62,6 @@ def ledger() -> pd.DataFrame:
     rows = []
     for claim in CLAIMS:
         ours, verdict, finding = claim.measure()
-        both = ours is not None and bool(claim.value)  # no ratio to a claimed 0
         rows.append(
             {
                 "claim": claim.says,
@@ -70,7 +69,8 @@ def ledger() -> pd.DataFrame:
                 "they_say": claim.value,
                 "we_measure": ours,
                 "unit": claim.unit,
-                "difference": ours / claim.value - 1 if both else None,
+                # No ratio to a claimed 0.
+                "difference": ours / claim.value - 1 if ours is not None and claim.value else None,
                 "verdict": verdict,
                 "finding": finding,
                 "measured_by": f"{claim.measure.__module__}.{claim.measure.__name__}",

@@ -51,7 +51,8 @@ class Images:
         return Images(self.pixels[index], self.labels[index], self.mean, self.std, self.padding)
 
     def to(self, device: str | torch.device) -> "Images":
-        return Images(*(t.to(device) for t in (self.pixels, self.labels, self.mean, self.std)), self.padding)
+        pixels, labels, mean, std = (t.to(device) for t in (self.pixels, self.labels, self.mean, self.std))
+        return Images(pixels, labels, mean, std, self.padding)
 
 
 def normalise(images: Images) -> Float[Tensor, "n c h w"]:
@@ -116,7 +117,7 @@ def load_images(dataset: str, root: Path | None = None, held_out: bool = False) 
     if held_out:
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(_HELD_OUT_SEED))
         return train[order[count:]], train[order[:count]]
-    return train, Images(*test, mean, std, padding)
+    return train, Images(test[0], test[1], mean, std, padding)
 
 
 def cifar10_status(root: Path | None = None) -> pd.DataFrame:

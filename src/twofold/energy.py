@@ -113,8 +113,8 @@ class EnergyModel:
         for what, allowed in (("dataflow", DATAFLOWS), ("adc_rule", ADC_RULES)):
             if (value := getattr(self, what)) not in allowed:
                 raise ValueError(f"{what} is {value!r}, allowed are {', '.join(allowed)}")
-        if self.array_rows < 1:
-            raise ValueError(f"array_rows is {self.array_rows}, allowed are 1 or more")
+        if not 1 <= self.array_rows < 2**31:
+            raise ValueError(f"array_rows is {self.array_rows}, allowed are 1 or more, below 2^31")
         for what in ("adc_energy_j", "lig_energy_j"):
             if (energy_j := getattr(self, what)) is not None and not 0 <= energy_j < math.inf:
                 raise ValueError(f"{what} is {energy_j}, allowed are finite numbers >= 0")
@@ -191,7 +191,7 @@ def layer_energy(
     conversions = per_read * activity.input_bits * activity.reads
 
     arguments = model.describe()
-    adc_j = conversions * arguments["adc_energy_j"]
+    adc_j = conversions * float(arguments["adc_energy_j"])
     generated = packed and count < matrix.numel()  # a layer that keeps all needs no generator
     indices = (count if clocks is None else clocks) if generated else 0
     lig_j = indices * activity.reads * model.lig_energy_j
@@ -237,10 +237,10 @@ def encoding_control(
         raise ValueError("weights_by_layer is empty, one layer at least is needed")
     limit = code_limit(bits)
     # How often each code occurs decides all: 255 numbers instead of a look-up per weight and encoding.
-    counts = sum(
-        torch.bincount(quantize(weight, bits).flatten().long() + limit, minlength=2 * limit + 1).cpu()
-        for weight in weights_by_layer.values()
-    )
+    counts = torch.zeros(2 * limit + 1, dtype=torch.int64)
+    for weight in weights_by_layer.values():
+        codes = quantize(weight, bits).flatten().long()
+        counts += torch.bincount(codes + limit, minlength=2 * limit + 1).cpu()
     energy_j = {
         encoding: float(counts.double() @ code_energy_table(bits, encoding, table)) for encoding in ENCODINGS
     }

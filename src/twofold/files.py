@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -102,7 +103,7 @@ def tensor_digest(header: str, tensors: Mapping[str, Tensor]) -> str:
     sha = hashlib.sha256(header.encode())
     for name, tensor in sorted(tensors.items()):
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 
@@ -124,7 +125,7 @@ def read_json(path: Path) -> dict:
     return value
 
 
-def read_yaml(path: Path) -> dict[str, object]:
+def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping that a YAML file holds; as `parse_yaml`, and ``ValueError`` where it is something else."""
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -154,7 +155,7 @@ def parse_yaml(text: str, origin: str) -> object:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             raise yaml.composer.ComposerError(None, None, f"alias *{event.anchor}", event.start_mark)

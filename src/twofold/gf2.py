@@ -11,7 +11,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations
 
 __all__ = ["MAX_DEGREE", "Polynomial", "least_divisor", "primitive_polynomial"]
@@ -171,6 +171,10 @@ def _is_primitive(mask: int) -> bool:
     )
 
 
+def _is_one(modulus: int, exponent: int) -> bool:
+    return _power_of_x(exponent, modulus) == 1
+
+
 @lru_cache(maxsize=1 << 12)
 def _order(mask: int) -> int:
     """lcm of the irreducible factors' orders, times the least power of two not below their multiplicities."""
@@ -183,7 +187,7 @@ def _order(mask: int) -> int:
     for factor, _ in factors:
         modulus = int("".join(str(c % 2) for c in factor.all_coeffs()), 2)
         field_order = 2 ** factor.degree() - 1
-        orders.append(least_divisor(field_order, lambda e, modulus=modulus: _power_of_x(e, modulus) == 1))
+        orders.append(least_divisor(field_order, partial(_is_one, modulus)))
     return math.lcm(*orders) << (max(multiplicity for _, multiplicity in factors) - 1).bit_length()
 
 

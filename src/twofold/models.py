@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 __all__ = ["NETWORKS", "DigitsNet", "PlainNet", "ResNet", "build_model", "weight_layers"]
 
+WeightLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and an option-A shortcut."""
@@ -130,7 +132,6 @@ def build_model(network: str, classes: int = 10, channels_in: int = 3) -> nn.Mod
     return NETWORKS[network](classes, channels_in)
 
 
-def weight_layers(model: nn.Module) -> dict[str, nn.Module]:
+def weight_layers(model: nn.Module) -> dict[str, WeightLayer]:
     """The layers whose weights a crossbar would hold (convolutions and linear layers), by name."""
-    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-    return {name: layer for name, layer in model.named_modules() if isinstance(layer, kinds)}
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, WeightLayer)}
