@@ -140,7 +140,7 @@ def converter_energies(
             array_rows=own.array_rows,
         )
         layers = {n: (layer.codes, layer.keep, network.activity[n]) for n, layer in network.layers.items()}
-        images = next(reversed(network.activity.values())).reads  # the last layer reads once an image
+        images = list(network.activity.values())[-1].reads  # the last layer reads once an image
         array_j = network_energy(layers, priced).array_j.sum() / images
         counts = [m.counts(network.activity[n].reads) for n, m in program(network.layers, own).items()]
         conversions = sum(c["conversions"] + c["sign_conversions"] for c in counts) / images
