@@ -21,7 +21,10 @@ CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 
 def requirements() -> list[Requirement]:
     groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
-    return [Requirement(line) for group in groups for line in group]
+    found = [Requirement(line) for group in groups for line in group]
+    return [
+        requirement for requirement in found if requirement.name != "twofold"
+    ]  # an extra that takes another in
 
 
 def constraint_lines() -> list[str]:
