@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from scipy.signal import max_len_seq
 from torch import nn
 from torch.nn.utils import prune
+from torchvision.models import resnet50
 
 from twofold.cells import code_energy, code_energy_table, load_cell_table
 from twofold.energy import EnergyModel, activation_scales, measure_activity, network_energy
@@ -31,12 +32,16 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Case:
-    """A comparison: ``make`` returns (ours, peer); ``goal`` is the largest allowed ratio ours / peer."""
+    """A comparison: ``make`` returns (ours, peer); ``goal`` is the largest allowed ratio ours / peer.
+
+    The peer is a work as well, or a number of seconds. ``needs`` names a package that it takes.
+    """
 
     name: str
     peer: str
     goal: float
-    make: Callable[[], tuple[Work, Work]]
+    make: Callable[[], tuple[Work, Work | float]]
+    needs: str = ""
 
 
 def lfsr_bits() -> tuple[Work, Work]:
@@ -74,33 +79,84 @@ def resnet20_masks() -> tuple[Work, Work]:
     return ours, peer
 
 
-def training_step() -> tuple[Work, Work]:
+def resnet50_masks() -> tuple[Work, float]:
+    with torch.device("meta"):  # shapes alone
+        shapes = [tuple(layer.weight.shape) for layer in weight_layers(resnet50()).values()]
+
+    def ours():
+        for index, shape in enumerate(shapes):
+            lfsr_mask(shape, 0.5, seed=layer_seed("x^31+x^3+1", index))
+
+    return ours, 1.0
+
+
+def training_step(
+    prepare: Callable[[nn.Module], object], precision: str = "fp32", device: str = "cpu"
+) -> Work:
+    """A step of ResNet-20 on 128 images; ``prepare`` attaches something, and returns a `Twofold`."""
     torch.manual_seed(0)
-    images = torch.randn(128, 3, 32, 32).contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(10, (128,))
+    images = torch.randn(128, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(10, (128,), device=device)
+    model = build_model("resnet20").to(device, memory_format=torch.channels_last)
+    attached = prepare(model)
+    sparsity = attached if isinstance(attached, Twofold) else None
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    forward = torch.compile(model, mode="reduce-overhead") if device == "cuda" else model
+    progress = iter(np.linspace(0.0, 0.5, 10_000))
 
-    def step_of(sparse: bool) -> Work:
-        model = build_model("resnet20").to(memory_format=torch.channels_last)
-        sparsity = None
-        if sparse:
-            sparsity = Twofold(model, density=0.5, strength=60.0, network_strength=1e-3, prune_epoch=1)
-        optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-        progress = iter(np.linspace(0.0, 0.5, 10_000))
+    def step():
+        if sparsity is not None:
+            sparsity.advance(float(next(progress)))
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            loss = F.cross_entropy(forward(images).float(), labels)
+        if sparsity is not None:
+            loss = loss + sparsity.penalty()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
-        def step():
-            if sparsity is not None:
-                sparsity.advance(float(next(progress)))
-            with torch.autocast("cpu", torch.bfloat16):
-                loss = F.cross_entropy(model(images).float(), labels)
-            if sparsity is not None:
-                loss = loss + sparsity.penalty()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+    return step
 
-        return step
 
-    return step_of(True), step_of(False)
+def plain(model: nn.Module) -> None:
+    """Nothing attached."""
+
+
+def both_sparsities(model: nn.Module) -> Twofold:
+    return Twofold(model, density=0.5, strength=60.0, network_strength=1e-3, prune_epoch=1)
+
+
+def bit_planes(model: nn.Module) -> Twofold:
+    return Twofold(model, strength=1e-3, bit_term="planes")
+
+
+def brevitas_int8(model: nn.Module) -> None:
+    """Brevitas' 8-bit weight quantiser: the codes of plain rounding, as ours; activations stay in float."""
+    from brevitas.nn import QuantConv2d, QuantLinear
+    from brevitas.quant import Int8WeightPerTensorFloat
+
+    for name, layer in weight_layers(model).items():
+        bias = layer.bias is not None
+        if isinstance(layer, nn.Conv2d):
+            shape = layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding
+            quantised = QuantConv2d(*shape, bias=bias, weight_quant=Int8WeightPerTensorFloat)
+        else:
+            shape = layer.in_features, layer.out_features
+            quantised = QuantLinear(*shape, bias=bias, weight_quant=Int8WeightPerTensorFloat)
+        quantised.weight.data.copy_(layer.weight.detach())
+        parent, _, last = name.rpartition(".")
+        setattr(model.get_submodule(parent), last, quantised.to(memory_format=torch.channels_last))
+
+
+def steps(
+    ours: Callable[[nn.Module], object],
+    peer: Callable[[nn.Module], object],
+    precision: str = "fp32",
+    device: str = "cpu",
+) -> Callable[[], tuple[Work, Work]]:
+    return lambda: (training_step(ours, precision, device), training_step(peer, precision, device))
 
 
 def exact_energy() -> tuple[Work, Work]:
@@ -133,27 +189,39 @@ def energy_of_codes() -> tuple[Work, Work]:
     return lambda: code_energy(codes, table), lambda: plain[codes.int() + 128]
 
 
-def import_twofold() -> tuple[Work, Work]:
-    def run(*words: str) -> Work:
-        return lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True)
+def python(*words: str) -> Work:
+    """A fresh interpreter; all of them find their bytecode compiled by the first call, which is not timed."""
+    return lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True)
 
-    return run("-c", "import twofold, torch"), run("-c", "import torch")
+
+def import_twofold() -> tuple[Work, Work]:
+    return python("-c", "import twofold, torch"), python("-c", "import torch")
 
 
 def command_line_help() -> tuple[Work, Work]:
-    def run(*words: str) -> Work:
-        return lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True)
-
-    return run("-c", "from twofold.cli import main; main(['--help'])"), run("-c", "import torch")
+    return python("-c", "from twofold.cli import main; main(['--help'])"), python("-c", "import torch")
 
 
 CASES = [
     Case("2^20 - 1 LFSR bits", "scipy.signal.max_len_seq", 0.1, lfsr_bits),
     Case("2^19 - 1 state words", "scipy and shifted windows", 0.5, state_words),
     Case("masks of ResNet-20, 50 %", "prune.random_unstructured", 1 / 3, resnet20_masks),
-    Case("training step, both sparsities", "plain step, bf16", 1.1, training_step),
+    Case("masks of ResNet-50, 50 %", "one second", 1.0, resnet50_masks),
+    Case("step, both sparsities, fp32", "plain step, fp32", 1.1, steps(both_sparsities, plain)),
+    Case("step, both sparsities, bf16", "plain step, bf16", 1.1, steps(both_sparsities, plain, "bf16")),
+    Case(
+        "step, both sparsities",
+        "Brevitas, 8-bit weights",
+        1.0,
+        steps(both_sparsities, brevitas_int8),
+        needs="brevitas",
+    ),
+    Case("step, trainable bit planes", "plain step (BSQ's code: 2.13)", 2.13, steps(bit_planes, plain)),
     Case("forward pass with exact energy", "forward pass", 1.5, exact_energy),
     Case("energy of 268,336 codes", "256-entry look-up", 1.2, energy_of_codes),
     Case("import twofold and torch", "import torch", 1.1, import_twofold),
     Case("twofold --help", "import torch", 1.1, command_line_help),
 ]
+if torch.cuda.is_available():
+    on_gpu = steps(both_sparsities, plain, "bf16", "cuda")
+    CASES.append(Case("step, both sparsities, GPU", "plain step, GPU, both compiled", 1.1, on_gpu))

@@ -61,6 +61,9 @@ RUNS = [
     ("measured", {}),
     ("measured", {"runs_like": "twofold"}),
     ("measured", {"runs_like": "90"}),
+    ("speed", {}),
+    ("speed", {"works": ["LFSR mask, 50 %"]}),
+    ("speed", {"works": ["energy of the codes", "LFSR mask, 50 %"]}),
 ]
 
 BAD = [
@@ -84,6 +87,7 @@ BAD = [
     ("index", {"start": "nowhere"}, "nowhere"),
     ("index", {"lig_energy_pj": -1.0}, "-1"),
     ("measured", {"runs_like": "sorcery"}, "sorcery"),
+    ("speed", {"works": ["sorcery"]}, "sorcery"),
 ]
 
 

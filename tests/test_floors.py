@@ -9,7 +9,19 @@ import twofold
 
 FLOORS = [
     {"gf2", "paths", "plots", "report_view", "files", "plots_crossbar"},
-    {"plots_lig", "lfsr", "codes", "models", "inputs", "provenance", "adc", "devices", "bit_serial"},
+    {
+        "plots_lig",
+        "lfsr",
+        "plots_speed",
+        "speed",
+        "codes",
+        "models",
+        "inputs",
+        "provenance",
+        "adc",
+        "devices",
+        "bit_serial",
+    },
     {"lig", "cells", "data", "activity", "densities", "notebook", "chapters", "bit_slices"},
     {"masks", "energy", "regularizers", "device_tables", "explorers", "hardware", "crossbar"},
     {"attach", "finished", "mask_measures", "parametrizations", "lig_energy"},
