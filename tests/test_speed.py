@@ -36,6 +36,8 @@ def case(name: str) -> Case:
 def test_peers_do_the_same_work():
     ours, peer = case("energy of 268,336 codes").make()
     assert torch.equal(ours(), peer())
+    ours, peer = case("crossbar, 64x128 by 1,024 inputs").make()
+    torch.testing.assert_close(ours(), peer().double(), rtol=1e-5, atol=1.0)
     for name, period in (("2^20 - 1 LFSR bits", 2**20 - 1), ("2^19 - 1 state words", 2**19 - 1)):
         ours, peer = case(name).make()
         theirs = peer()[0] if "bits" in name else peer()
