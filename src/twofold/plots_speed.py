@@ -46,10 +46,10 @@ def growth(frame: pd.DataFrame, floor: str, *, ax: list[Axes] | None = None) -> 
     works = [work for work in frame.work.unique() if work != floor]
     for index, work in enumerate(works):
         rows = frame[frame.work == work].sort_values("weights")
-        style = {"color": PALETTE[index % len(PALETTE)], "marker": _MARKERS[index % len(_MARKERS)]}
-        axes[0].plot(rows.weights, rows.seconds, label=work, **style)
+        colour, marker = PALETTE[index % len(PALETTE)], _MARKERS[index % len(_MARKERS)]
+        axes[0].plot(rows.weights, rows.seconds, color=colour, marker=marker, label=work)
         held = rows[rows.peak_mb > 0]  # small ones fit into what the imports held
-        axes[1].plot(held.weights, 1e6 * held.peak_mb, **style)
+        axes[1].plot(held.weights, 1e6 * held.peak_mb, color=colour, marker=marker)
     rows = frame[frame.work == floor].sort_values("weights")
     axes[0].plot(rows.weights, rows.seconds, "--", color="#777777", label=floor)
     axes[1].plot(rows.weights, 4 * rows.weights, "--", color="#777777")
