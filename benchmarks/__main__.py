@@ -7,6 +7,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 
 import numpy as np
@@ -64,7 +65,8 @@ def write(rows: list[dict], name: str, note: str) -> None:
     about = {"threads": torch.get_num_threads(), "device": device_name(), "commit": commit(), "note": note}
     if torch.cuda.is_available():
         about["device"] += f"; {device_name('cuda')}"
-    about |= {package: version for package, version in versions().items() if package != "twofold"}
+    about |= {package: number for package, number in versions().items() if package != "twofold"}
+    about |= {peer: version(peer) for peer in ("scipy", "brevitas") if find_spec(peer)}
     path = repository() / "data" / f"{name}.csv"
     partial = path.with_suffix(".partial")
     pd.DataFrame(rows).assign(**about).to_csv(partial, index=False, float_format="%.4g")
