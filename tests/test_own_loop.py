@@ -317,13 +317,24 @@ def test_a_finished_one_says_so(way):
     Twofold(sparsity.model, density=0.5)
 
 
-def test_a_wrapped_model_is_refused(tmp_path):
+@pytest.fixture
+def lone_group(tmp_path):
     dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
-    try:
-        with pytest.raises(ValueError, match="wrapped in DistributedDataParallel already; attach first"):
-            Twofold(DistributedDataParallel(network()))
-    finally:
-        dist.destroy_process_group()
+    yield
+    dist.destroy_process_group()
+
+
+def test_a_wrapped_model_is_refused(lone_group):
+    with pytest.raises(ValueError, match="wrapped in DistributedDataParallel already; attach first"):
+        Twofold(DistributedDataParallel(network()))
+
+
+@every_way
+def test_processes_send_each_other_only_what_comes_from_the_weights(way, lone_group):
+    sent = set(DistributedDataParallel(Loop(way).model).named_module_buffers)
+    expected = {"magnitude": "keep", "planes": "scale"}
+    slots = [f"{name}.parametrizations.weight.0" for name in ("0", "2", "4", "7")]
+    assert sent == ({f"{slot}.{expected[way]}" for slot in slots} if way in expected else set())
 
 
 # ---- several processes ----
