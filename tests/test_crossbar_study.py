@@ -135,7 +135,7 @@ def test_ranges_of_the_first_layer():
     assert list(frame["full scale (levels)"])[:2] == [384, 81]
     assert list(frame["bits that lose nothing"])[:2] == [9, 7]
     assert 0 < frame["full scale (levels)"]["stored"] <= 81
-    assert frame["full scale (A)"]["worst_case"] == pytest.approx(2.53e-3, rel=2e-3)
+    assert frame["full scale (mA)"]["worst_case"] == pytest.approx(2.53, rel=2e-3)
 
 
 def test_fewest_bits_are_those_within_a_point_of_none():

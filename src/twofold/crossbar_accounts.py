@@ -30,7 +30,7 @@ def sign_costs(machines: Mapping[str, tuple[int, ...]], bits: int = 8) -> pd.Dat
 
 
 def range_table(run: str, layer: str, machine: Crossbar, v_read_v: float = 0.2) -> pd.DataFrame:
-    """Full scale and step of a layer's converters by range rule, in levels and in amperes; first row group.
+    """Full scale and step of a layer's converters by range rule, in levels and as currents; first row group.
 
     ``bits that lose nothing`` tell all whole numbers of levels up to the full scale apart. The rule
     ``calibrated`` needs images and is left out; ``stored`` is what it could reach at best without looking at
@@ -50,9 +50,9 @@ def range_table(run: str, layer: str, machine: Crossbar, v_read_v: float = 0.2) 
             {
                 "range": rule,
                 "full scale (levels)": scale,
-                "full scale (A)": scale * unit_a,
+                "full scale (mA)": 1e3 * scale * unit_a,
                 "step (levels)": step,
-                "step (A)": step * unit_a,
+                "step (µA)": 1e6 * step * unit_a,
                 "bits that lose nothing": int(scale).bit_length(),
             }
         )

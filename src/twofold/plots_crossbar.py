@@ -36,7 +36,8 @@ def column_bars(frame: pd.DataFrame) -> Axes:
     ax = plt.subplots(figsize=(7.2, 3.2))[1]
     sns.barplot(frame, x="slice", y="mean", hue="run", ax=ax)
     ax.set(xlabel="slice, 0 the most significant", ylabel="mean column sum (levels)")
-    ax.legend(title="")
+    ax.margins(y=0.3)  # room for the legend
+    ax.legend(title="", loc="upper right")
     return ax
 
 
