@@ -184,6 +184,19 @@ def test_chosen_codes_of_16_bits():
     torch.testing.assert_close(paid, cost.amin(1), rtol=1e-6, atol=1)
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("bits", [2, 5, 8, 11])
+def test_the_grid_finds_what_a_binary_search_finds(bits, encoding):
+    """Bit for bit, also at the breakpoints themselves, beside them and far out."""
+    chooser = CodeChooser(bits, energies_pj(bits, encoding))
+    for strength in (*STRENGTHS, 33.3, 111.0):
+        chooser.set_strength(strength)
+        at = chooser.breaks[chooser.breaks.isfinite()]
+        beside = [torch.nextafter(at, torch.full_like(at, way)) for way in (-math.inf, math.inf)]
+        place = torch.cat([places(code_limit(bits)), at, *beside, torch.tensor([math.inf, -math.inf])])
+        assert torch.equal(chooser(place), chooser.values[torch.bucketize(place, chooser.breaks)])
+
+
 @pytest.mark.parametrize("bits", [2, 5, 8])
 def test_strength_0_rounds(bits):
     limit = code_limit(bits)
