@@ -80,8 +80,9 @@ def column_sums(
 
     Yields
     ------
-    The chunk's positions, the group's number, and its sums; the first plane is the lowest bit's. The next
-    step overwrites the sums.
+    tuple
+        The chunk's positions, the group's number, and its sums; the first plane is the lowest bit's. The
+        next step overwrites the sums.
     """
     _, rows, padded = patterns.shape
     columns, integer = len(weights[0]), weights[0].dtype == torch.int8

@@ -86,7 +86,7 @@ class ProgrammedMatrix:
     ----------
     cells
         Conductance of every cell above an ideal level 0, in levels.
-    activity
+    activity : Activity or None
         What the rows have carried so far, summed over the products with ``count=True``; None before.
     """
 
