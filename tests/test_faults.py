@@ -17,11 +17,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from benchmarks.determinism import SETTINGS
 from click.testing import CliRunner
 
 from twofold.cli import main
 from twofold.configs import RunConfig
-from twofold.results import collect, load_epochs, load_results
+from twofold.results import collect, load_determinism, load_epochs, load_results
 from twofold.runs import execute
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -256,3 +257,16 @@ def test_a_run_that_another_process_ended_meanwhile_is_taken_from_it(repository,
     monkeypatch.setattr(runs, "_exclusive", late)
     monkeypatch.setattr(runs, "carry_out", lambda *_, **__: pytest.fail("it trains"))
     assert numbers(execute(BITS, progress_bar=False)) == finished
+
+
+# ---- the same bits ----
+
+
+def test_measured_differences_are_none_where_a_setting_is_repeated():
+    """The committed measurement: each setting against one thread, and two settings tried twice."""
+    frame = load_determinism().set_index(["setting", "seed"])
+    changes = ["codes_differing", "largest_code_step", "largest_scale_change", "largest_other_change"]
+    assert not frame.loc["one thread, again"][changes].any(axis=None)
+    assert frame.loc["two threads, again"].equals(frame.loc["two threads"])
+    assert (frame.loc["two threads"].threads == 2).all()
+    assert set(SETTINGS) == set(frame.index.get_level_values("setting"))

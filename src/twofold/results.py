@@ -16,6 +16,7 @@ __all__ = [
     "STUDY_START",
     "baseline_of",
     "collect",
+    "load_determinism",
     "load_epochs",
     "load_literature",
     "load_network",
@@ -146,6 +147,17 @@ def baseline_of(run: pd.Series, frame: pd.DataFrame) -> str:
 def load_epochs(path: Path | None = None) -> pd.DataFrame:
     """A row for each epoch of each run (``run`` names it); errors as `load_results`."""
     return _read(path or paths.results_dir() / "epochs.csv")
+
+
+def load_determinism() -> pd.DataFrame:
+    """What another number of threads, compilation or instruction set change in a run on the digits.
+
+    A row a setting and seed, against one thread: share of the kept codes that differ, the largest step of
+    one, the largest change of scales (relative) and of other tensors, accuracies in percent; then machine and
+    commit.
+    ``python -m benchmarks.determinism`` makes it.
+    """
+    return read_csv(paths.repository() / "data" / "determinism.csv")
 
 
 def load_literature() -> pd.DataFrame:
