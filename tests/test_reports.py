@@ -9,6 +9,7 @@ import torch
 from bs4 import BeautifulSoup
 from torch import nn
 
+import twofold
 from twofold.device_tables import cell_table
 from twofold.energy import EnergyModel, activation_scales, measure_activity
 from twofold.models import build_model
@@ -95,6 +96,44 @@ def test_every_source_tells_the_same(attached, images, tmp_path):
         pd.testing.assert_frame_equal(other.frame[same], training.frame[same])
     assert "measured, mean of 12 images" in training.title
     assert "measured, mean of 12 reads of fc1" in report(loaded).title
+
+
+def test_depthwise_layers_and_layers_that_are_left_out(tmp_path):
+    """Two groups of one channel: each output reads its own inputs, by hand from the images' ones."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 2, 1, groups=2, bias=False), nn.Flatten(), nn.Linear(8, 3))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1))
+    sparsity = Twofold(model, exclude="2", bits=2, table=SMALL)
+    images = torch.tensor([[[[0.0, 1.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 1.0]]]])
+    made = report(sparsity, images=images, adc_rule="none")
+    # 1 is 01, 11 fJ; -1 is 11, 20 fJ; the largest input is 255, eight ones: three such inputs, and one.
+    assert made.total.array_j == pytest.approx((8 * 3 * 11 + 8 * 20) * 1e-15)
+    assert list(made.frame.layer) == ["0"]
+    assert report(sparsity, adc_rule="none").total.array_j == pytest.approx(31e-15)
+    sparsity.finish()
+    twofold.save(tmp_path / "net.safetensors", sparsity)
+    loaded = twofold.load(tmp_path / "net.safetensors")
+    assert report(loaded, adc_rule="none", table=SMALL).total.array_j == pytest.approx(31e-15)
+    assert report(sparsity, images=images, adc_rule="none").total.array_j == made.total.array_j
+
+
+@pytest.mark.slow
+def test_the_large_networks_of_torchvision():
+    """Masks, memory and energy of ResNet-50 and MobileNetV3, random weights."""
+    from torchvision.models import get_model
+
+    for name in ("resnet50", "mobilenet_v3_large"):
+        model = get_model(name, weights=None)
+        dense = copy.deepcopy(model)
+        sparsity = Twofold(model, density=0.5, strength=60.0)
+        sparsity.advance(1.0)
+        made = report(sparsity, images=torch.randn(1, 3, 64, 64), baseline=dense, adc_rule="none")
+        weights = sum(p.numel() for n, p in dense.named_parameters() if p.dim() > 1)
+        assert made.total.weights == weights
+        assert made.total.kept == pytest.approx(weights / 2, rel=1e-3)
+        assert made.total.bytes_packed == pytest.approx(weights / 2, rel=1e-2)
+        assert made.total.gain > 2
 
 
 def test_the_baseline_is_priced_on_the_same_machine(attached):
