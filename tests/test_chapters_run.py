@@ -35,7 +35,7 @@ RUNS = [
     ),
     (
         "06-energy",
-        {"adc_rule": "cell", "lig_energy_pj": 0.1, "layers_of": ["bits-250", "lfsr-50", "lfsr-90"]},
+        {"adc_rule": "cell", "lig_dedup": False, "layers_of": ["bits-250", "lfsr-50", "lfsr-90"]},
     ),
     ("07-crossbar", {}),
     (

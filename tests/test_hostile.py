@@ -152,7 +152,8 @@ HOSTILE = [
     ("05-accuracy", {"methods": [CODE]}, "no method"),
     ("06-energy", {"layers_of": ["../../../etc"]}, "run is|no run"),
     ("06-energy", {"array_rows": 10**30}, "array_rows is 1000000000000000000000000000000"),
-    ("06-energy", {"lig_energy_pj": math.nan}, "nan"),
+    ("06-energy", {"lig_dedup": CODE}, "dedup is"),
+    ("06-energy", {"start": CODE}, "no run starts from"),
     ("claims", {"digits": 10**12}, "digits is 1000000000000"),
     ("index", {"baseline": "../../../etc"}, "run is|baseline"),
 ]

@@ -128,6 +128,8 @@ def lig_energy_parts(
     ValueError
         No such design (the message lists the sizes), or a number out of range.
     """
+    if not isinstance(dedup, bool):  # a chapter's parameter, and any text would count as true
+        raise ValueError(f"dedup is {dedup!r}, allowed are True and False")
     if not 0 < density <= 1:
         raise ValueError(f"density is {density}, allowed is 0 < density <= 1")
     for name, value in (("gate_j", gate_j), ("access_j", access_j), ("flip_flop_factor", flip_flop_factor)):
