@@ -45,7 +45,7 @@ def bit_patterns(
             raise ValueError(f"inputs span {low}..{high}, allowed are {lowest}..{highest}")
     rows, positions = inputs.shape
     whole_bytes = inputs.element_size() == 1 and input_bits == 8
-    if whole_bytes and positions % 8 == 0:
+    if whole_bytes and positions % 8 == 0 and inputs.storage_offset() % 8 == 0:
         return inputs.contiguous().view(torch.uint8)[None]
     patterns = torch.zeros(-(-input_bits // 8), rows, -(-positions // 8) * 8, dtype=torch.uint8)
     if whole_bytes:

@@ -90,9 +90,6 @@ class ProgrammedMatrix:
         What the rows have carried so far, summed over the products with ``count=True``; None before.
     """
 
-    cells: Float64[Tensor, "slices out rows"]
-    activity: Activity | None
-
     def __init__(self, codes: Int[Tensor, "out *rest"], machine: Crossbar, name: str = ""):
         self.machine = machine
         self.name = name
@@ -107,7 +104,7 @@ class ProgrammedMatrix:
         self.cells = torch.stack(
             [device.program(levels, bits, self._generator) for levels, bits in programmed]
         )
-        self.activity = None
+        self.activity: Activity | None = None
         self._factors = torch.tensor(sliced.factors, dtype=torch.float64)
         self._leak = torch.tensor([device.leak_levels(bits) for bits in self._widths], dtype=torch.float64)
         # What a column's current holds beyond the levels: nothing, where a reference takes the leak off.
