@@ -231,11 +231,11 @@ class Twofold:
 
     def prune(self) -> None:
         """Make the masks hard: from now on, what is not kept is zero."""
-        for name, weight, _original in self._parametrised():
+        for name, weight, original in self._parametrised():
             if self.mask == "magnitude" and self.densities[name] < 1:
-                weight.keep.copy_(
-                    magnitude_mask(self.layers[name].weight.detach(), self.densities[name]).keep
-                )
+                # The float weights: many codes are equal, and a tie would be settled by position.
+                ranked = original if isinstance(weight, SparseWeight) else self.layers[name].weight
+                weight.keep.copy_(magnitude_mask(ranked.detach(), self.densities[name]).keep)
             weight.active = True
 
     def requantise(self) -> None:
