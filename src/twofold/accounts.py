@@ -8,6 +8,7 @@ import pandas as pd
 from twofold.cells import load_cell_table
 from twofold.codes import ENCODINGS
 from twofold.energy import EnergyModel, network_energy
+from twofold.lig_energy import lig_energy_j
 from twofold.results import baseline_of, load_network, load_results, starting_from
 from twofold.storage import index_read_energy, magnitude_pruned
 
@@ -18,6 +19,7 @@ __all__ = [
     "headline",
     "index_energies",
     "layer_energies",
+    "machines",
     "readme_table",
 ]
 
@@ -117,14 +119,28 @@ def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
     return index_read_energy(layers, {name: a.reads / images for name, a in network.activity.items()})
 
 
+def machines(model: EnergyModel) -> dict[str, EnergyModel]:
+    """The machines that a headline sets side by side: ``model`` in either dataflow, packed also with its LIG.
+
+    The index generator steps over repeats by a scratch memory, as the runs' masks need it, or is *bare*: an
+    index for each state, repeats stored as zeros that are not charged. Both at the price of
+    `lig_energy.lig_energy_j`.
+    """
+    packed = replace(model, dataflow="packed", lig_energy_j=0.0)
+    return {
+        "crossbar": replace(packed, dataflow="crossbar"),
+        "packed + LIG": replace(packed, lig_energy_j=lig_energy_j(dedup=True)),
+        "packed + bare LIG": replace(packed, lig_energy_j=lig_energy_j(dedup=False)),
+        "packed": packed,
+    }
+
+
 def readme_table() -> str:
     """The headline of the committed CIFAR-10 runs in Markdown: two's complement, no converter charged."""
-    runs = starting_from(load_results())
     machine = EnergyModel(
         table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
     )
-    crossbar = replace(machine, dataflow="crossbar")
-    table = headline(runs, {"crossbar": crossbar, "packed": machine})
+    table = headline(starting_from(load_results()), machines(machine))
     head = ["run", *table.columns]
     lines = [head, ["---", *["---:"] * len(table.columns)]]
     lines += [
