@@ -51,7 +51,8 @@ class Recipe:
         Of the training steps; accuracies are always taken in fp32, where 8-bit codes are exact. A CPU
         without AMX is faster in fp32.
     compiled : bool
-        Whether ``torch.compile`` fuses the training steps; it needs a C++ compiler, and pays in long runs.
+        Whether ``torch.compile`` fuses the training steps: it needs a C++ compiler, and rounds otherwise than
+        plain steps do; ``data/determinism.csv`` has what that changes.
     """
 
     epochs: int
