@@ -8,8 +8,8 @@ from twofold.chapters import build_page, chapter_path, execute_chapter
 
 RUNS = [
     ("index", {}),
-    ("index", {"lig_energy_pj": 0.1}),
-    ("index", {"start": "dense", "lig_energy_pj": 10}),
+    ("index", {"cell_table": "rram_2bit_cell"}),
+    ("index", {"start": "dense"}),
     ("01-motivation", {}),
     ("01-motivation", {"r_lrs_ohm": 5e3, "r_hrs_ohm": 1e6, "v_read_v": 0.3}),
     ("01-motivation", {"v_read_v": 0.1}),
@@ -85,7 +85,7 @@ BAD = [
     ("09-your-network", {"steps": 0}, "steps is 0"),
     ("claims", {"digits": 0}, "0"),
     ("index", {"start": "nowhere"}, "nowhere"),
-    ("index", {"lig_energy_pj": -1.0}, "-1"),
+    ("index", {"cell_table": "no_such_table"}, "no_such_table"),
     ("measured", {"runs_like": "sorcery"}, "sorcery"),
     ("speed", {"works": ["sorcery"]}, "sorcery"),
 ]
