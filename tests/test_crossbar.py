@@ -17,6 +17,7 @@ from twofold.cells import CellTable, load_cell_table, to_cells
 from twofold.codes import ENCODINGS, code_limit, encode
 from twofold.crossbar import Crossbar, ProgrammedMatrix
 from twofold.crossbar_network import on_crossbars, program, windows
+from twofold.device_tables import cell_table
 from twofold.devices import Device
 from twofold.energy import Activity, EnergyModel, layer_energy, measure_activity
 from twofold.inputs import InputScale, activation_scales, quantise_inputs, quantised_activations
@@ -508,3 +509,24 @@ def test_planes_above_the_highest_bit_are_left_out_where_asked():
     assert len(whole) == 8
     assert not whole[3:].any()
     assert Activity.all_ones(1).reads == 1
+
+
+@pytest.mark.parametrize("cell_bits", [1, 2, 3, 4])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_cells_of_a_users_own_table_make_the_array_that_the_energy_is_of(cell_bits, encoding):
+    """One table of 1 to 4 bits a cell decides slices, product and cells alike."""
+    table = cell_table({level: 1e-15 * (1 + level) for level in range(2**cell_bits)}, adc_energy_j=1e-13)
+    slices = (cell_bits,) * -(-8 // cell_bits)
+    machine = Crossbar(adc=Adc(range_rule="none"), encoding=encoding, slices=slices)
+    generator = torch.Generator().manual_seed(cell_bits)
+    codes = torch.randint(-127, 128, (5, 70), generator=generator, dtype=torch.int8)
+    inputs = torch.randint(0, 256, (70, 9), generator=generator, dtype=torch.uint8)
+    matrix = ProgrammedMatrix(codes, machine)
+    product = matrix.product(inputs, count=True)
+    assert torch.equal(product, codes.double() @ inputs.double())
+    model = EnergyModel(table=table, encoding=encoding, dataflow="crossbar", adc_rule="column")
+    row = layer_energy(codes, None, matrix.activity, model)
+    assert matrix.counts(9)["cells"] == row["cells"]
+    # the levels in the array, each read as often as its row carried a 1, at the table's price
+    joules = torch.tensor(table.energy_j, dtype=torch.float64)[matrix.cells[: matrix._stored].long()]
+    assert float((joules.sum((0, 1)) * matrix.activity.row_ones).sum()) == pytest.approx(row["array_j"])
