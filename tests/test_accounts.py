@@ -15,7 +15,7 @@ from twofold.results import load_epochs, load_literature, load_network, load_res
 TABLE = load_cell_table()
 PACKED = EnergyModel(table=TABLE, encoding="twos_complement", dataflow="packed", adc_rule="none")
 CROSSBAR = replace(PACKED, dataflow="crossbar")
-RUNS = load_results().query("dataset == 'cifar10' and method != 'dense'")
+RUNS = load_results().query("network == 'resnet20' and method != 'dense'")
 
 
 def by_hand(run: str, *, packed: bool, encoding: str = "twos_complement") -> float:

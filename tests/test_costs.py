@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
+
 from twofold.costs import run_costs, run_versions
 from twofold.paths import results_dir
-from twofold.results import load_results
+from twofold.results import load_epochs, load_results
 
 
 def records() -> dict:
@@ -24,9 +26,10 @@ def test_every_run_is_there_once_with_its_own_record():
 
 
 def test_minutes_are_those_of_the_epochs():
-    costs = run_costs()
-    spread = costs.minutes * 60 / (costs.epochs * costs.seconds_an_epoch)
-    assert spread.between(0.5, 2).all()  # the median epoch is near the mean one, however busy the machine was
+    costs = run_costs().set_index("run").sort_index()
+    epochs = load_epochs().groupby("run").seconds
+    assert costs.minutes.to_numpy() == pytest.approx(epochs.sum().to_numpy() / 60, abs=0.0051)
+    assert costs.seconds_an_epoch.to_numpy() == pytest.approx(epochs.median().to_numpy(), rel=1e-4)
 
 
 def test_each_run_is_counted_with_its_versions():
