@@ -120,6 +120,16 @@ def checkpoint(tmp_path_factory):
     return path.read_bytes(), model.state_dict()
 
 
+def test_what_was_read_stays_when_the_file_changes_in_place(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"a": torch.arange(1000)})
+    tensors = load_tensors(path)[1]
+    with path.open("r+b") as file:
+        file.seek(-8, os.SEEK_END)
+        file.write(b"\x05" * 8)
+    assert torch.equal(tensors["a"], torch.arange(1000))
+
+
 def test_a_damaged_checkpoint_is_never_gone_on_from(checkpoint, tmp_path):
     content, state = checkpoint
     path = tmp_path / "checkpoint.safetensors"

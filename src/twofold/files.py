@@ -82,7 +82,10 @@ def load_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Header and tensors of any safetensors file, as they are.
+    """Header and tensors of any safetensors file, unchecked.
+
+    They are copies. Safetensors maps the file, so its own tensors would go on changing with the file after
+    their checksum was compared.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """
     try:
         with safe_open(path, "pt") as file:
-            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}
+            return dict(file.metadata() or {}), {name: file.get_tensor(name).clone() for name in file.keys()}
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path} is damaged or no safetensors file: {_brief(error)}") from error
 
