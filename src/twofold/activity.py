@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int, UInt8
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ class Activity:
 def count_ones(
     codes: Int[Tensor, "vectors *shape"] | UInt8[Tensor, "vectors *shape"], input_bits: int
 ) -> Float64[Tensor, "*shape"]:
-    """Ones in the lowest `input_bits` of each code, summed over the first axis.
+    """Ones in the lowest `input_bits` of each code, summed over the first axis; on the CPU.
 
     That axis is at most 31 long: so many popcounts fit one byte, and eight neighbouring bytes are then summed
     as one int64.
@@ -86,20 +87,12 @@ def _count(codes: Tensor, input_bits: int) -> Tensor:
     lanes = codes.flatten(1).contiguous().view(torch.uint8)
     if lanes.shape[1] % 8:
         lanes = functional.pad(lanes, (0, -lanes.shape[1] % 8))
-    # The classic parallel popcount, four bytes at a time: pairs, nibbles, bytes. In int32, since differences
-    # of int64 are slow on a CPU, and in place, since fresh memory costs as much as the arithmetic.
-    lanes = lanes.view(torch.int32)
-    lanes = lanes - (lanes >> 1).bitwise_and_(0x55555555)
-    high = (lanes >> 2).bitwise_and_(0x33333333)
-    lanes.bitwise_and_(0x33333333).add_(high)
-    lanes.add_(lanes >> 4).bitwise_and_(0x0F0F0F0F)
-    ones = (
-        lanes.view(torch.int64)
-        .sum(dim=0)
-        .view(torch.uint8)[: shape.numel() * bytes_per_code]
-        .to(torch.float64)
-    )
-    return (ones if bytes_per_code == 1 else ones.view(-1, bytes_per_code).sum(dim=1)).view(shape)
+    # numpy counts the ones of 64 bytes in one instruction where the processor has it; torch has no such function.
+    per_byte = torch.from_numpy(np.bitwise_count(lanes.numpy(force=True)))
+    ones = per_byte.view(torch.int64).sum(dim=0).view(torch.uint8)[: shape.numel() * bytes_per_code]
+    if bytes_per_code > 1:
+        ones = ones.view(-1, bytes_per_code).sum(dim=1)
+    return ones.to(torch.float64).view(shape)
 
 
 def measure_activity(
@@ -134,12 +127,12 @@ def measure_activity(
         scale = scale_of(name, scales)
         kernel_dims = 1 if isinstance(layer, nn.Linear) else layer.weight.dim() - 1
         vectors = inputs.reshape(-1, *inputs.shape[-kernel_dims:])
-        ones = torch.zeros(vectors.shape[1:], dtype=torch.float64, device=inputs.device)
+        ones = torch.zeros(vectors.shape[1:], dtype=torch.float64)
         at_once = min(max(_PART // ones.numel(), 1), _MOST_VECTORS)
         for part in vectors.split(at_once):
             ones += count_ones(quantise_inputs(part, scale, input_bits), input_bits)
         rows, windows = (ones, 1) if kernel_dims == 1 else _window_sums(layer, ones)
-        seen = Activity(rows.cpu(), windows * len(vectors), input_bits)
+        seen = Activity(rows, windows * len(vectors), input_bits)
         found[name] = found[name] + seen if name in found else seen
 
     watch_inputs(model, images, batch_size, see, layers)
