@@ -15,8 +15,9 @@ from twofold.bit_serial import bit_patterns, column_sums
 from twofold.bit_slices import slice_codes
 from twofold.cells import CellTable, load_cell_table, to_cells
 from twofold.codes import ENCODINGS, code_limit, encode
+from twofold.convolution import windows
 from twofold.crossbar import Crossbar, ProgrammedMatrix
-from twofold.crossbar_network import on_crossbars, program, windows
+from twofold.crossbar_network import on_crossbars, program
 from twofold.device_tables import cell_table
 from twofold.devices import Device
 from twofold.energy import Activity, EnergyModel, layer_energy, measure_activity

@@ -8,7 +8,7 @@ import pytest
 import twofold
 
 FLOORS = [
-    {"gf2", "paths", "plots", "report_view", "files", "plots_crossbar"},
+    {"gf2", "paths", "plots", "report_view", "files", "plots_crossbar", "convolution"},
     {
         "plots_lig",
         "lfsr",

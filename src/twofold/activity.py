@@ -15,6 +15,7 @@ from jaxtyping import Float, Float64, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
+from twofold.convolution import window_view
 from twofold.inputs import InputScale, quantise_inputs, scale_of, watch_inputs
 
 __all__ = ["Activity", "count_ones", "measure_activity"]
@@ -87,7 +88,7 @@ def _count(codes: Tensor, input_bits: int) -> Tensor:
     lanes = codes.flatten(1).contiguous().view(torch.uint8)
     if lanes.shape[1] % 8:
         lanes = functional.pad(lanes, (0, -lanes.shape[1] % 8))
-    # numpy counts the ones of 64 bytes in one instruction where the processor has it; torch has no such function.
+    # numpy counts the ones of 64 bytes at once where the processor can; torch has no such function.
     per_byte = torch.from_numpy(np.bitwise_count(lanes.numpy(force=True)))
     ones = per_byte.view(torch.int64).sum(dim=0).view(torch.uint8)[: shape.numel() * bytes_per_code]
     if bytes_per_code > 1:
@@ -131,30 +132,13 @@ def measure_activity(
         at_once = min(max(_PART // ones.numel(), 1), _MOST_VECTORS)
         for part in vectors.split(at_once):
             ones += count_ones(quantise_inputs(part, scale, input_bits), input_bits)
-        rows, windows = (ones, 1) if kernel_dims == 1 else _window_sums(layer, ones)
-        seen = Activity(rows, windows * len(vectors), input_bits)
+        reads = len(vectors)
+        if kernel_dims > 1:
+            seen_by_kernel = window_view(ones, layer)
+            ones = seen_by_kernel.sum(dim=tuple(range(1 - kernel_dims, 0))).flatten()
+            reads *= math.prod(seen_by_kernel.shape[1 - kernel_dims :])
+        seen = Activity(ones, reads, input_bits)
         found[name] = found[name] + seen if name in found else seen
 
     watch_inputs(model, images, batch_size, see, layers)
     return found
-
-
-def _window_sums(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, ones: Tensor) -> tuple[Tensor, int]:
-    """The ones that each row ``(channel, *kernel)`` of the crossbar meets, and the number of windows."""
-    dims = len(layer.kernel_size)
-    reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
-    if layer.padding == "same":
-        margins = [(r // 2, r - r // 2) for r in reach]
-    else:
-        margins = [(0, 0)] * dims if layer.padding == "valid" else [(p, p) for p in layer.padding]
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    padded = functional.pad(ones, [side for margin in reversed(margins) for side in margin], mode)
-    out = [(n - r - 1) // s + 1 for n, r, s in zip(padded.shape[1:], reach, layer.stride, strict=True)]
-    # A view, not a copy: for each kernel element the slice of the map that its row sees.
-    channel, *steps = padded.stride()
-    taps = [d * step for d, step in zip(layer.dilation, steps, strict=True)]
-    moves = [s * step for s, step in zip(layer.stride, steps, strict=True)]
-    slices = padded.as_strided(
-        (padded.shape[0], *layer.kernel_size, *out), (channel, *taps, *moves), padded.storage_offset()
-    )
-    return slices.sum(dim=tuple(range(-dims, 0))).flatten(), math.prod(out)

@@ -13,43 +13,21 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from twofold.codes import code_limit
+from twofold.convolution import check_convolution, windows
 from twofold.crossbar import Crossbar, ProgrammedMatrix
 from twofold.finished import FinishedLayer
-from twofold.inputs import InputScale, check_convolution, quantise_inputs, scale_of, watch_inputs
+from twofold.inputs import InputScale, quantise_inputs, scale_of, watch_inputs
 from twofold.models import weight_layers
 
-__all__ = ["on_crossbars", "program", "windows"]
+__all__ = ["on_crossbars", "program"]
 
 # Bytes of a convolution's windows at once.
 _WINDOW_BYTES = 2**22
-
-
-def windows(
-    codes: Int[Tensor, "images channels height width"] | UInt8[Tensor, "images channels height width"],
-    layer: nn.Conv2d,
-) -> Int[Tensor, "rows positions"] | UInt8[Tensor, "rows positions"]:
-    """The windows that a convolution sees, a column each: image after image, row by row.
-
-    As `torch.nn.functional.unfold`, but of integers.
-    """
-    reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
-    if layer.padding == "same":
-        margins = [(r // 2, r - r // 2) for r in reach]
-    else:
-        margins = [(0, 0)] * 2 if layer.padding == "valid" else [(p, p) for p in layer.padding]
-    padded = functional.pad(codes, (*margins[1], *margins[0])).contiguous()
-    images, channels, *size = padded.shape
-    out = [(n - r - 1) // s + 1 for n, r, s in zip(size, reach, layer.stride, strict=True)]
-    image, channel, *step = padded.stride()
-    inner = [d * s for d, s in zip(layer.dilation, step, strict=True)]
-    outer = [d * s for d, s in zip(layer.stride, step, strict=True)]
-    shape = (channels, *layer.kernel_size, images, *out)
-    return padded.as_strided(shape, (channel, *inner, image, *outer)).flatten(0, 2).flatten(1)
 
 
 def program(layers: Mapping[str, FinishedLayer], machine: Crossbar) -> dict[str, ProgrammedMatrix]:

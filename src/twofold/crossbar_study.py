@@ -1,11 +1,9 @@
 """Accuracy of the committed networks on crossbars: measured point by point into one table, and read back."""
 
-import fcntl
 import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,7 +19,7 @@ from twofold.crossbar import Crossbar
 from twofold.crossbar_network import on_crossbars
 from twofold.data import Images, load_images, normalise
 from twofold.devices import Device
-from twofold.files import read_csv, written_whole
+from twofold.files import held, read_csv, written_whole
 from twofold.inputs import activation_scales
 from twofold.pack import FinishedNetwork
 from twofold.provenance import commit, device_name
@@ -126,7 +124,8 @@ def sweep(points: Sequence[Point]) -> Iterator[dict[str, object]]:
     RuntimeError
         Another process is sweeping.
     """
-    with _exclusive():
+    lock = paths.runs_dir() / "crossbar.lock"
+    with held(lock, "another process is sweeping crossbars here; wait for it"):
         path = _table()
         rows = load_crossbar() if path.is_file() else pd.DataFrame()
         for point in points:
@@ -182,14 +181,3 @@ def _codes_hash(run: str) -> str:
 def _images(dataset: str) -> tuple[Images, Images]:
     train, test = load_images(dataset)
     return train[:SCALE_IMAGES], test
-
-
-@contextmanager
-def _exclusive() -> Iterator[None]:
-    paths.runs_dir().mkdir(parents=True, exist_ok=True)
-    with (paths.runs_dir() / "crossbar.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError("another process is sweeping crossbars here; wait for it") from None
-        yield

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 __all__ = [
+    "held",
     "load_tensors",
     "parse_yaml",
     "read_csv",
@@ -58,6 +59,26 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def held(lock: Path, held_by_another: str) -> Iterator[None]:
+    """Within the context, ``lock`` belongs to this process; the file itself stays, empty.
+
+    Raises
+    ------
+    RuntimeError
+        Another process has it; the message is ``held_by_another``.
+    """
+    import fcntl  # there is none on Windows, where all but runs and sweeps works
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(held_by_another) from None
+        yield
 
 
 # ---- tensors ----

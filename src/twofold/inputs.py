@@ -19,7 +19,6 @@ from torch.nn.modules.conv import _ConvTransposeNd
 __all__ = [
     "InputScale",
     "activation_scales",
-    "check_convolution",
     "quantise_inputs",
     "quantised_activations",
     "scale_of",
@@ -179,11 +178,3 @@ def _hooked(
     finally:
         for handle in handles:
             handle.remove()
-
-
-def check_convolution(name: str, layer: nn.Module) -> None:
-    """Raise ``ValueError`` where a convolution is no single crossbar: grouped, transposed, or the like."""
-    if not isinstance(layer, nn.Conv2d) or layer.groups != 1 or layer.padding_mode != "zeros":
-        raise ValueError(
-            f"layer {name} is {layer}, allowed are Conv2d with groups=1 and padding_mode='zeros'"
-        )

@@ -4,12 +4,9 @@ Unfinished runs live in ``runs/<run>`` (checkpoints, ignored by git); a finished
 ``data/results/<run>`` with its configuration, a row per epoch, its weights or codes and a sidecar.
 """
 
-import contextlib
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +22,7 @@ from twofold.configs import METHODS, RunConfig
 from twofold.data import Images, load_images, normalise
 from twofold.densities import layer_densities
 from twofold.energy import activation_scales, measure_activity, quantised_activations
-from twofold.files import load_tensors, save_tensors, written_whole
+from twofold.files import held, load_tensors, save_tensors, written_whole
 from twofold.models import build_model, weight_layers
 from twofold.pack import FinishedNetwork, save_codes
 from twofold.provenance import commit, device_name, versions
@@ -142,7 +139,7 @@ def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True
     if not os.access(place, os.W_OK):  # said now, and not after hours of training
         raise PermissionError(f"{place} cannot be written to, and the results of {config.run} belong there")
     work = paths.runs_dir() / config.run
-    with _exclusive(work):
+    with held(work / "lock", f"another process is working on {work}; wait for it or choose another run name"):
         if _finished(final, config):  # by the process that held the folder until now
             return final
         _claim(work, config)
@@ -244,17 +241,3 @@ def _initial_model(config: RunConfig, train: Images) -> nn.Module:
                 f"{weights} holds the weights of another network than {config.network!r}"
             ) from error
     return model
-
-
-@contextlib.contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process; a second run on it is refused instead of mixing files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(
-                f"another process is working on {folder}; wait for it or choose another run name"
-            ) from None
-        yield
