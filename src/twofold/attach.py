@@ -89,18 +89,18 @@ def choose_densities(
         A density outside (0, 1], or a key that fits no layer.
     """
     named = isinstance(density, Mapping)
-    density = density if named else {"*": density}
-    for key, share in density.items():
+    densities: Mapping[Choice, float] = density if isinstance(density, Mapping) else {"*": density}
+    for key, share in densities.items():
         if not 0 < share <= 1:  # NaN fails both comparisons
             raise ValueError(f"density {share}{f' of {_spelt(key)}' if named else ''} is outside (0, 1]")
-    if not density:
+    if not densities:
         raise ValueError(f"density names no layer; the layers are {_listed(layers)}")
-    fitting = _fitting("density", density, layers)
+    fitting = _fitting("density", densities, layers)
     found = {}
     for name in layers:
         keys = [key for key, names in fitting.items() if name in names]
         if keys:
-            found[name] = float(density[name if name in keys else keys[0]])
+            found[name] = float(densities[name if name in keys else keys[0]])
     return found
 
 

@@ -12,7 +12,7 @@ import torch
 
 from twofold.accounts import energies
 from twofold.cells import code_energy_table, load_cell_table
-from twofold.energy import EnergyModel, load_operation_energies
+from twofold.energy import Dataflow, EnergyModel, load_operation_energies
 from twofold.gf2 import Polynomial
 from twofold.hardware_claims import easy_in_hardware, energy_of_no_addresses
 from twofold.lfsr import LFSR
@@ -224,7 +224,7 @@ def venue():
     return None, "superseded", "The paper appeared later, in IEEE Access (2024); see the bibliography."
 
 
-def _machine(dataflow: str) -> EnergyModel:
+def _machine(dataflow: Dataflow) -> EnergyModel:
     return EnergyModel(
         table=load_cell_table(), encoding="twos_complement", dataflow=dataflow, adc_rule="none"
     )

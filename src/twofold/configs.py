@@ -3,7 +3,7 @@
 import math
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from types import UnionType
+from typing import Any
 
 from twofold.codes import ENCODINGS, check_bits
 from twofold.data import DATASETS
@@ -132,7 +132,7 @@ class RunConfig(Recipe):
             raise ValueError(f"{path}: {error}") from None
 
 
-def _of_kind(name: str, value: object, kind: type | UnionType) -> object:
+def _of_kind(name: str, value: Any, kind: Any) -> Any:
     if kind is float and type(value) is int:
         return float(value) if abs(value) < 2**53 else math.inf  # beyond any limit, and then refused as such
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):

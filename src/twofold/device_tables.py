@@ -75,7 +75,7 @@ def ternary_table(
     minus_energy_j, zero_energy_j, plus_energy_j
         Joules to read a weight of -1, 0 or 1 once with an input bit of 1.
     """
-    levels = {"00": zero_energy_j, "01": plus_energy_j, "10": math.nan, "11": minus_energy_j}
-    if any(math.isnan(value) for level, value in levels.items() if level != "10"):
+    levels: dict[int | str, float] = {"00": zero_energy_j, "01": plus_energy_j, "11": minus_energy_j}
+    if any(math.isnan(value) for value in levels.values()):
         raise ValueError(f"{name}: the energies of -1, 0 and 1 are all needed, one of them is NaN")
-    return cell_table(levels, adc_energy_j=adc_energy_j, name=name, source=source, doi=doi)
+    return cell_table(levels | {"10": math.nan}, adc_energy_j=adc_energy_j, name=name, source=source, doi=doi)

@@ -35,6 +35,8 @@ class MaskedWeight(nn.Module):
     active, the strength that the codes have reached, and a checksum that tells whether the mask is the same.
     """
 
+    keep: Tensor
+
     def __init__(
         self,
         keep: Bool[Tensor, "out *rest"],
@@ -47,7 +49,7 @@ class MaskedWeight(nn.Module):
         self.active = False
         self.bits = bits
         self.chooser = chooser
-        self.checksum = 0 if stored else zlib.crc32(np.packbits(keep.cpu().numpy()))
+        self.checksum = 0 if stored else zlib.crc32(np.packbits(keep.cpu().numpy()).data)
 
     def masked(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
         """The weight, without what is not kept once the mask is active."""
@@ -129,6 +131,9 @@ class BitPlaneWeight(MaskedWeight):
     cheapest way to any code, so a penalty on fractions does not shrink the codes' true ones: `requantise`
     puts the planes back to true bits, and only codes are ever reported.
     """
+
+    scale: Tensor
+    powers: Tensor
 
     def __init__(self, keep: Bool[Tensor, "out *rest"], bits: int, stored: bool = False):
         super().__init__(keep, bits, stored=stored)

@@ -122,8 +122,8 @@ def masks(named: dict, *, ax: list[Axes] | None = None) -> list[Axes]:
 def code_energies(frame: pd.DataFrame) -> list[Axes]:
     """Energy of every code, a panel an encoding; columns ``code``, ``energy_j``, ``encoding``."""
     names = list(frame.encoding.unique())
-    size = {"figsize": (7.2, 1.7 * len(names) + 0.4), "sharex": True, "sharey": True, "squeeze": False}
-    axes = list(plt.subplots(len(names), 1, **size)[1].flat)
+    size = (7.2, 1.7 * len(names) + 0.4)
+    axes = list(plt.subplots(len(names), 1, figsize=size, sharex=True, sharey=True, squeeze=False)[1].flat)
     for ax, name in zip(axes, names, strict=True):
         own = frame[frame.encoding == name]
         ax.plot(own.code, own.energy_j, drawstyle="steps-mid", color=BLUE, linewidth=1)
@@ -219,8 +219,14 @@ def accuracy_against_energy(frame: pd.DataFrame, *, ax: Axes | None = None) -> A
     ax = _axes(ax, figsize=(7.2, 4.4))
     _by_method(frame, "energy_j", "test_accuracy", ax, joined=False)
     for row in frame[frame.sparsity > 0].itertuples():
-        place = {"xytext": (7, -12), "textcoords": "offset points", "fontsize": "x-small", "color": "#555555"}
-        ax.annotate(f"{100 * row.sparsity:.0f} % removed", (row.energy_j, row.test_accuracy), **place)
+        ax.annotate(
+            f"{100 * row.sparsity:.0f} % removed",
+            (row.energy_j, row.test_accuracy),
+            xytext=(7, -12),
+            textcoords="offset points",
+            fontsize="x-small",
+            color="#555555",
+        )
     ax.margins(x=0.12, y=0.12)
     ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
     ax.xaxis.set_major_formatter(EngFormatter("J"))

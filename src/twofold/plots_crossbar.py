@@ -14,8 +14,7 @@ _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 def accuracy_curves(frame: pd.DataFrame, x: str, xlabel: str, panels: str) -> list[Axes]:
     """Test accuracy (%) over ``x``, a line a run, a panel a value of ``panels``; a band over seeds."""
     names = list(frame[panels].unique()) or [""]
-    size = {"figsize": (7.2, 3.6), "sharey": True, "squeeze": False}
-    axes = list(plt.subplots(1, len(names), **size)[1].flat)
+    axes = list(plt.subplots(1, len(names), figsize=(7.2, 3.6), sharey=True, squeeze=False)[1].flat)
     for ax, name in zip(axes, names, strict=True):
         own = frame[frame[panels] == name]
         for index, (run, same) in enumerate(own.groupby("run", sort=False)):
@@ -44,8 +43,7 @@ def column_bars(frame: pd.DataFrame) -> Axes:
 def energy_bars(frame: pd.DataFrame) -> list[Axes]:
     """Energy of an image by run, cells below and converters above, a panel a price of conversions."""
     names = list(frame.converter.unique())
-    size = {"figsize": (7.2, 3.6), "sharey": True, "squeeze": False}
-    axes = list(plt.subplots(1, len(names), **size)[1].flat)
+    axes = list(plt.subplots(1, len(names), figsize=(7.2, 3.6), sharey=True, squeeze=False)[1].flat)
     for ax, name in zip(axes, names, strict=True):
         own = frame[frame.converter == name]
         ax.bar(own.run, own.array_j, label="cells", width=0.75)

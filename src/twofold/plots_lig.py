@@ -28,10 +28,14 @@ def waves(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             continue
         for t, value in enumerate(values):
             filled = name == "index" and taken.iloc[t]
-            look = {"facecolor": "#cfe6f5" if filled else "none", "edgecolor": BLUE}
-            if name == "index" and not filled:
-                look |= {"edgecolor": "#999999", "hatch": "////"}
-            ax.broken_barh([(t + 0.04, 0.92)], (row - 0.35, 0.75), **look)
+            repeat = name == "index" and not filled
+            ax.broken_barh(
+                [(t + 0.04, 0.92)],
+                (row - 0.35, 0.75),
+                facecolor="#cfe6f5" if filled else "none",
+                edgecolor="#999999" if repeat else BLUE,
+                hatch="////" if repeat else None,
+            )
             if value >= 0:
                 colour = "#333333" if name != "index" or filled else RED
                 ax.text(

@@ -125,6 +125,11 @@ class CodeChooser(nn.Module):
         Energy of the codes -limit..limit in picojoules (``cells.code_energy_table`` times 1e12).
     """
 
+    breaks: Tensor
+    values: Tensor
+    before: Tensor
+    grid: Tensor
+
     def __init__(self, bits: int, energy_pj: Float[Tensor, " codes"]):
         super().__init__()
         limit = code_limit(check_bits(bits))
@@ -191,7 +196,7 @@ class CodeChooser(nn.Module):
     def forward(self, place: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The chosen code of each weight, as a float; ``place`` = W / s * limit. No gradient."""
         # In the order of memory, so that a channels_last weight is neither copied nor handed on in another.
-        order = sorted(range(place.ndim), key=lambda dim: -place.stride(dim))
+        order = sorted(range(place.ndim), key=lambda dim: place.stride(dim), reverse=True)
         stored = place.permute(order)
         flat = stored.reshape(-1)
         index = self.before.index_select(0, _cell(flat, self.grid, len(self.before)))

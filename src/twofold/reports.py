@@ -7,6 +7,7 @@ report(network, images=images, adc_rule="none", baseline=dense)   # a notebook s
 import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import pandas as pd
 import torch
@@ -73,10 +74,10 @@ def report(
         scales = activation_scales(model, images, layers=layers)
         activity = measure_activity(model, images, scales=scales, layers=layers)
         what, count = f"measured, mean of {len(images)} images", len(images)
-    elif activity or own:
-        activity = activity or own
-        least = min(activity, key=lambda name: activity[name].reads)
-        count = activity[least].reads
+    elif given := activity or own:
+        activity = given
+        least = min(given, key=lambda name: given[name].reads)
+        count = given[least].reads
         what = f"measured, mean of {count} reads of {least}"
     if activity is None:
         activity = {name: Activity.all_ones(layer.codes[0].numel()) for name, layer in layers.items()}
@@ -105,7 +106,7 @@ def report(
     return Report(out.assign(**arguments, activity=what), title)
 
 
-def _layers(source: object) -> tuple[dict[str, FinishedLayer], int | None, Mapping[str, Activity]]:
+def _layers(source: Any) -> tuple[dict[str, FinishedLayer], int | None, Mapping[str, Activity]]:
     if isinstance(source, Twofold):
         return source.codes(), source.bits, {}
     if isinstance(source, Mapping) and all(isinstance(layer, FinishedLayer) for layer in source.values()):
@@ -122,7 +123,7 @@ def _layers(source: object) -> tuple[dict[str, FinishedLayer], int | None, Mappi
 
 
 def _machine(
-    source: object, machine: EnergyModel | None, bits: int | None, changes: Mapping[str, object]
+    source: Any, machine: EnergyModel | None, bits: int | None, changes: Mapping[str, Any]
 ) -> EnergyModel:
     known = [f.name for f in fields(EnergyModel)]
     if unknown := [name for name in changes if name not in known]:
@@ -169,7 +170,7 @@ def _references(
     layers: Mapping[str, FinishedLayer], activity: Mapping[str, Activity], machine: EnergyModel, count: int
 ) -> dict[str, pd.Series]:
     """Joules of the baseline's layers in each encoding that the table has energies for."""
-    found = {}
+    found: dict[str, pd.Series] = {}
     for encoding in ENCODINGS:
         try:
             found[encoding] = _priced(layers, activity, replace(machine, encoding=encoding), count).energy_j

@@ -89,7 +89,7 @@ def carry_out(
         device=device,
         progress_bar=progress_bar,
     )
-    model.to("cpu", memory_format=torch.contiguous_format)
+    model.to("cpu").to(memory_format=torch.contiguous_format)
     row = _row(config, epochs, device)
     if sparsity is None:
         row["kept_weights"] = sum(layer.weight.numel() for layer in weight_layers(model).values())

@@ -57,10 +57,11 @@ def save_headline() -> list[Path]:
     points, file = headline_points(), io.StringIO()
     plots.use_style()
     axes = plots.accuracy_against_energy(points)
+    figure = plt.gcf()
     axes.set_xlabel("energy of the cells for one image")
     about = {"Date": None, "Title": "Accuracy against energy", "Description": data_mark(points)}
-    axes.figure.savefig(file, format="svg", metadata=about)
-    plt.close(axes.figure)
+    figure.savefig(file, format="svg", metadata=about)
+    plt.close(figure)
     written = []
     for scheme in SCHEMES:
         drawing = file.getvalue()

@@ -30,7 +30,13 @@ from twofold.cells import CellTable, code_energy, code_energy_table, load_cell_t
 from twofold.codes import Encoding, check_bits
 from twofold.finished import FinishedLayer
 from twofold.masks import magnitude_mask
-from twofold.parametrizations import BitPlaneWeight, SparseWeight, detach_weight, leave_to_each_process
+from twofold.parametrizations import (
+    BitPlaneWeight,
+    MaskedWeight,
+    SparseWeight,
+    detach_weight,
+    leave_to_each_process,
+)
 from twofold.regularizers import (
     POLARITIES,
     CodeChooser,
@@ -122,17 +128,17 @@ class Twofold:
         table: CellTable | None = None,
         run: int = 0,
     ):
-        for name, value, allowed in (
+        for name, word, allowed in (
             ("mask", mask, MASKS),
             ("scale", scale, SCALES),
             ("bit_term", bit_term, BIT_TERMS),
             ("polarity", polarity, POLARITIES),
         ):
-            if value not in allowed:
-                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
-        for name, value in (("strength", strength), ("network_strength", network_strength)):
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} is {value!r}; it must be a finite number of at least 0")
+            if word not in allowed:
+                raise ValueError(f"{name} is {word!r}; it must be one of {', '.join(allowed)}")
+        for name, number in (("strength", strength), ("network_strength", network_strength)):
+            if not 0 <= number < math.inf:
+                raise ValueError(f"{name} is {number!r}; it must be a finite number of at least 0")
         if not 0 < ramp <= 1:
             raise ValueError(f"ramp is {ramp!r}; it must be a share of the training in (0, 1]")
         if scale == "ternary" and (bits != 2 or (strength and bit_term != "energy")):
@@ -169,7 +175,7 @@ class Twofold:
         for name, (keep, _) in masks.items():
             stored = mask == "magnitude" and self.densities[name] < 1
             if strength and bit_term != "energy":
-                weight = BitPlaneWeight(keep, bits, stored)
+                weight: MaskedWeight = BitPlaneWeight(keep, bits, stored)
                 self.layers[name].weight.grad = None  # an old one has another shape than the planes
             else:
                 weight = SparseWeight(keep, bits, self.chooser, stored, scale == "ternary")

@@ -132,7 +132,7 @@ def fit(
     if recipe.distillation and teacher is None:
         raise ValueError(f"distillation is {recipe.distillation!r}, but there is no teacher to learn from")
     layout = torch.channels_last if train.pixels.shape[-1] > 8 else torch.contiguous_format
-    model.to(device, memory_format=layout)
+    model.to(device).to(memory_format=layout)
     train, test = train.to(device), test.to(device)
     if teacher is not None:
         teacher.to(device).eval().requires_grad_(False)
@@ -186,7 +186,7 @@ def fit(
             ):
                 answers = forward(images)
                 loss = F.cross_entropy(answers.float(), batch.labels)
-                if recipe.distillation:
+                if teacher is not None and recipe.distillation:
                     with torch.no_grad():
                         soft = teacher(images).float().softmax(1)
                     soft_loss = F.cross_entropy(answers.float(), soft)
