@@ -25,7 +25,12 @@ def test_a_finished_network_agrees_in_onnx(network, image, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter about itself
         torch.onnx.export(
-            model, (images,), path, dynamo=True, verbose=False, dynamic_shapes=({0: torch.export.Dim("n")},)
+            model,
+            (images,),
+            path,
+            dynamo=True,
+            verbose=False,
+            dynamic_shapes=({0: torch.export.Dim("n", max=64)},),  # without a bound, torch 2.7 refuses
         )
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (name,) = (put.name for put in session.get_inputs())

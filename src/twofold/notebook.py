@@ -11,7 +11,7 @@ from twofold.provenance import provenance
 if TYPE_CHECKING:
     from IPython.display import HTML
 
-__all__ = ["closing", "explorer", "numbers"]
+__all__ = ["closing", "counted", "explorer", "numbers"]
 
 
 def numbers(**values: float | str) -> None:
@@ -24,6 +24,11 @@ def numbers(**values: float | str) -> None:
     for name, value in values.items():
         plain = value if isinstance(value, str) else int(value) if _is_whole(value) else float(value)
         glue(name, plain, display=False)
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 seed``, ``3 seeds``: a number with its noun, whose plural takes an s."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def explorer(name: str, tables: dict) -> "HTML":
