@@ -8,9 +8,10 @@ import pytest
 import twofold
 
 FLOORS = [
-    {"gf2", "paths", "plots", "report_view", "files", "plots_crossbar", "convolution"},
+    {"gf2", "paths", "plots", "report_view", "files", "convolution"},
     {
         "plots_lig",
+        "plots_crossbar",
         "lfsr",
         "plots_speed",
         "speed",

@@ -11,7 +11,7 @@ from matplotlib import colors
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from twofold import plots
+from twofold import plots, plots_crossbar
 
 matplotlib.use("Agg")
 
@@ -259,3 +259,54 @@ def test_waves_draw_what_the_trace_holds():
     for row, name in enumerate(("state", "raw", "index")):
         shown = {clock: text for (at, clock), text in texts.items() if at == row}
         assert shown == {clock: str(v) for clock, v in enumerate(trace[name]) if v >= 0}
+
+
+# ---- the crossbar chapter ----
+
+SWEEP = pd.DataFrame(
+    [
+        ("dense-8bit", "dense-8bit", 0.0, 0.0, 5, "calibrated", 50.0),
+        ("dense-8bit", "dense-8bit", 0.0, 0.0, 4, "calibrated", 10.0),
+        ("twofold-50-60", "twofold", 60.0, 0.5, 5, "calibrated", 70.0),
+        ("twofold-50-60", "twofold", 60.0, 0.5, 5, "calibrated", 74.0),
+        ("twofold-50-250", "twofold", 250.0, 0.5, 5, "worst_case", 80.0),
+    ],
+    columns=["run", "method", "strength", "sparsity", "bits", "range", "test_accuracy"],
+)
+
+
+def test_accuracy_curves():
+    left, right = plots_crossbar.accuracy_curves(SWEEP, "bits", "bits of the converter", "range")
+    drawn = {line.get_label(): line for line in left.lines}
+    assert list(drawn["dense-8bit"].get_xdata()) == [4, 5]
+    assert list(drawn["dense-8bit"].get_ydata()) == [10.0, 50.0]
+    assert list(drawn["twofold-50-60"].get_ydata()) == [72.0]  # the mean of two seeds
+    assert list(left.get_xticks()) == [4, 5]
+    colour, marker, _ = plots.METHOD_STYLE["twofold"]
+    (strong,) = right.lines
+    for line in (drawn["twofold-50-60"], strong):
+        assert colors.same_color(line.get_color(), colour)
+        assert line.get_marker() == marker
+    assert (drawn["twofold-50-60"].get_fillstyle(), strong.get_fillstyle()) == ("none", "full")
+    assert {text.get_text() for text in left.figure.legends[0].texts} == set(SWEEP.run)
+
+
+def test_accuracy_curves_of_nothing():
+    (ax,) = plots_crossbar.accuracy_curves(SWEEP[:0], "bits", "bits", "range")
+    assert not ax.lines
+    assert not ax.figure.legends
+
+
+def test_energy_bars():
+    frame = pd.DataFrame(
+        {"run": ["a", "b"] * 2, "converter": ["free"] * 2 + ["dear"] * 2, "array_j": [1e-6, 2e-6] * 2}
+    ).assign(adc_j=[0.0, 0.0, 3e-6, 4e-6])
+    free, dear = plots_crossbar.energy_bars(frame)
+    assert [bar.get_height() for bar in free.patches] == [1e-6, 2e-6, 0.0, 0.0]
+    assert [(bar.get_y(), bar.get_height()) for bar in dear.patches[2:]] == [(1e-6, 3e-6), (2e-6, 4e-6)]
+
+
+def test_column_bars():
+    loads = pd.DataFrame({"slice": [0, 1, 0, 1], "mean": [3.0, 9.0, 1.0, 2.0], "run": ["a", "a", "b", "b"]})
+    ax = plots_crossbar.column_bars(loads)
+    assert [[bar.get_height() for bar in bars] for bars in ax.containers] == [[3.0, 9.0], [1.0, 2.0]]

@@ -6,28 +6,46 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
-__all__ = ["accuracy_curves", "column_bars", "energy_bars"]
+from twofold.plots import METHOD_STYLE
 
-_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+__all__ = ["accuracy_curves", "column_bars", "energy_bars"]
 
 
 def accuracy_curves(frame: pd.DataFrame, x: str, xlabel: str, panels: str) -> list[Axes]:
-    """Test accuracy (%) over ``x``, a line a run, a panel a value of ``panels``; a band over seeds."""
+    """Test accuracy (%) over ``x``, a line a run, a panel a value of ``panels``; a band over seeds.
+
+    Colour and marker are the method's, filled at its highest strength; the more weights removed, the finer
+    the line. Columns ``run``, ``method``, ``strength``, ``sparsity``, ``test_accuracy`` and the two named.
+    """
     names = list(frame[panels].unique()) or [""]
-    axes = list(plt.subplots(1, len(names), figsize=(7.2, 3.6), sharey=True, squeeze=False)[1].flat)
-    for ax, name in zip(axes, names, strict=True):
-        own = frame[frame[panels] == name]
-        for index, (run, same) in enumerate(own.groupby("run", sort=False)):
+    strongest = frame.groupby("method").strength.max()
+    lines = dict(zip(sorted(frame.sparsity.unique()), ("-", "--", ":", "-."), strict=False))
+    figure, grid = plt.subplots(1, len(names), figsize=(7.2, 4.2), sharey=True, squeeze=False)
+    for ax, name in zip(grid.flat, names, strict=True):
+        own = frame[frame[panels] == name].sort_values(["sparsity", "method", "strength"])
+        for run, same in own.groupby("run", sort=False):
+            first = same.iloc[0]
+            colour, marker, _ = METHOD_STYLE[first.method]
             spread = same.groupby(x).test_accuracy.agg(["mean", "min", "max"])
-            (line,) = ax.plot(spread.index, spread["mean"], marker=_MARKERS[index % len(_MARKERS)], label=run)
-            ax.fill_between(
-                spread.index, spread["min"], spread["max"], alpha=0.2, color=line.get_color(), lw=0
+            ax.plot(
+                spread.index,
+                spread["mean"],
+                linestyle=lines.get(first.sparsity, "-"),
+                marker=marker,
+                markersize=10 if marker == "*" else 6,
+                color=colour,
+                fillstyle="full" if first.strength == strongest[first.method] else "none",
+                label=run,
             )
-        ax.set(title=str(name).replace("_", " "), xlabel=xlabel, ylim=(0, 100))
-    axes[0].set_ylabel("test accuracy (%)")
-    if not frame.empty:
-        axes[-1].legend(fontsize="small")
-    return axes
+            ax.fill_between(spread.index, spread["min"], spread["max"], alpha=0.15, color=colour, lw=0)
+        ax.set(
+            title=str(name).replace("_", " "), xlabel=xlabel, ylim=(0, 100), xticks=sorted(own[x].unique())
+        )
+    grid[0, 0].set_ylabel("test accuracy (%)")
+    known = {line.get_label(): line for ax in grid.flat for line in ax.lines}
+    if known:
+        figure.legend(known.values(), known.keys(), fontsize="small", ncols=4, loc="outside lower center")
+    return list(grid.flat)
 
 
 def column_bars(frame: pd.DataFrame) -> Axes:
