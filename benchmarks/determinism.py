@@ -30,6 +30,7 @@ SETTINGS: dict[str, tuple[dict, dict]] = {
     "two threads": ({}, {"OMP_NUM_THREADS": "2"}),
     "two threads, again": ({}, {"OMP_NUM_THREADS": "2"}),
     "compiled": ({"compiled": True}, {"OMP_NUM_THREADS": "1"}),
+    "compiled, again": ({"compiled": True}, {"OMP_NUM_THREADS": "1"}),
     "AVX2 only": ({}, {"OMP_NUM_THREADS": "1"} | AVX2),
 }
 CONFIG = {
