@@ -8,7 +8,18 @@ most comes first. It needs the images of CIFAR-10.
 from twofold.codes import ENCODINGS
 from twofold.crossbar_study import Point, sweep
 
-RUNS = ["dense-8bit", "bits-60", "bits-250", "twofold-50-60", "twofold-50-250"]
+RUNS = [
+    "dense-8bit",
+    "bits-60",
+    "bits-250",
+    "lfsr-50",
+    "twofold-50-60",
+    "twofold-50-250",
+    "lfsr-90",
+    "twofold-90-60",
+    "twofold-90-250",
+]
+PAIR = ("dense-8bit", "twofold-50-250")
 ADC_BITS = [8, 7, 6, 5, 4]
 VARIATIONS = [0.0, 0.05, 0.1, 0.15, 0.2]
 SEEDS = [0, 1, 2]
@@ -27,9 +38,12 @@ def points() -> list[Point]:
         ]
         for seed in SEEDS
     )
-    calibrated, active_rows, worst_case = (
-        [Point(run=run, adc_range=rule, adc_bits=bits) for bits in ADC_BITS for run in RUNS]
-        for rule in ("calibrated", "active_rows", "worst_case")
+    calibrated = [Point(run=run, adc_range="calibrated", adc_bits=bits) for bits in ADC_BITS for run in RUNS]
+    # A network at a time, the two that chapter 7 compares first.
+    in_turn = sorted(RUNS, key=lambda run: run not in PAIR)
+    active_rows, worst_case = (
+        [Point(run=run, adc_range=rule, adc_bits=bits) for run in in_turn for bits in ADC_BITS]
+        for rule in ("active_rows", "worst_case")
     )
     both = [
         Point(run=run, adc_range="calibrated", adc_bits=7, encoding="differential", variation=v)
