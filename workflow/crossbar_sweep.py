@@ -23,6 +23,8 @@ PAIR = ("dense-8bit", "twofold-50-250")
 ADC_BITS = [8, 7, 6, 5, 4]
 VARIATIONS = [0.0, 0.05, 0.1, 0.15, 0.2]
 SEEDS = [0, 1, 2]
+R_HRS_OHM = [1e7, 1e8]
+"""Besides 1 MΩ: cells at level 0 that leak a tenth and a hundredth as much."""
 
 
 def points() -> list[Point]:
@@ -38,6 +40,14 @@ def points() -> list[Point]:
         ]
         for seed in SEEDS
     )
+    tighter = [
+        Point(
+            run=run, adc_range="none", encoding="differential", r_hrs_ohm=r_hrs_ohm, variation=0.1, seed=seed
+        )
+        for seed in SEEDS
+        for r_hrs_ohm in R_HRS_OHM
+        for run in RUNS
+    ]
     calibrated = [Point(run=run, adc_range="calibrated", adc_bits=bits) for bits in ADC_BITS for run in RUNS]
     # A network at a time, the two that chapter 7 compares first.
     in_turn = sorted(RUNS, key=lambda run: run not in PAIR)
@@ -59,8 +69,9 @@ def points() -> list[Point]:
     return [
         *first,
         *calibrated,
-        *active_rows,
         *others[0],
+        *tighter,
+        *active_rows,
         *others[1],
         *worst_case,
         *both,

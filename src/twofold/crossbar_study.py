@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -44,8 +44,8 @@ class Point:
         A finished run of ``data/results``.
     adc_range, adc_bits, percentile
         As `adc.Adc`.
-    variation, seed
-        As `devices.Device`.
+    r_hrs_ohm, variation, seed
+        As `devices.Device`; with its R_LRS of 10 kΩ, 1 MΩ is an on/off ratio of 100.
     images
         Of the test set, the first ones; the labels of CIFAR-10's are in no order.
     """
@@ -57,6 +57,7 @@ class Point:
     encoding: str = "twos_complement"
     slices: str = "2-2-2-2"
     array_rows: int = 128
+    r_hrs_ohm: float = 1e6
     variation: float = 0.0
     seed: int = 0
     images: int = 1000
@@ -68,7 +69,7 @@ class Point:
             encoding=self.encoding,
             slices=check_slices([int(width) for width in self.slices.split("-")], 8),
             array_rows=self.array_rows,
-            device=Device(variation=self.variation, seed=self.seed),
+            device=Device(r_hrs_ohm=self.r_hrs_ohm, variation=self.variation, seed=self.seed),
         )
 
     def key(self) -> dict[str, object]:
@@ -150,7 +151,8 @@ def load_crossbar(path: Path | None = None) -> pd.DataFrame:
     """
     path = path or _table()
     frame = read_csv(path)
-    if missing := [column for column in ("results_version", "run", "codes") if column not in frame]:
+    columns = ("results_version", "codes", *(field.name for field in fields(Point)))
+    if missing := [column for column in columns if column not in frame]:
         raise ValueError(f"{path} is no table of crossbars: it has no column {', '.join(missing)}")
     if others := sorted(set(frame.results_version) - {RESULTS_VERSION}):
         raise ValueError(f"{path} has results version {others}; this library reads version {RESULTS_VERSION}")
