@@ -101,7 +101,7 @@ def headline(
     Accuracies are in percent. The last column is the last machine's gain over the baseline in its best
     untrained encoding.
     """
-    rows = runs.sort_values(["sparsity", "method", "strength"])
+    rows = runs.sort_values(["sparsity", "strength", "method"])
     table = pd.DataFrame(
         {
             "run": rows.run,

@@ -22,7 +22,7 @@ def accuracy_curves(frame: pd.DataFrame, x: str, xlabel: str, panels: str) -> li
     lines = dict(zip(sorted(frame.sparsity.unique()), ("-", "--", ":", "-."), strict=False))
     figure, grid = plt.subplots(1, len(names), figsize=(7.2, 4.2), sharey=True, squeeze=False)
     for ax, name in zip(grid.flat, names, strict=True):
-        own = frame[frame[panels] == name].sort_values(["sparsity", "method", "strength"])
+        own = frame[frame[panels] == name].sort_values(["sparsity", "strength", "method"])
         for run, same in own.groupby("run", sort=False):
             first = same.iloc[0]
             colour, marker, _ = METHOD_STYLE[first.method]
