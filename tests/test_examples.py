@@ -3,12 +3,13 @@
 import ast
 import doctest
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 import twofold
-from twofold.paths import book_dir
+from twofold.paths import book_dir, repository
 
 PAGE = book_dir() / "api.md"
 SECTIONS = dict(
@@ -42,8 +43,22 @@ def test_every_public_name_is_in_its_module_s_example(module):
     assert public_names(module) <= set(re.findall(r"\w+", EXAMPLES[module]))
 
 
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """The checkout once more, with results of its own: some examples write there."""
+    for path in (*repository().glob("*"), *(repository() / "data").glob("*")):
+        copy = tmp_path / path.relative_to(repository())
+        if path.name in ("data", "runs"):
+            copy.mkdir()
+        elif path.name == "results":
+            shutil.copytree(path, copy)
+        else:
+            copy.symlink_to(path)
+    monkeypatch.setenv("TWOFOLD_REPOSITORY", str(tmp_path))
+
+
 @pytest.mark.parametrize("module", EXAMPLES)
-def test_the_example_gives_what_the_page_says(module, one_thread):
+def test_the_example_gives_what_the_page_says(module, one_thread, checkout):
     test = doctest.DocTestParser().get_doctest(EXAMPLES[module], {}, module, str(PAGE), 0)
     told: list[str] = []
     result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=told.append)
