@@ -247,7 +247,6 @@ def energy_by_layer(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.tick_params(axis="x", rotation=90, labelsize="small")
     ax.grid(axis="x", visible=False)
     ax.set(ylabel="energy")
-    ax.legend(
-        loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.2
-    )  # above, clear of the bars
+    # Above the panel, clear of the bars.
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.2)
     return ax
