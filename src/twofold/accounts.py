@@ -32,24 +32,38 @@ def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
     """Joules of each layer of a finished run for one image; columns as `energy.layer_energy`.
 
     The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
+    Where the model charges an index generator, a mask that no register makes pays for what it needs instead:
+    its stored index in the cheapest scheme, read from SRAM for each input vector. That stands in ``lig_j``.
     """
     file = paths.results_dir() / paths.check_run_name(run) / "codes.safetensors"
     stamp = (file, file.stat().st_mtime_ns) if file.is_file() else None
-    layers, bits, images = _stored(run, stamp)
-    frame = network_energy(layers, replace(model, bits=bits))
-    return frame.assign(**(frame[PARTS] / images))
+    layers, bits, images, chosen = _stored(run, stamp)
+    charged = model.dataflow == "packed" and model.lig_energy_j > 0
+    generator_j = 0.0 if chosen else model.lig_energy_j
+    frame = network_energy(layers, replace(model, bits=bits, lig_energy_j=generator_j))
+    frame = frame.assign(**(frame[PARTS] / images))
+    if charged and chosen:
+        read = index_energies(run).query("memory == 'SRAM' and reads == 'each vector'")
+        cheapest = read.groupby("scheme").energy_j.sum().idxmin()
+        index_j = frame.layer.map(read[read.scheme == cheapest].set_index("layer").energy_j).fillna(0.0)
+        frame = frame.assign(lig_j=index_j, total_j=frame.total_j + index_j)
+    return frame
 
 
 @lru_cache(maxsize=64)  # a chapter prices every run on a dozen machines, and decoding walks each layer's LFSR
-def _stored(run: str, stamp: tuple | None) -> tuple[dict[str, tuple], int, int]:
-    """What `network_energy` takes of a run, its bits, and the images of its activity; anew for a new file."""
+def _stored(run: str, stamp: tuple | None) -> tuple[dict[str, tuple], int, int, bool]:
+    """What `network_energy` takes of a run, its bits, and the images of its activity; anew for a new file.
+
+    And whether its mask was chosen, so that an index has to be stored, in place of a register's seed.
+    """
     network = load_network(run)
     layers = {
         name: (layer.codes, layer.keep, network.activity[name], layer.clocks)
         for name, layer in network.layers.items()
     }
     images = list(network.activity.values())[-1].reads  # the last layer reads once an image
-    return layers, network.bits, images
+    chosen = any(layer.seed is None and not bool(layer.keep.all()) for layer in network.layers.values())
+    return layers, network.bits, images, chosen
 
 
 def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None) -> pd.DataFrame:
@@ -131,17 +145,18 @@ def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
 
 
 def machines(model: EnergyModel) -> dict[str, EnergyModel]:
-    """The machines that a headline sets side by side: ``model`` in either dataflow, packed also with its LIG.
+    """The machines that a headline sets side by side: ``model`` in either dataflow, packed also with its index.
 
     The index generator steps over repeats by a scratch memory, as the runs' masks need it, or is *bare*: an
     index for each state, repeats stored as zeros that are not charged. Both at the price of
-    `lig_energy.lig_energy_j`.
+    `lig_energy.lig_energy_j`. A mask that no register makes reads a stored index in both, see
+    `layer_energies`.
     """
     packed = replace(model, dataflow="packed", lig_energy_j=0.0)
     return {
         "crossbar": replace(packed, dataflow="crossbar"),
-        "packed + LIG": replace(packed, lig_energy_j=lig_energy_j(dedup=True)),
-        "packed + bare LIG": replace(packed, lig_energy_j=lig_energy_j(dedup=False)),
+        "packed + index": replace(packed, lig_energy_j=lig_energy_j(dedup=True)),
+        "packed + bare index": replace(packed, lig_energy_j=lig_energy_j(dedup=False)),
         "packed": packed,
     }
 
