@@ -1,5 +1,6 @@
 """Energies of the committed runs, against sums made by hand from their codes."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from twofold.accounts import code_shares, energies, headline, layer_energies, re
 from twofold.cells import load_cell_table, to_cells
 from twofold.codes import ENCODINGS, encode
 from twofold.energy import EnergyModel
+from twofold.mask_measures import index_storage_bits
 from twofold.paths import repository
 from twofold.results import load_epochs, load_literature, load_network, load_results, select
 
