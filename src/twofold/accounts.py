@@ -145,7 +145,7 @@ def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
 
 
 def machines(model: EnergyModel) -> dict[str, EnergyModel]:
-    """The machines that a headline sets side by side: ``model`` in either dataflow, packed with its index too.
+    """The machines that a headline sets side by side: ``model`` in either dataflow, packed with an index too.
 
     The index generator steps over repeats by a scratch memory, as the runs' masks need it, or is *bare*: an
     index for each state, repeats stored as zeros that are not charged. Both at the price of
