@@ -57,7 +57,10 @@ def checkout(tmp_path, monkeypatch):
     monkeypatch.setenv("TWOFOLD_REPOSITORY", str(tmp_path))
 
 
-@pytest.mark.parametrize("module", EXAMPLES)
+@pytest.mark.parametrize(
+    "module",
+    [pytest.param(m, marks=pytest.mark.slow if m == "chapters" else ()) for m in EXAMPLES],
+)
 def test_the_example_gives_what_the_page_says(module, one_thread, checkout):
     test = doctest.DocTestParser().get_doctest(EXAMPLES[module], {}, module, str(PAGE), 0)
     told: list[str] = []
