@@ -248,13 +248,13 @@ def test_a_run_that_another_process_ended_meanwhile_is_taken_from_it(repository,
     finished = numbers(execute(BITS, progress_bar=False))
     stored = repository / "stored"
     (repository / "data" / "results" / "bits").rename(stored)
-    exclusive = runs._exclusive
+    held = runs.held
 
-    def late(folder):
+    def late(*lock):
         shutil.copytree(stored, repository / "data" / "results" / "bits")
-        return exclusive(folder)
+        return held(*lock)
 
-    monkeypatch.setattr(runs, "_exclusive", late)
+    monkeypatch.setattr(runs, "held", late)
     monkeypatch.setattr(runs, "carry_out", lambda *_, **__: pytest.fail("it trains"))
     assert numbers(execute(BITS, progress_bar=False)) == finished
 
@@ -263,10 +263,11 @@ def test_a_run_that_another_process_ended_meanwhile_is_taken_from_it(repository,
 
 
 def test_measured_differences_are_none_where_a_setting_is_repeated():
-    """The committed measurement: each setting against one thread, and two settings tried twice."""
+    """The committed measurement: each setting against one thread, and three settings tried twice."""
     frame = load_determinism().set_index(["setting", "seed"])
     changes = ["codes_differing", "largest_code_step", "largest_scale_change", "largest_other_change"]
     assert not frame.loc["one thread, again"][changes].any(axis=None)
     assert frame.loc["two threads, again"].equals(frame.loc["two threads"])
+    assert frame.loc["compiled, again"].equals(frame.loc["compiled"])
     assert (frame.loc["two threads"].threads == 2).all()
     assert set(SETTINGS) == set(frame.index.get_level_values("setting"))
