@@ -35,13 +35,13 @@ METHOD_STYLE = {
     "dense": (BLACK, "s", "dense, float"),
     "dense-8bit": (BLACK, "D", "dense, 8 bits"),
     "lfsr": (BLUE, "o", "LFSR mask"),
-    "iid": (SKY, "v", "i.i.d. mask"),
-    "magnitude": (ORANGE, "^", "magnitude mask"),
+    "iid": ("#777777", "v", "i.i.d. mask"),
+    "magnitude": ("#A3548A", "^", "magnitude mask"),
     "bits": (GREEN, "P", "bits only"),
     "twofold": (RED, "*", "twofold"),
     "magnitude-bits": (PURPLE, "X", "magnitude + bits"),
 }
-"""Method -> colour, marker, name in legends; the same in every chapter."""
+"""Method -> colour, marker, name in legends; the same in every chapter, and readable on light and dark."""
 
 
 def use_style() -> None:
