@@ -230,7 +230,7 @@ def accuracy_against_energy(frame: pd.DataFrame, *, ax: Axes | None = None) -> A
     ax.margins(x=0.12, y=0.12)
     ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
     ax.xaxis.set_major_formatter(EngFormatter("J"))
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", loc="lower right")  # dear and bad: nobody stands there
     return ax
 
 
