@@ -37,24 +37,21 @@ def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
     """
     file = paths.results_dir() / paths.check_run_name(run) / "codes.safetensors"
     stamp = (file, file.stat().st_mtime_ns) if file.is_file() else None
-    layers, bits, images, chosen = _stored(run, stamp)
-    charged = model.dataflow == "packed" and model.lig_energy_j > 0
-    generator_j = 0.0 if chosen else model.lig_energy_j
+    layers, bits, images, index_j = _stored(run, stamp)
+    generator_j = model.lig_energy_j if index_j is None else 0.0
     frame = network_energy(layers, replace(model, bits=bits, lig_energy_j=generator_j))
     frame = frame.assign(**(frame[PARTS] / images))
-    if charged and chosen:
-        read = index_energies(run).query("memory == 'SRAM' and reads == 'each vector'")
-        cheapest = read.groupby("scheme").energy_j.sum().idxmin()
-        index_j = frame.layer.map(read[read.scheme == cheapest].set_index("layer").energy_j).fillna(0.0)
-        frame = frame.assign(lig_j=index_j, total_j=frame.total_j + index_j)
+    if index_j is not None and model.dataflow == "packed" and model.lig_energy_j > 0:
+        read_j = frame.layer.map(index_j).fillna(0.0)
+        frame = frame.assign(lig_j=read_j, total_j=frame.total_j + read_j)
     return frame
 
 
 @lru_cache(maxsize=64)  # a chapter prices every run on a dozen machines, and decoding walks each layer's LFSR
-def _stored(run: str, stamp: tuple | None) -> tuple[dict[str, tuple], int, int, bool]:
+def _stored(run: str, stamp: tuple | None) -> tuple[dict[str, tuple], int, int, pd.Series | None]:
     """What `network_energy` takes of a run, its bits, and the images of its activity; anew for a new file.
 
-    And whether its mask was chosen, so that an index has to be stored, in place of a register's seed.
+    And, where no register makes its mask, joules by layer to read its stored index for one image.
     """
     network = load_network(run)
     layers = {
@@ -62,8 +59,12 @@ def _stored(run: str, stamp: tuple | None) -> tuple[dict[str, tuple], int, int, 
         for name, layer in network.layers.items()
     }
     images = list(network.activity.values())[-1].reads  # the last layer reads once an image
-    chosen = any(layer.seed is None and not bool(layer.keep.all()) for layer in network.layers.values())
-    return layers, network.bits, images, chosen
+    index_j = None
+    if any(layer.seed is None and not bool(layer.keep.all()) for layer in network.layers.values()):
+        read = index_energies(run).query("memory == 'SRAM' and reads == 'each vector'")
+        cheapest = read.groupby("scheme").energy_j.sum().idxmin()
+        index_j = read[read.scheme == cheapest].set_index("layer").energy_j
+    return layers, network.bits, images, index_j
 
 
 def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None) -> pd.DataFrame:

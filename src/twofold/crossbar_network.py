@@ -15,10 +15,9 @@ from functools import partial
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from twofold.codes import code_limit
-from twofold.convolution import check_convolution, windows
+from twofold.convolution import check_convolution, window_view, windows
 from twofold.crossbar import Crossbar, ProgrammedMatrix
 from twofold.finished import FinishedLayer
 from twofold.inputs import InputScale, quantise_inputs, scale_of, watch_inputs
@@ -108,7 +107,8 @@ def on_crossbars(
         if isinstance(layer, nn.Linear):
             return outputs.t().reshape(*inputs.shape[:-1], -1)
         images = inputs.reshape(-1, *inputs.shape[-3:])
-        shaped = outputs.view(matrix.outputs, len(images), *_output_size(layer, images)).transpose(0, 1)
+        size = window_view(images[:1, :1], layer).shape[-2:]
+        shaped = outputs.view(matrix.outputs, len(images), *size).transpose(0, 1)
         return shaped.reshape(*inputs.shape[:-3], *shaped.shape[1:])
 
     try:
@@ -129,10 +129,3 @@ def _vectors(layer: nn.Module, inputs: Tensor, scale: InputScale, input_bits: in
     bytes_each = layer.weight[0].numel() * images[0, 0].numel()
     for part in images.split(max(_WINDOW_BYTES // bytes_each, 1)):
         yield windows(quantise_inputs(part, scale, input_bits), layer)
-
-
-def _output_size(layer: nn.Conv2d, images: Tensor) -> torch.Size:
-    # One channel of one image through an empty kernel: torch itself says what comes out.
-    one = torch.empty(1, 1, *images.shape[-2:], device="meta")
-    kernel = torch.empty(1, 1, *layer.kernel_size, device="meta")
-    return functional.conv2d(one, kernel, None, layer.stride, layer.padding, layer.dilation).shape[-2:]
