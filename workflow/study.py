@@ -27,6 +27,7 @@ FINE_TUNED = {
     "weight_decay": 5e-4,
     "precision": "fp32",  # bf16 is faster only on a CPU with AMX, and on a GPU
     "bits": 8,
+    "compiled": True,  # an epoch takes a seventh less time on these cores
 }
 
 
@@ -45,7 +46,7 @@ def masked(method: str, percent: int, seed: int = 1, **values) -> dict:
 SEEDS = (1, 2, 3)
 FLOAT = {
     **{k: v for k, v in FINE_TUNED.items() if k not in ("init", "bits")},
-    **{"run": START, "method": "dense", "seed": 1, "epochs": 60, "learning_rate": 0.2, "compiled": True},
+    **{"run": START, "method": "dense", "seed": 1, "epochs": 60, "learning_rate": 0.2},
 }
 # Hyperparameters are chosen on 5,000 training images that the network has not seen, its start included.
 UNSEEN = {"init": "tune-start", "epochs": 6, "held_out": True}
