@@ -25,6 +25,7 @@ from twofold.energy import (
     layer_energy,
     load_operation_energies,
     measure_activity,
+    memory_word_energy_j,
     network_energy,
     quantised_activations,
 )
@@ -141,7 +142,7 @@ def test_layer_energy_is_that_of_the_loop(
     assert row["array_j"] == pytest.approx(array_j, rel=1e-12)
     assert row["conversions"] == conversions
     assert row["adc_j"] == pytest.approx(0.3 * conversions)
-    assert row["lig_j"] == pytest.approx(0.07 * indices)
+    assert row["index_j"] == pytest.approx(0.07 * indices)
     assert row["total_j"] == pytest.approx(array_j + 0.3 * conversions + 0.07 * indices)
     assert row["kept"] == sum(map(sum, keep))
 
@@ -168,7 +169,7 @@ def test_every_row_carries_the_arguments():
     frame = network_energy(layers, machine)
     assert list(frame["layer"]) == ["conv", "fc"]
     assert list(frame["conversions"]) == [4 * 4, 4 * 10]
-    assert list(frame["lig_j"]) == pytest.approx([108e-15, 700e-15])
+    assert list(frame["index_j"]) == pytest.approx([108e-15, 700e-15])
     expected = {
         "dataflow": "packed",
         "adc_rule": "column",
@@ -184,7 +185,30 @@ def test_every_row_carries_the_arguments():
     own = network_energy(layers, model(adc_rule="cell", adc_energy_j=2e-12))
     assert set(own["adc_energy_j"]) == {2e-12}
     assert list(own["adc_j"]) == pytest.approx([4 * 108 * 2e-12, 4 * 640 * 2e-12])
-    assert set(own["lig_j"]) == {0.0}
+    assert set(own["index_j"]) == {0.0}
+
+
+def test_a_stored_index_is_read_word_by_word_for_each_vector():
+    codes, keep = draw(10, 64), torch.zeros(10, 64, dtype=torch.bool)
+    keep[0, 0] = True
+    activity = Activity(torch.ones(64, dtype=torch.float64), reads=7, input_bits=8)
+
+    def index_j(keep=keep, bits=33, **arguments):
+        machine = model(**{"dataflow": "packed", **arguments})
+        row = layer_energy(codes, keep, activity, machine, stored_index_bits=bits)
+        assert row["total_j"] == row["array_j"] + row["adc_j"] + row["index_j"]
+        return row["index_j"]
+
+    assert index_j(index_word_energy_j=2e-12) == pytest.approx(2 * 7 * 2e-12)  # 33 bits are two words
+    assert index_j(bits=32, index_word_energy_j=2e-12) == pytest.approx(7 * 2e-12)
+    assert index_j(lig_energy_j=1e-15) == pytest.approx(2 * 7 * 5e-12)  # the 45 nm table's SRAM
+    assert index_j(lig_energy_j=1e-15, index_word_energy_j=0.0) == 0
+    assert index_j() == index_j(dataflow="crossbar", lig_energy_j=1e-15) == 0
+    assert index_j(keep=None, lig_energy_j=1e-15) == 0
+    with pytest.raises(ValueError, match="stored_index_bits is -1, allowed are 0 or more"):
+        index_j(bits=-1)
+    with pytest.raises(ValueError, match="memory is 'flash', allowed are SRAM, DRAM"):
+        memory_word_energy_j("flash")
 
 
 # ---- activity ----

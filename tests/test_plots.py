@@ -217,7 +217,7 @@ def test_accuracy_against_energy():
 
 def test_energy_by_layer_is_stacked():
     frame = pd.DataFrame(
-        {"layer": ["conv1", "fc"], "array_j": [1e-9, 2e-9], "adc_j": [3e-9, 5e-10], "lig_j": [0.0, 0.0]}
+        {"layer": ["conv1", "fc"], "array_j": [1e-9, 2e-9], "adc_j": [3e-9, 5e-10], "index_j": [0.0, 0.0]}
     )
     ax = plots.energy_by_layer(frame)
     assert [bar.get_y() for bar in ax.patches] == [0, 0, 1e-9, 2e-9]

@@ -70,9 +70,9 @@ def test_all_ones_is_said_and_is_the_cell_energy_of_the_codes(attached):
 def test_total_is_the_sum_of_the_layers(attached):
     sparsity, dense = attached
     made = report(sparsity, baseline=dense, lig_energy_j=1e-12, adc_rule="cell")
-    for column in ("weights", "kept", "cells", "bytes_packed", "bytes_int8", "array_j", "adc_j", "lig_j"):
+    for column in ("weights", "kept", "cells", "bytes_packed", "bytes_int8", "array_j", "adc_j", "index_j"):
         assert made.total[column] == pytest.approx(made.frame[column].sum())
-    assert made.total.energy_j == pytest.approx(made.total.array_j + made.total.adc_j + made.total.lig_j)
+    assert made.total.energy_j == pytest.approx(made.total.array_j + made.total.adc_j + made.total.index_j)
     assert made.total.gain == pytest.approx(made.frame.baseline_j.sum() / made.frame.energy_j.sum())
     assert "ADC per cell" in made.title
 
@@ -160,6 +160,12 @@ def test_a_mask_without_a_generator_pays_for_its_bitmap():
     assert report(Twofold(model, density=0.5, mask="iid")).total.bytes_packed == 40 + 8 + 10
 
 
+def test_a_mask_without_a_generator_pays_for_its_index_where_generators_are_paid():
+    model = nn.Linear(64, 10, bias=False)
+    made = report(Twofold(model, density=0.5, mask="iid"), lig_energy_j=1e-12)
+    assert made.total.index_j == pytest.approx(640 / 32 * 5e-12)  # a bitmap, which is cheapest here
+
+
 def test_text_is_aligned_and_html_is_a_table(attached):
     sparsity, dense = attached
     made = report(sparsity, baseline=dense)
@@ -190,7 +196,7 @@ def test_html_escapes_what_the_user_named():
 )
 def test_prefixes_at_the_edges(energy, shown):
     frame = report(Twofold(nn.Linear(2, 2))).frame
-    columns = ["array_j", "adc_j", "lig_j"]
+    columns = ["array_j", "adc_j", "index_j"]
     assert f"energy {shown}" in str(Report(frame.assign(**dict.fromkeys(columns, 0.0), energy_j=energy), ""))
 
 

@@ -25,46 +25,38 @@ __all__ = [
     "readme_table",
 ]
 
-PARTS = ["array_j", "adc_j", "lig_j", "total_j"]
+PARTS = ["array_j", "adc_j", "index_j", "total_j"]
 
 
 def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
     """Joules of each layer of a finished run for one image; columns as `energy.layer_energy`.
 
     The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
-    Where the model charges an index generator, a mask that no register makes pays for what it needs instead:
-    its stored index in the cheapest scheme, read from SRAM for each input vector. That stands in ``lig_j``.
+    A mask that no register makes has a stored index, each layer's in its cheapest scheme.
     """
     file = paths.results_dir() / paths.check_run_name(run) / "codes.safetensors"
     stamp = (file, file.stat().st_mtime_ns) if file.is_file() else None
-    layers, bits, images, index_j = _stored(run, stamp)
-    generator_j = model.lig_energy_j if index_j is None else 0.0
-    frame = network_energy(layers, replace(model, bits=bits, lig_energy_j=generator_j))
-    frame = frame.assign(**(frame[PARTS] / images))
-    if index_j is not None and model.dataflow == "packed" and model.lig_energy_j > 0:
-        read_j = frame.layer.map(index_j).fillna(0.0)
-        frame = frame.assign(lig_j=read_j, total_j=frame.total_j + read_j)
-    return frame
+    layers, bits, images = _stored(run, stamp)
+    frame = network_energy(layers, replace(model, bits=bits))
+    return frame.assign(**(frame[PARTS] / images))
 
 
 @lru_cache(maxsize=64)  # a chapter prices every run on a dozen machines, and decoding walks each layer's LFSR
-def _stored(run: str, stamp: tuple | None) -> tuple[dict[str, tuple], int, int, pd.Series | None]:
-    """What `network_energy` takes of a run, its bits, and the images of its activity; anew for a new file.
-
-    And, where no register makes its mask, joules by layer to read its stored index for one image.
-    """
+def _stored(run: str, stamp: tuple | None) -> tuple[dict[str, tuple], int, int]:
+    """What `network_energy` takes of a run, its bits, and the images of its activity; anew for a new file."""
     network = load_network(run)
     layers = {
-        name: (layer.codes, layer.keep, network.activity[name], layer.clocks)
+        name: (
+            layer.codes,
+            layer.keep,
+            network.activity[name],
+            layer.clocks,
+            layer.stored_index_bits(network.bits),
+        )
         for name, layer in network.layers.items()
     }
     images = list(network.activity.values())[-1].reads  # the last layer reads once an image
-    index_j = None
-    if any(layer.seed is None and not bool(layer.keep.all()) for layer in network.layers.values()):
-        read = index_energies(run).query("memory == 'SRAM' and reads == 'each vector'")
-        cheapest = read.groupby("scheme").energy_j.sum().idxmin()
-        index_j = read[read.scheme == cheapest].set_index("layer").energy_j
-    return layers, network.bits, images, index_j
+    return layers, network.bits, images
 
 
 def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None) -> pd.DataFrame:
@@ -82,9 +74,9 @@ def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None
     Returns
     -------
     DataFrame
-        The rows with ``array_j``, ``adc_j``, ``lig_j`` and ``energy_j`` (their sum), per image; ``baseline``;
-        ``gain``, over the baseline as it is; and ``gain_best_untrained``, over the baseline in whichever
-        encoding is cheapest without any training for it.
+        The rows with ``array_j``, ``adc_j``, ``index_j`` and ``energy_j`` (their sum), per image;
+        ``baseline``; ``gain``, over the baseline as it is; and ``gain_best_untrained``, over the baseline in
+        whichever encoding is cheapest without any training for it.
     """
 
     def per_image(run: str, machine: EnergyModel) -> pd.Series:
@@ -150,8 +142,7 @@ def machines(model: EnergyModel) -> dict[str, EnergyModel]:
 
     The index generator steps over repeats by a scratch memory, as the runs' masks need it, or is *bare*: an
     index for each state, repeats stored as zeros that are not charged. Both at the price of
-    `lig_energy.lig_energy_j`. A mask that no register makes reads a stored index in both, see
-    `layer_energies`.
+    `lig_energy.lig_energy_j`. A mask that no register makes reads a stored index from SRAM in both.
     """
     packed = replace(model, dataflow="packed", lig_energy_j=0.0)
     return {

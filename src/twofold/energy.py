@@ -12,6 +12,7 @@ priced, and every result says which:
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -39,6 +40,7 @@ __all__ = [
     "layer_energy",
     "load_operation_energies",
     "measure_activity",
+    "memory_word_energy_j",
     "network_energy",
     "quantised_activations",
 ]
@@ -47,11 +49,22 @@ Dataflow = Literal["crossbar", "packed"]
 AdcRule = Literal["none", "column", "cell"]
 DATAFLOWS: tuple[Dataflow, ...] = get_args(Dataflow)
 ADC_RULES: tuple[AdcRule, ...] = get_args(AdcRule)
+MEMORY_WORD_BITS = 32
+MEMORIES = {"SRAM": "32-bit SRAM cache", "DRAM": "32-bit DRAM memory"}
+"""Where a stored index may lie -> its operation in the 45 nm table."""
 
 
 def load_operation_energies(name_or_path: str | Path = "energy_ops_45nm") -> pd.DataFrame:
     """Energy of digital operations: columns ``operation``, ``energy_j``, ``source``, ``doi``."""
     return read_energies(name_or_path, "operation")
+
+
+@lru_cache
+def memory_word_energy_j(memory: str = "SRAM") -> float:
+    """Joules to read one 32-bit word of a memory ("SRAM" or "DRAM"), by the 45 nm table."""
+    if memory not in MEMORIES:
+        raise ValueError(f"memory is {memory!r}, allowed are {', '.join(MEMORIES)}")
+    return float(load_operation_energies().set_index("operation").energy_j[MEMORIES[memory]])
 
 
 def bit_truth_table(r_lrs_ohm: float, r_hrs_ohm: float, v_read_v: float) -> pd.DataFrame:
@@ -96,6 +109,9 @@ class EnergyModel:
         Joules of one conversion; None: the table's.
     lig_energy_j
         Joules for the LIG to generate one index (packed only).
+    index_word_energy_j
+        Joules to read one 32-bit word of a stored index, which a mask needs that no LIG makes (packed only).
+        None: where a LIG is charged, the SRAM of the 45 nm table, else nothing.
     """
 
     table: CellTable
@@ -106,6 +122,7 @@ class EnergyModel:
     array_rows: int = 128
     adc_energy_j: float | None = None
     lig_energy_j: float = 0.0
+    index_word_energy_j: float | None = None
 
     def __post_init__(self) -> None:
         check_bits(self.bits)
@@ -115,9 +132,14 @@ class EnergyModel:
                 raise ValueError(f"{what} is {value!r}, allowed are {', '.join(allowed)}")
         if not 1 <= self.array_rows < 2**31:
             raise ValueError(f"array_rows is {self.array_rows}, allowed are 1 or more, below 2^31")
-        for what in ("adc_energy_j", "lig_energy_j"):
+        for what in ("adc_energy_j", "lig_energy_j", "index_word_energy_j"):
             if (energy_j := getattr(self, what)) is not None and not 0 <= energy_j < math.inf:
                 raise ValueError(f"{what} is {energy_j}, allowed are finite numbers >= 0")
+
+    def _index_word_energy_j(self) -> float:
+        if self.index_word_energy_j is not None:
+            return self.index_word_energy_j
+        return memory_word_energy_j() if self.lig_energy_j > 0 else 0.0
 
     def describe(self) -> dict[str, str | int | float]:
         """The arguments, as every result row carries them."""
@@ -132,6 +154,7 @@ class EnergyModel:
             "cell_bits": self.table.cell_bits,
             "adc_energy_j": adc_energy_j,
             "lig_energy_j": self.lig_energy_j,
+            "index_word_energy_j": self._index_word_energy_j(),
         }
 
 
@@ -141,6 +164,7 @@ def layer_energy(
     activity: Activity,
     model: EnergyModel,
     clocks: int | None = None,
+    stored_index_bits: int | None = None,
 ) -> dict[str, str | int | float]:
     """Joules of one layer over all the input vectors of `activity`, exact.
 
@@ -156,12 +180,15 @@ def layer_energy(
     clocks
         Clocks that the LIG spends on the mask, repeated indices included; None: one per kept weight. A layer
         that keeps all needs no LIG and pays for none.
+    stored_index_bits
+        Bits of the index of a mask that no LIG makes, read once for each input vector; None: a LIG makes it.
 
     Returns
     -------
     dict
-        ``array_j``, ``adc_j``, ``lig_j``, ``total_j``; ``weights``, ``kept``, ``zero_codes`` (share of the
-        kept that are 0), ``cells`` (stored), ``conversions``, ``reads``, ``input_bits``; the model's own.
+        ``array_j``, ``adc_j``, ``index_j`` (generated or read), ``total_j``; ``weights``, ``kept``,
+        ``zero_codes`` (share of the kept that are 0), ``cells`` (stored), ``conversions``, ``reads``,
+        ``input_bits``; the model's own.
     """
     matrix = codes.flatten(1)
     kept = torch.ones_like(matrix, dtype=torch.bool) if keep is None else keep.flatten(1)
@@ -173,6 +200,8 @@ def layer_energy(
             f"{columns} outputs"
         )
     count = int(kept.sum())
+    if stored_index_bits is not None and stored_index_bits < 0:
+        raise ValueError(f"stored_index_bits is {stored_index_bits}, allowed are 0 or more, or None")
     if clocks is not None and clocks < count:
         raise ValueError(f"clocks is {clocks}, allowed are {count} (the kept weights) or more")
 
@@ -192,14 +221,19 @@ def layer_energy(
 
     arguments = model.describe()
     adc_j = conversions * float(arguments["adc_energy_j"])
-    generated = packed and count < matrix.numel()  # a layer that keeps all needs no generator
-    indices = (count if clocks is None else clocks) if generated else 0
-    lig_j = indices * activity.reads * model.lig_energy_j
+    index_j = 0.0
+    if packed and count < matrix.numel():  # a layer that keeps all needs no index
+        if stored_index_bits is None:
+            per_vector_j = (count if clocks is None else clocks) * model.lig_energy_j
+        else:
+            words = -(-stored_index_bits // MEMORY_WORD_BITS)
+            per_vector_j = words * float(arguments["index_word_energy_j"])
+        index_j = per_vector_j * activity.reads
     return {
         "array_j": array_j,
         "adc_j": adc_j,
-        "lig_j": lig_j,
-        "total_j": array_j + adc_j + lig_j,
+        "index_j": index_j,
+        "total_j": array_j + adc_j + index_j,
         "weights": matrix.numel(),
         "kept": count,
         "zero_codes": int(((matrix == 0) & kept).sum()) / count if count else math.nan,
@@ -214,12 +248,12 @@ def layer_energy(
 def network_energy(layers: Mapping[str, tuple], model: EnergyModel) -> pd.DataFrame:
     """`layer_energy` of every layer, a row each, with its name in the column ``layer``.
 
-    Each entry of `layers` is ``(codes, keep, activity)`` or ``(codes, keep, activity, clocks)``.
+    Each entry of `layers` is ``(codes, keep, activity)``, and may go on with ``clocks, stored_index_bits``.
     """
     rows = []
-    for name, (codes, keep, activity, *clocks) in layers.items():
+    for name, (codes, keep, activity, *index) in layers.items():
         try:
-            rows.append({"layer": name, **layer_energy(codes, keep, activity, model, *clocks)})
+            rows.append({"layer": name, **layer_energy(codes, keep, activity, model, *index)})
         except ValueError as error:
             raise ValueError(f"layer {name}: {error}") from error
     return pd.DataFrame(rows)

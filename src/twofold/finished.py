@@ -8,6 +8,7 @@ from torch import Tensor
 from twofold.gf2 import Polynomial
 from twofold.lfsr import Form
 from twofold.lig import LAYER_POLYNOMIAL, Reduction
+from twofold.mask_measures import cheapest_index_bits
 from twofold.masks import Mask, lfsr_mask
 
 __all__ = ["FinishedLayer"]
@@ -50,3 +51,9 @@ class FinishedLayer:
     def clocks(self) -> int | None:
         """Clocks that the LFSR spends on this mask, repeated positions included; None without an LFSR."""
         return None if (mask := self.mask) is None else mask.clocks
+
+    def stored_index_bits(self, code_bits: int = 8) -> int | None:
+        """Bits that a memory holds to say which weights are kept, in the cheapest scheme of
+        `mask_measures.index_storage_bits`; None where the LFSR says it.
+        """
+        return cheapest_index_bits(self.keep, code_bits) if self.seed is None else None

@@ -1,6 +1,6 @@
 """What the synthesised index generator says to the claims of the slides: rows of the `claims` ledger."""
 
-from twofold.energy import load_operation_energies
+from twofold.energy import MEMORY_WORD_BITS, memory_word_energy_j
 from twofold.lig import LAYER_POLYNOMIAL, layer_seed
 from twofold.lig_energy import lig_energy_j, load_lig_cells
 from twofold.mask_measures import index_storage_bits
@@ -31,9 +31,8 @@ def energy_of_no_addresses() -> tuple[float, str, str]:
     raw = clocks_pj * lig_energy_j(SIZE, dedup=False, density=DENSITY)
     first = clocks_pj * lig_energy_j(SIZE, dedup=True, density=DENSITY)
     stored = index_storage_bits(mask.keep).set_index("scheme").bits.drop("lfsr")
-    word_j = load_operation_energies().set_index("operation").energy_j
-    words = 1e12 * int(stored.min()) / mask.kept / 32
-    sram, dram = words * word_j["32-bit SRAM cache"], words * word_j["32-bit DRAM memory"]
+    words = 1e12 * int(stored.min()) / mask.kept / MEMORY_WORD_BITS
+    sram, dram = words * memory_word_energy_j("SRAM"), words * memory_word_energy_j("DRAM")
     verdict = "holds" if raw < sram else "holds against DRAM only" if raw < dram else "does not hold"
     return (
         float(raw),

@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from twofold import paths
-from twofold.energy import load_operation_energies
+from twofold.energy import load_operation_energies, memory_word_energy_j
 from twofold.files import read_csv
 from twofold.lfsr import Form
 from twofold.lig import Reduction
@@ -153,7 +153,7 @@ def lig_energy_parts(
     design = row.iloc[0]
     gate_j = gate_energy_j() if gate_j is None else gate_j
     if access_j is None:
-        access_j = float(load_operation_energies().set_index("operation").energy_j["32-bit SRAM cache"])
+        access_j = memory_word_energy_j()
     flip_flops = design.flip_flops * TRANSISTORS["DFF"] / NAND2_TRANSISTORS
     # A coupon collector's clocks: size * ln(1 / (1 - density)) for density * size first sights.
     fresh = density / -math.log1p(-density) if density < 1 else 0.0

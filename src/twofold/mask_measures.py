@@ -16,7 +16,7 @@ from twofold.lfsr import LFSR
 from twofold.lig import LAYER_POLYNOMIAL, Reduction, reduce_states
 from twofold.masks import Mask
 
-__all__ = ["index_storage_bits", "numerical_rank", "overlap", "pair_coverage"]
+__all__ = ["cheapest_index_bits", "index_storage_bits", "numerical_rank", "overlap", "pair_coverage"]
 
 _MAX_CLOCKS = 1 << 24  # about a second's walk
 _CHUNK = 1 << 20  # clocks walked at once: bounds the memory
@@ -123,3 +123,11 @@ def index_storage_bits(
     table["filler_bits"] = weight_bits * table["filler_entries"]
     table["bits"] = table["index_bits"] + table["filler_bits"]
     return table
+
+
+def cheapest_index_bits(keep: Bool[Tensor, "*shape"], weight_bits: int = 8) -> int:
+    """Bits of the cheapest index that a memory can hold, filler zeros included; 0 where all is kept."""
+    if bool(keep.all()):
+        return 0
+    table = index_storage_bits(keep, weight_bits=weight_bits)
+    return int(table.bits[table.scheme != "lfsr"].min())

@@ -235,9 +235,9 @@ def accuracy_against_energy(frame: pd.DataFrame, *, ax: Axes | None = None) -> A
 
 
 def energy_by_layer(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Stacked bars of a layer's energies; columns ``layer``, ``array_j``, ``adc_j``, ``lig_j``."""
+    """Stacked bars of a layer's energies; columns ``layer``, ``array_j``, ``adc_j``, ``index_j``."""
     ax = _axes(ax, figsize=(7.2, 4))
-    parts = {"array_j": ("cells", BLUE), "adc_j": ("ADC", ORANGE), "lig_j": ("index", GREEN)}
+    parts = {"array_j": ("cells", BLUE), "adc_j": ("ADC", ORANGE), "index_j": ("index", GREEN)}
     bottom = 0.0
     for column, (name, colour) in parts.items():
         if frame[column].sum() > 0:

@@ -9,7 +9,7 @@ import pandas as pd
 
 __all__ = ["Report"]
 
-ENERGIES = ["array_j", "adc_j", "lig_j", "energy_j"]
+ENERGIES = ["array_j", "adc_j", "index_j", "energy_j"]
 _SUMS = ["weights", "kept", "cells", "bytes_packed", "bytes_int8", *ENERGIES]
 _PREFIXES = {1e-15: "f", 1e-12: "p", 1e-9: "n", 1e-6: "µ", 1e-3: "m", 1.0: "", 1e3: "k", 1e6: "M", 1e9: "G"}
 _WIDTH = 110
@@ -25,9 +25,9 @@ class Report:
         ``layer``, ``shape``, ``weights``, ``kept``, ``zero_codes`` (share of the kept), ``bits``, ``cells``
         (stored), ``bytes_packed`` (kept codes of ``bits`` bits, scale and seed, and a bitmap where no LFSR
         made the mask), ``bytes_int8`` (a byte for every weight, and the scale), ``array_j``, ``adc_j``,
-        ``lig_j``, ``energy_j`` (their sum) and the machine's own columns, see `energy.EnergyModel.describe`.
-        With a baseline: ``baseline_j``, ``gain`` and ``gain_best_untrained``, whose baseline is in the
-        encoding that is cheapest for it in total. Joules and bytes, no prefixes.
+        ``index_j``, ``energy_j`` (their sum) and the machine's own columns, see
+        `energy.EnergyModel.describe`. With a baseline: ``baseline_j``, ``gain`` and ``gain_best_untrained``,
+        whose baseline is in the encoding that is cheapest for it in total. Joules and bytes, no prefixes.
     title : str
     """
 

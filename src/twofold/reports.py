@@ -159,7 +159,13 @@ def _priced(
 ) -> pd.DataFrame:
     walked = machine.dataflow == "packed" and machine.lig_energy_j > 0  # else nobody asks for the clocks
     entries = {
-        name: (layer.codes.cpu(), layer.keep.cpu(), activity[name], layer.clocks if walked else None)
+        name: (
+            layer.codes.cpu(),
+            layer.keep.cpu(),
+            activity[name],
+            layer.clocks if walked else None,
+            layer.stored_index_bits(machine.bits),
+        )
         for name, layer in layers.items()
     }
     frame = network_energy(entries, machine).rename(columns={"total_j": "energy_j"})

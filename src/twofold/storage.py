@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Int8
 from torch import Tensor
 
-from twofold.energy import load_operation_energies
+from twofold.energy import MEMORIES, MEMORY_WORD_BITS, memory_word_energy_j
 from twofold.finished import FinishedLayer
 from twofold.mask_measures import index_storage_bits
 from twofold.masks import magnitude_mask
@@ -19,8 +19,6 @@ from twofold.masks import magnitude_mask
 __all__ = ["index_read_energy", "magnitude_pruned", "storage_bytes"]
 
 SCALE_BYTES = 4  # a float32 for each layer
-WORD_BITS = 32  # of the 45 nm table's memories
-MEMORIES = {"SRAM": "32-bit SRAM cache", "DRAM": "32-bit DRAM memory"}
 
 
 def storage_bytes(layers: Mapping[str, FinishedLayer]) -> pd.DataFrame:
@@ -112,17 +110,16 @@ def index_read_energy(
     missing = [name for name in layers if name not in vectors]
     if missing:
         raise ValueError(f"vectors names {', '.join(vectors) or 'no layer'}; missing is {', '.join(missing)}")
-    word_j = load_operation_energies().set_index("operation").energy_j
     rows = []
     for name, layer in layers.items():
         if bool(layer.keep.all()):
             continue
         table = index_storage_bits(layer.keep)
         for row in table[table.scheme != "lfsr"].itertuples():
-            words = math.ceil(row.bits / WORD_BITS)
-            for memory, operation in MEMORIES.items():
+            words = math.ceil(row.bits / MEMORY_WORD_BITS)
+            for memory in MEMORIES:
                 for reads, times in (("each vector", vectors[name]), ("once an image", 1)):
-                    energy_j = words * times * float(word_j[operation])
+                    energy_j = words * times * memory_word_energy_j(memory)
                     rows.append((name, row.scheme, memory, reads, row.bits, energy_j))
     columns = ["layer", "scheme", "memory", "reads", "index_bits", "energy_j"]
     return pd.DataFrame(rows, columns=columns)
