@@ -18,6 +18,12 @@ RUNS = [
     "lfsr-90",
     "twofold-90-60",
     "twofold-90-250",
+    "magnitude-50",
+    "magnitude-bits-50-60",
+    "magnitude-90",
+    "magnitude-bits-90-60",
+    "plain-cnn-dense-8bit",
+    "plain-cnn-twofold-50-60",
 ]
 PAIR = ("dense-8bit", "twofold-50-250")
 ADC_BITS = [8, 7, 6, 5, 4]
