@@ -166,8 +166,18 @@ def load_literature() -> pd.DataFrame:
 
 
 def load_network(run: str) -> FinishedNetwork:
-    """The committed codes of a finished run."""
-    return load_codes(paths.results_dir() / paths.check_run_name(run) / "codes.safetensors")
+    """The committed codes of a finished run.
+
+    Raises
+    ------
+    FileNotFoundError
+        There are none of this run; the message lists the runs that have some.
+    """
+    path = paths.results_dir() / paths.check_run_name(run) / "codes.safetensors"
+    if not path.is_file():
+        there = ", ".join(sorted(p.parent.name for p in paths.results_dir().glob("*/codes.safetensors")))
+        raise FileNotFoundError(f"no codes of a run {run!r}; there are those of {there or 'none'}")
+    return load_codes(path)
 
 
 def _read(path: Path) -> pd.DataFrame:
