@@ -23,7 +23,6 @@ FINE_TUNED = {
     "init": START,
     "epochs": 12,
     "batch_size": 128,
-    "learning_rate": 0.05,
     "weight_decay": 5e-4,
     "precision": "fp32",  # bf16 is faster only on a CPU with AMX, and on a GPU
     "bits": 8,
@@ -31,9 +30,15 @@ FINE_TUNED = {
 }
 
 
+def learning_rate(sparsity: float) -> float:
+    """Peak of the schedule: chosen on held-out images for 50 and 90 % removed, and taken as far as each fits."""
+    return 0.05 if sparsity <= 0.5 else 0.1
+
+
 def tuned(run: str, method: str, seed: int = 1, **values) -> dict:
     """One fine-tuned run."""
-    return {"run": run, "method": method, "seed": seed} | FINE_TUNED | values
+    rate = {"learning_rate": learning_rate(values.get("sparsity", 0.0))}
+    return {"run": run, "method": method, "seed": seed} | FINE_TUNED | rate | values
 
 
 def masked(method: str, percent: int, seed: int = 1, **values) -> dict:
@@ -64,7 +69,7 @@ STUDY: dict[str, list[dict]] = {
         ),
         *(
             tuned(f"tune-twofold-50-{mu}", "twofold", sparsity=0.5, strength=float(mu), **UNSEEN)
-            for mu in (250, 500, 1000)
+            for mu in (125, 250, 500)
         ),
     ],
     "The float network, and 8 bits with nothing removed: the baseline of every ratio": [
