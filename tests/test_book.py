@@ -112,9 +112,14 @@ def test_settings_name_only_parameters_of_their_chapter(settings: Path):
         assert isinstance(value, type(known[name])) or known[name] is None, f"{name}: {value!r}"
 
 
-def test_api_page_lists_every_module_once():
-    listed = re.findall(r"automodule:: twofold\.(\w+)", (BOOK / "api.md").read_text())
-    assert sorted(listed) == MODULES
+def test_api_pages_have_every_module_once_and_their_list_names_it_under_its_page():
+    overview = (BOOK / "api.md").read_text()
+    modules = []
+    for name, section in re.findall(r"^## \[.*\]\((.+?)\)\n(.*?)(?=^##|\Z)", overview, re.S | re.M):
+        documented = re.findall(r"automodule:: twofold\.(\w+)", (BOOK / name).read_text())
+        assert re.findall(r"`twofold\.(\w+)`", section) == documented
+        modules += documented
+    assert sorted(modules) == MODULES
 
 
 # ---- the built site ----
@@ -197,7 +202,9 @@ def test_every_chapter_offers_its_notebook(pages: list[Path]):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_public_name_is_documented_where_it_is_defined_and_only_there(pages: list[Path], module: str):
-    documented = {tag["id"] for tag in page(SITE / "api.html").select('dt[id^="twofold."]')}
+    documented = {
+        tag["id"] for path in SITE.glob("api-*.html") for tag in page(path).select('dt[id^="twofold."]')
+    }
     content = importlib.import_module(f"twofold.{module}")
     for name in content.__all__:
         member = getattr(content, name)

@@ -1,4 +1,4 @@
-"""Every public name has an example on the page "The library", and each example gives what the page says."""
+"""Every public name has an example on a page of "The library", and each example gives what the page says."""
 
 import ast
 import doctest
@@ -11,10 +11,13 @@ import pytest
 import twofold
 from twofold.paths import book_dir, repository
 
-PAGE = book_dir() / "api.md"
-SECTIONS = dict(
-    re.findall(r"^### `twofold\.(\w+)`[^\n]*\n(.*?)(?=^##|\Z)", PAGE.read_text(encoding="utf-8"), re.S | re.M)
-)
+SECTIONS = {
+    module: section
+    for page in sorted(book_dir().glob("api-*.md"))
+    for module, section in re.findall(
+        r"^## `twofold\.(\w+)`[^\n]*\n(.*?)(?=^##|\Z)", page.read_text(encoding="utf-8"), re.S | re.M
+    )
+}
 EXAMPLES = {
     module: found[1]
     for module, text in SECTIONS.items()
@@ -62,7 +65,7 @@ def checkout(tmp_path, monkeypatch):
     [pytest.param(m, marks=pytest.mark.slow if m == "chapters" else ()) for m in EXAMPLES],
 )
 def test_the_example_gives_what_the_page_says(module, one_thread, checkout):
-    test = doctest.DocTestParser().get_doctest(EXAMPLES[module], {}, module, str(PAGE), 0)
+    test = doctest.DocTestParser().get_doctest(EXAMPLES[module], {}, module, None, 0)
     told: list[str] = []
     result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=told.append)
     assert result.attempted
