@@ -64,8 +64,8 @@ STUDY: dict[str, list[dict]] = {
         {**FLOAT, "run": "tune-start", "epochs": 20, "held_out": True},
         *(
             tuned(f"tune-lfsr-{percent}-{rate}", "lfsr", sparsity=percent / 100, **UNSEEN, learning_rate=rate)
-            for percent in (50, 90)
-            for rate in (0.02, 0.05, 0.1)
+            for percent, rates in ((50, (0.02, 0.05, 0.1)), (90, (0.02, 0.05, 0.1, 0.2)))
+            for rate in rates
         ),
         *(
             tuned(f"tune-twofold-50-{mu}", "twofold", sparsity=0.5, strength=float(mu), **UNSEEN)
