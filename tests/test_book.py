@@ -56,7 +56,9 @@ def test_both_configurations_are_one():
 
 def test_contents_name_every_page_and_every_page_exists():
     contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
-    listed = [contents["root"], *(c["file"] for part in contents["parts"] for c in part["chapters"])]
+    chapters = [chapter for part in contents["parts"] for chapter in part["chapters"]]
+    sections = [section for chapter in chapters for section in chapter.get("sections", [])]
+    listed = [contents["root"], *(entry["file"] for entry in chapters + sections)]
     pages = [path.stem for pattern in ("*.md", "*.ipynb") for path in BOOK.glob(pattern)]
     assert sorted(listed) == sorted(pages)  # a stem twice, as .md and as .ipynb, would show here too
 
@@ -115,7 +117,7 @@ def test_settings_name_only_parameters_of_their_chapter(settings: Path):
 def test_api_pages_have_every_module_once_and_their_list_names_it_under_its_page():
     overview = (BOOK / "api.md").read_text()
     modules = []
-    for name, section in re.findall(r"^## \[.*\]\((.+?)\)\n(.*?)(?=^##|\Z)", overview, re.S | re.M):
+    for name, section in re.findall(r"^## \[.+?\]\((.+?)\)\n(.*?)(?=^##|\Z)", overview, re.S | re.M):
         documented = re.findall(r"automodule:: twofold\.(\w+)", (BOOK / name).read_text())
         assert re.findall(r"`twofold\.(\w+)`", section) == documented
         modules += documented

@@ -32,7 +32,7 @@ FLOORS = [
     {"pack", "reports", "saving"},
     {"results", "configs"},
     {"hardware_claims", "runs", "accounts", "crossbar_study"},
-    {"claims", "costs", "showcase", "crossbar_accounts"},
+    {"choices", "claims", "costs", "showcase", "crossbar_accounts"},
     {"cli"},
 ]
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

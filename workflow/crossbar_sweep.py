@@ -24,6 +24,9 @@ RUNS = [
     "magnitude-bits-90-60",
     "plain-cnn-dense-8bit",
     "plain-cnn-twofold-50-60",
+    "dense-8bit-s1",
+    "lfsr-50-s1",
+    "twofold-50-500-s1",
 ]
 PAIR = ("dense-8bit", "twofold-50-250")
 ADC_BITS = [8, 7, 6, 5, 4]
