@@ -82,7 +82,7 @@ STUDY: dict[str, list[dict]] = {
         for percent in (50, 90)
         for method in ("lfsr", "magnitude", "twofold", "magnitude-bits")
     ],
-    "A stronger bit term on half of the weights: what eightfold less energy costs": [
+    "A stronger bit term on half of the weights, for the energy goal": [
         tuned("twofold-50-500-s1", "twofold", sparsity=0.5, strength=500.0)
     ],
     "Bits only: accuracy against strength, for three bit terms": [
