@@ -157,14 +157,16 @@ def _built(source: object) -> nn.Module:
 def _priced(
     layers: Mapping[str, FinishedLayer], activity: Mapping[str, Activity], machine: EnergyModel, count: int
 ) -> pd.DataFrame:
-    walked = machine.dataflow == "packed" and machine.lig_energy_j > 0  # else nobody asks for the clocks
+    # Where neither is charged, nobody asks for the clocks of a walk, nor for the bits of a stored index.
+    prices_j = [float(machine.describe()[name]) for name in ("lig_energy_j", "index_word_energy_j")]
+    charged = machine.dataflow == "packed" and max(prices_j) > 0
     entries = {
         name: (
             layer.codes.cpu(),
             layer.keep.cpu(),
             activity[name],
-            layer.clocks if walked else None,
-            layer.stored_index_bits(machine.bits),
+            layer.clocks if charged else None,
+            layer.stored_index_bits(machine.bits) if charged else None,
         )
         for name, layer in layers.items()
     }
