@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 
@@ -12,7 +13,16 @@ from twofold.codes import ENCODINGS, encode
 from twofold.energy import EnergyModel
 from twofold.mask_measures import index_storage_bits
 from twofold.paths import repository
-from twofold.results import load_epochs, load_literature, load_network, load_results, select
+from twofold.results import (
+    baseline_of,
+    load_epochs,
+    load_literature,
+    load_network,
+    load_results,
+    select,
+    starting_from,
+)
+from twofold.series import recipe_names
 
 TABLE = load_cell_table()
 PACKED = EnergyModel(table=TABLE, encoding="twos_complement", dataflow="packed", adc_rule="none")
@@ -94,11 +104,26 @@ def test_a_chosen_mask_pays_for_a_stored_index_instead():
     assert free.index_j.sum() == layer_energies(run, replace(charged, dataflow="crossbar")).index_j.sum() == 0
 
 
-def test_headline_has_a_row_a_run_and_the_baseline_gains_nothing():
-    table = headline(RUNS, {"crossbar": CROSSBAR, "packed": PACKED})
-    assert set(table.index) == set(RUNS.run)
-    assert (table.loc[list(BASELINES.values()), ["gain, crossbar", "gain, packed"]] == 1).all(axis=None)
+def test_headline_has_a_row_a_recipe_and_the_baseline_gains_nothing():
+    runs = starting_from(load_results(), "dense-60")
+    table = headline(runs, {"crossbar": CROSSBAR, "packed": PACKED})
+    assert set(table.index) == set(recipe_names(runs))
+    assert table.seeds.sum() == len(runs)
+    gains = ["gain, crossbar", "gain, packed"]
+    assert (table.loc["dense-8bit", gains] == 1).all()  # each seed is measured against its own
+    priced = energies(runs, PACKED).assign(recipe=recipe_names(runs))
+    for recipe, own in priced.groupby("recipe"):
+        assert table["gain, packed"][recipe] == pytest.approx(own.gain.mean())
+        assert table["W8 (%)"][recipe] == pytest.approx(own.test_accuracy.mean())
     assert (table["packed, best encoding"] < table["gain, packed"]).all()
+
+
+def test_a_run_is_measured_against_the_control_of_its_own_seed_or_the_first():
+    control, run = (RUNS[RUNS.run == name].iloc[0] for name in ("dense-8bit-s1", "lfsr-50-s1"))
+    second = pd.DataFrame([{**control, "run": "dense-8bit-s2", "seed": 2}])
+    pool = pd.concat([second, RUNS[RUNS.seed == 1]])
+    for seed, baseline in ((1, "dense-8bit-s1"), (2, "dense-8bit-s2"), (3, "dense-8bit-s1")):
+        assert baseline_of(pd.Series({**run, "seed": seed}), pool) == baseline
 
 
 def test_float_runs_alone_have_no_energy():

@@ -13,7 +13,7 @@ STUDY = runpy.run_path(str(Path(__file__).parents[1] / "workflow" / "study.py"))
 
 def frame(*rows: tuple) -> pd.DataFrame:
     columns = ["run", "method", "sparsity", "learning_rate", "strength", "held_out_accuracy"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(clip_ratio=1.0, distillation=0.0)
 
 
 RATES = [
@@ -38,6 +38,11 @@ def test_the_strength_is_the_largest_that_costs_at_most_so_much_at_the_same_rate
     runs = frame(*RATES, *bits)
     assert strongest_within(runs) == strongest_within(runs, points=0.5) == 200
     assert strongest_within(runs, points=3.0) == 400
+    better = frame(("k", "twofold", 0.5, 0.05, 800.0, 89.0), ("l", "twofold", 0.5, 0.05, 900.0, 89.0))
+    better = better.assign(
+        clip_ratio=[0.5, 1.0], distillation=[0.0, 0.5]
+    )  # other codes, another loss: no rivals
+    assert strongest_within(pd.concat([runs, better], ignore_index=True)) == 200
     with pytest.raises(ValueError, match=r"costs more than 0.1 points \(100: 0.20, 200: 0.50, 400: 3.00\)"):
         strongest_within(runs, points=0.1)
     with pytest.raises(ValueError, match="no held-out run without a bit term stands beside i"):

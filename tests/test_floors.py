@@ -8,7 +8,7 @@ import pytest
 import twofold
 
 FLOORS = [
-    {"gf2", "paths", "plots", "report_view", "files", "convolution"},
+    {"gf2", "paths", "plots", "report_view", "files", "convolution", "series"},
     {
         "plots_lig",
         "plots_crossbar",
@@ -32,7 +32,7 @@ FLOORS = [
     {"pack", "reports", "saving"},
     {"results", "configs"},
     {"hardware_claims", "runs", "accounts", "crossbar_study"},
-    {"choices", "claims", "costs", "showcase", "crossbar_accounts"},
+    {"choices", "claims", "costs", "goals", "showcase", "crossbar_accounts"},
     {"cli"},
 ]
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

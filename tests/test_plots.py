@@ -49,15 +49,15 @@ def by_legend(ax: Axes) -> dict[str, tuple[list, list]]:
 
 RUNS = pd.DataFrame(
     [
-        ("dense", 0.0, 0.0, 91.0, np.nan, 1.0),
-        ("lfsr", 0.0, 0.5, 89.0, 4e-7, 2.0),
-        ("lfsr", 0.0, 0.5, 90.0, 4e-7, 3.0),
-        ("lfsr", 0.0, 0.9, 84.0, 1e-7, 8.0),
-        ("twofold", 60.0, 0.9, 82.0, 3e-8, 20.0),
-        ("twofold", 250.0, 0.5, 85.0, 5e-8, 12.0),
-        ("twofold", 250.0, 0.9, 80.0, 2e-8, 30.0),
+        ("dense", "", 0.0, 91.0, 91.0, 91.0, np.nan, 1.0, ""),
+        ("lfsr", "", 0.5, 89.5, 89.0, 90.0, 4e-7, 2.5, "50 %"),
+        ("lfsr", "", 0.9, 84.0, 84.0, 84.0, 1e-7, 8.0, "90 %"),
+        ("bits", "", 0.0, 90.0, 90.0, 90.0, 2e-7, 4.0, "µ = 125"),
+        ("twofold", "strength 60", 0.9, 82.0, 82.0, 82.0, 3e-8, 20.0, "90 %"),
+        ("twofold", "strength 250", 0.9, 80.0, 80.0, 80.0, 2e-8, 30.0, "90 %"),
+        ("twofold", "strength 250", 0.5, 85.0, 85.0, 85.0, 5e-8, 12.0, "50 %"),
     ],
-    columns=["method", "strength", "sparsity", "test_accuracy", "energy_j", "gain"],
+    columns="method series sparsity test_accuracy lowest highest energy_j gain note".split(),
 )
 
 
@@ -177,12 +177,12 @@ def test_accuracy_against_sparsity():
     ax = plots.accuracy_against_sparsity(RUNS, literature=literature)
     drawn = lines(ax)
     assert drawn["dense, float"] == ([0.0], [91.0])
-    assert drawn["LFSR mask"] == ([50.0, 90.0], [89.5, 84.0])  # the mean over seeds
+    assert drawn["LFSR mask"] == ([50.0, 90.0], [89.5, 84.0])
     assert drawn["twofold, strength 60"] == ([90.0], [82.0])
     assert drawn["twofold, strength 250"] == ([50.0, 90.0], [85.0, 80.0])
     assert drawn["published"] == ([67.0, 89.0], [92.0, 90.9])
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(drawn)
-    (band,) = ax.collections  # from the lowest to the highest seed, only where there are several
+    (band,) = ax.collections  # from the lowest to the highest seed, only where they differ
     corners = {tuple(corner) for corner in band.get_paths()[0].vertices.round(6).tolist()}
     assert corners == {(50.0, 89.0), (50.0, 90.0), (90.0, 84.0)}
 
@@ -204,15 +204,17 @@ def test_accuracy_against_energy():
     drawn = lines(ax)
     assert drawn == {
         "LFSR mask": ([1e-7, 4e-7], [84.0, 89.5]),
+        "bits only": ([2e-7], [90.0]),
         "twofold, strength 60": ([3e-8], [82.0]),
         "twofold, strength 250": ([2e-8, 5e-8], [80.0, 85.0]),
     }
     written = {(note.xy, note.get_text()) for note in ax.texts}
-    assert ((3e-8, 82.0), "90 % removed") in written
-    assert ((5e-8, 85.0), "50 % removed") in written
-    assert len(ax.texts) == 6  # every point but the dense network's, which has no energy
+    assert ((3e-8, 82.0), "90 %") in written
+    assert ((2e-7, 90.0), "µ = 125") in written
+    assert len(ax.texts) == 6  # every point but the float network's, which has no energy
     assert ax.get_xscale() == "log"
-    assert all(line.get_linestyle() == "None" for line in ax.get_lines())
+    looks = {line.get_label(): (line.get_linestyle(), line.get_fillstyle()) for line in ax.get_lines()}
+    assert looks["twofold, strength 60"] != looks["twofold, strength 250"]
 
 
 def test_energy_by_layer_is_stacked():

@@ -20,7 +20,7 @@ from twofold.data import load_images
 from twofold.models import build_model, weight_layers
 from twofold.pack import load_codes
 from twofold.results import collect, load_epochs, load_network, load_results
-from twofold.runs import execute
+from twofold.runs import execute, finished_alike
 from twofold.train import evaluate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -103,6 +103,11 @@ BASE = {"run": "a", "method": "twofold", "epochs": 3, "sparsity": 0.5, "strength
         ({"seed": -1}, "seed is -1"),
         ({"bits": 1}, "bits is 1, allowed are 2..16"),
         ({"ramp": 0.0}, "ramp is 0.0"),
+        ({"clip_ratio": 0.0}, r"clip_ratio is 0.0; it must be a share of the largest weight in \(0, 1\]"),
+        (
+            {"clip_ratio": 0.5, "bit_term": "planes"},
+            "clip_ratio is 0.5, but method 'twofold' with bit_term 'planes'",
+        ),
         ({"prune_epoch": 3}, r"prune_epoch is 3; it must lie in \[0, 3\)"),
         ({"prune_epoch": -1}, "prune_epoch is -1"),
         ({"run": 50}, "run is 50; it must be str"),
@@ -369,3 +374,9 @@ def test_tables_keep_their_numbers(tmp_path):
     frame = pd.DataFrame({"results_version": [1], "run": ["a"], "cell_energy_j": [7.7518e-7], "init": [None]})
     frame.to_csv(path, index=False)
     assert load_results(path).cell_energy_j[0] == 7.7518e-7
+
+
+def test_a_finished_run_is_found_by_its_configuration(repository):
+    execute(config("first"), progress_bar=False)
+    assert finished_alike(config("another")) == ["first"]
+    assert finished_alike(config("another", seed=2)) == []

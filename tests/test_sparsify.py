@@ -54,6 +54,7 @@ ATTACHED = {
     "energy": {"density": 0.5, "strength": 60.0},
     "popcount": {"density": 0.5, "strength": 0.01, "bit_term": "popcount"},
     "planes": {"strength": 0.01, "bit_term": "planes"},
+    "clipped": {"density": 0.5, "strength": 60.0, "clip_ratio": 0.4},
     "4 bits": {"density": 0.5, "strength": 5.0, "bits": 4, "encoding": "sign_magnitude"},
     "12 bits": {"bits": 12, "density": {"conv1": 1.0, "conv2": 0.5, "fc1": 0.1, "fc2": 1.0}},
 }
@@ -100,7 +101,8 @@ def test_weights_are_scale_times_code_and_zero_where_nothing_is_kept(way):
         assert int(finished.codes.abs().max()) <= limit
         # Bit planes are cut before the mask is known, so their scale is that of all weights.
         planes = isinstance(model.get_submodule(name).parametrizations.weight[0], BitPlaneWeight)
-        assert finished.scale == float((floats[name] if planes else kept).abs().max())
+        largest = (floats[name] if planes else kept).abs().max()
+        assert finished.scale == float(largest * ATTACHED[way].get("clip_ratio", 1.0))
         assert torch.equal(weight, finished.codes.float() * torch.tensor(finished.scale / limit))
         if sparsity.chooser is None:
             off = (weight[finished.keep] - kept).abs().max()
@@ -120,6 +122,36 @@ def test_energy_aware_codes_follow_the_ramp():
     sparsity.advance(0.0)
     for name, finished in sparsity.codes().items():
         assert torch.equal(finished.codes, quantize(floats[name]))
+
+
+@pytest.mark.parametrize("strength", [0.0, 60.0])
+def test_clipped_codes_are_those_of_a_smaller_scale_and_saturate(strength):
+    model = digits_net()
+    floats = weights(model)
+    sparsity = Twofold(model, strength=strength, clip_ratio=0.4)
+    for name, finished in sparsity.codes().items():
+        scale = 0.4 * float(weight_scale(floats[name]))
+        assert finished.scale == pytest.approx(scale)
+        if not strength:
+            assert torch.equal(finished.codes, quantize(floats[name], scale=scale))
+        beyond = floats[name] > scale
+        assert beyond.any()
+        assert (finished.codes[beyond] >= 0.9 * code_limit(8)).all()
+
+
+def test_the_best_scale_for_cheap_codes_is_not_the_largest_weight():
+    # A bell-shaped layer at the price of energy that a fixed share of its variance makes.
+    weight = torch.randn(20_000, generator=torch.Generator().manual_seed(0)).view(1, -1)
+    spent = {}
+    for clip in (1.0, 0.5):
+        layer = nn.Linear(20_000, 1)
+        layer.weight.data = weight.clone()
+        lsb = clip * float(weight_scale(weight)) / code_limit(8)
+        sparsity = Twofold(layer, layers="", strength=0.05 / lsb**2, clip_ratio=clip, ramp=1.0)
+        sparsity.advance(1.0)
+        error = (sparsity.codes()[""].codes * lsb - weight).pow(2).mean()
+        spent[clip] = float(error) + 0.05 * sparsity.status()["cell_energy_pj"]
+    assert spent[0.5] < spent[1.0]
 
 
 # ---- gradients ----
@@ -398,6 +430,13 @@ def test_uniform_density_is_uniform():
         ({"network_strength": math.inf}, "network_strength is inf"),
         ({"ramp": 0.0}, r"ramp is 0.0; .* \(0, 1\]"),
         ({"ramp": 1.5}, "ramp is 1.5"),
+        ({"clip_ratio": 0.0}, r"clip_ratio is 0.0; .* \(0, 1\]"),
+        ({"clip_ratio": 1.5}, "clip_ratio is 1.5"),
+        ({"clip_ratio": 0.5, "scale": "ternary", "bits": 2}, "clip_ratio 0.5 needs scale 'max'"),
+        (
+            {"clip_ratio": 0.5, "strength": 0.1, "bit_term": "planes"},
+            "clip_ratio 0.5 .* not 'max' and 'planes'",
+        ),
         ({"bits": 1}, "bits is 1, allowed are 2..16"),
         ({"bits": 17}, "bits is 17"),
         ({"density": 0.0}, "density 0.0 is outside"),

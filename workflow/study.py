@@ -72,6 +72,17 @@ STUDY: dict[str, list[dict]] = {
             for mu in (125, 250)
         ),
     ],
+    "Tried on held-out images for the energy goals: clipped codes and distillation": [
+        tuned("tune-twofold-50-500", "twofold", sparsity=0.5, strength=500.0, **UNSEEN),
+        *(
+            tuned(f"tune-twofold-50-{name}", "twofold", sparsity=0.5, **UNSEEN, **values)
+            for name, values in (
+                ("2000-clip", {"strength": 2000.0, "clip_ratio": 0.5}),
+                ("500-distilled", {"strength": 500.0, "distillation": 0.5}),
+            )
+        ),
+        tuned("tune-lfsr-50-distilled", "lfsr", sparsity=0.5, **UNSEEN, distillation=0.5),
+    ],
     "The float network, and 8 bits with nothing removed: the baseline of every ratio": [
         FLOAT,
         *(tuned(f"dense-8bit-s{seed}", "dense-8bit", seed) for seed in SEEDS),

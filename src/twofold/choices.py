@@ -19,13 +19,24 @@ def held_out_runs() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``run``, ``method``, ``sparsity``, ``learning_rate`` (peak), ``strength`` (LSB^2/pJ), ``epochs``,
-        ``held_out_accuracy`` (%) and ``cell_energy_j``; no rows where no such run has finished.
+        ``run``, ``method``, ``sparsity``, ``learning_rate`` (peak), ``strength`` (LSB^2/pJ), ``clip_ratio``,
+        ``distillation``, ``epochs``, ``held_out_accuracy`` (%) and ``cell_energy_j``; no rows where no such
+        run has finished.
     """
     runs = load_results()
     runs = runs[runs.held_out & runs.init.notna()]
     configs = [RunConfig.from_yaml(paths.results_dir() / run / "config.yml") for run in runs.run]
-    frame = runs[["run", "method", "sparsity", "strength", "epochs", "cell_energy_j"]]
+    columns = [
+        "run",
+        "method",
+        "sparsity",
+        "strength",
+        "clip_ratio",
+        "distillation",
+        "epochs",
+        "cell_energy_j",
+    ]
+    frame = runs[columns]
     frame = frame.assign(learning_rate=[config.learning_rate for config in configs])
     frame["held_out_accuracy"] = runs.test_accuracy
     return frame.sort_values(["method", "sparsity", "learning_rate", "strength"], ignore_index=True)
@@ -33,7 +44,7 @@ def held_out_runs() -> pd.DataFrame:
 
 def best_learning_rates(frame: pd.DataFrame) -> dict[float, float]:
     """For each sparsity the learning rate with which the LFSR's mask alone, without a bit term, did best."""
-    tried = frame[frame.method == "lfsr"]
+    tried = frame[(frame.method == "lfsr") & (frame.distillation == 0)]
     best = tried.loc[tried.groupby("sparsity").held_out_accuracy.idxmax()]
     return dict(zip(best.sparsity, best.learning_rate, strict=True))
 
@@ -41,13 +52,15 @@ def best_learning_rates(frame: pd.DataFrame) -> dict[float, float]:
 def strongest_within(frame: pd.DataFrame, points: float = 1.0) -> float:
     """The largest strength of the bit term that costs at most so many points of accuracy.
 
-    Each twofold run is compared with the run of method ``lfsr`` at its sparsity and learning rate.
+    Each twofold run, of those without clipped codes and distillation, is compared with the run of method
+    ``lfsr`` at its sparsity and learning rate.
 
     Raises
     ------
     ValueError
         A twofold run has no such neighbour, or every strength costs more.
     """
+    frame = frame[(frame.clip_ratio == 1) & (frame.distillation == 0)]
     keys = ["sparsity", "learning_rate"]
     plain = frame[frame.method == "lfsr"].set_index(keys).held_out_accuracy
     tried = frame[frame.method == "twofold"].set_index(keys)

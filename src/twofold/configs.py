@@ -44,6 +44,8 @@ class RunConfig(Recipe):
         The run whose float weights this one starts from; None starts afresh.
     bits : int
         Bits of a weight's code; not used by ``dense``.
+    clip_ratio : float in (0, 1]
+        As in ``sparsify.Twofold``.
     sparsity : float in [0, 1)
         Overall sparsity: share of the weights that are not kept.
     density_rule : str
@@ -62,6 +64,7 @@ class RunConfig(Recipe):
     dataset: str = "cifar10"
     init: str | None = None
     bits: int = 8
+    clip_ratio: float = 1.0
     sparsity: float = 0.0
     density_rule: str = "uniform"
     bit_term: str = "energy"
@@ -96,6 +99,15 @@ class RunConfig(Recipe):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must lie in [0, {high})")
         if not 0 < self.ramp <= 1:
             raise ValueError(f"ramp is {self.ramp!r}; it must be a share of the training in (0, 1]")
+        if not 0 < self.clip_ratio <= 1:
+            raise ValueError(
+                f"clip_ratio is {self.clip_ratio!r}; it must be a share of the largest weight in (0, 1]"
+            )
+        if self.clip_ratio < 1 and (self.method == "dense" or self.bit_term != "energy"):
+            raise ValueError(
+                f"clip_ratio is {self.clip_ratio!r}, but method {self.method!r} with bit_term "
+                f"{self.bit_term!r} has no codes that saturate: it needs codes, and bit_term 'energy'"
+            )
         check_bits(self.bits)
         mask, has_bit_term = METHODS[self.method]
         for name, wanted in (("sparsity", mask is not None), ("strength", has_bit_term)):

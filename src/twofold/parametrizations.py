@@ -82,7 +82,8 @@ class MaskedWeight(nn.Module):
 class SparseWeight(MaskedWeight):
     """Parametrization: masked once `active`, rounded to codes, straight-through.
 
-    The codes' scale is the largest kept weight, or with `ternary` that of `codes.ternary_scale`.
+    The codes' scale is `clip_ratio` times the largest kept weight, beyond which weights saturate, or with
+    `ternary` that of `codes.ternary_scale`.
     """
 
     def __init__(
@@ -92,9 +93,11 @@ class SparseWeight(MaskedWeight):
         chooser: CodeChooser | None,
         stored: bool = False,
         ternary: bool = False,
+        clip_ratio: float = 1.0,
     ):
         super().__init__(keep, bits, chooser, stored)
         self.ternary = ternary
+        self.clip_ratio = clip_ratio
 
     def codes(
         self, original: Float[Tensor, "out *rest"]
@@ -116,7 +119,7 @@ class SparseWeight(MaskedWeight):
         if self.ternary:
             scale = ternary_scale(weight, self.keep if self.active else None, check)
         else:
-            scale = weight_scale(weight, check)
+            scale = weight_scale(weight, check) * self.clip_ratio
         limit = code_limit(self.bits)
         if self.chooser is None or self.chooser.rounds:
             return round_to_grid(weight, scale / limit, self.bits), scale

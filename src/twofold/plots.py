@@ -153,34 +153,42 @@ def curves(
     return ax
 
 
-def _by_method(frame: pd.DataFrame, x: str, y: str, ax: Axes, joined: bool) -> None:
-    """A line for each method and strength: mean over seeds, with a band from the lowest to the highest."""
+def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes) -> None:
+    """A line a method and series, in the method's colour; a band between ``lowest`` and ``highest``."""
     for method, (colour, marker, name) in METHOD_STYLE.items():
         own = frame[frame.method == method].dropna(subset=[x, y])  # a float network has no cell energy
-        strengths = sorted(own.strength.unique())
-        for strength, line in zip(strengths, ("-", "--", ":", "-.") * len(strengths), strict=False):
-            same = own[own.strength == strength]
-            spread = same.groupby(x)[y].agg(["mean", "min", "max"]).reset_index()
+        for number, (series, line) in enumerate(own.groupby("series", sort=False)):
+            line = line.sort_values(x)
             ax.plot(
-                spread[x],
-                spread["mean"],
-                linestyle=line if joined else "none",
+                line[x],
+                line[y],
+                linestyle=("-", "--", ":", "-.")[number % 4],
+                linewidth=1.2,
                 marker=marker,
                 color=colour,
-                fillstyle="full" if strength == strengths[-1] else "none",
-                markersize=13 if marker == "*" else 8,
-                label=f"{name}, strength {strength:g}" if strength else name,
+                fillstyle=("full", "none", "top", "left", "bottom", "right")[number % 6],
+                markersize=12 if marker == "*" else 8,
+                label=f"{name}, {series}" if series else name,
             )
-            if (spread["max"] > spread["min"]).any():
-                ax.fill_between(spread[x], spread["min"], spread["max"], color=colour, alpha=0.2, linewidth=0)
+            if y == "test_accuracy" and (line.highest > line.lowest).any():
+                ax.fill_between(line[x], line.lowest, line.highest, color=colour, alpha=0.2, linewidth=0)
+
+
+def _legend_below(ax: Axes) -> None:
+    """The legend under the panel, in two columns: a study has more series than a panel has empty room."""
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
 
 
 def accuracy_against_sparsity(
     frame: pd.DataFrame, *, literature: pd.DataFrame | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Test accuracy (%) against overall sparsity (%), a line a method; literature as hollow marks."""
-    ax = _axes(ax, figsize=(7.2, 4.4))
-    _by_method(frame.assign(percent=100 * frame.sparsity), "percent", "test_accuracy", ax, joined=True)
+    """Test accuracy (%) against overall sparsity (%), a line a series; literature as hollow marks.
+
+    ``frame`` is made by `series.over_seeds` and `series.with_series`: lines are means over seeds, bands reach
+    from the lowest to the highest.
+    """
+    ax = _axes(ax, figsize=(7.2, 6.0))
+    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "test_accuracy", ax)
     if literature is not None:
         ax.plot(
             100 * literature.sparsity,
@@ -191,38 +199,38 @@ def accuracy_against_sparsity(
             label="published",
         )
     ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
-    ax.legend(fontsize="small")
+    _legend_below(ax)
     return ax
 
 
 def gain_against_sparsity(
     frame: pd.DataFrame, *, claims: pd.DataFrame | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Energy gain over dense 8 bits against overall sparsity; columns ``sparsity``, ``gain``, ``method``."""
-    ax = _axes(ax, figsize=(7.2, 4.2))
-    _by_method(frame.assign(percent=100 * frame.sparsity), "percent", "gain", ax, joined=True)
+    """Energy gain over dense 8 bits against overall sparsity; ``frame`` as in `accuracy_against_sparsity`."""
+    ax = _axes(ax, figsize=(7.2, 5.4))
+    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "gain", ax)
     if claims is not None:
         ax.plot(
             100 * claims.sparsity, claims.gain, "x", color="#777777", markersize=9, label="stated in the talk"
         )
     ax.set(yscale="log", xlabel="overall sparsity (%)", ylabel="energy gain over dense 8 bits")
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
-    ax.legend(fontsize="small")
+    _legend_below(ax)
     return ax
 
 
 def accuracy_against_energy(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Test accuracy (%) against energy; sparse networks carry their overall sparsity.
+    """Test accuracy (%) against energy (column ``energy_j``), each point with its ``note``.
 
-    Columns ``method``, ``strength``, ``sparsity``, ``energy_j``, ``test_accuracy``.
+    ``frame`` as in `accuracy_against_sparsity`.
     """
-    ax = _axes(ax, figsize=(7.2, 4.4))
-    _by_method(frame, "energy_j", "test_accuracy", ax, joined=False)
-    for row in frame[frame.sparsity > 0].itertuples():
+    ax = _axes(ax, figsize=(7.2, 6.0))
+    _by_series(frame, "energy_j", "test_accuracy", ax)
+    for row in frame.dropna(subset=["energy_j"]).itertuples():
         ax.annotate(
-            f"{100 * row.sparsity:.0f} % removed",
+            row.note,
             (row.energy_j, row.test_accuracy),
-            xytext=(7, -12),
+            xytext=(6, -11) if row.sparsity else (-4, 8),
             textcoords="offset points",
             fontsize="x-small",
             color="#555555",
@@ -230,7 +238,7 @@ def accuracy_against_energy(frame: pd.DataFrame, *, ax: Axes | None = None) -> A
     ax.margins(x=0.12, y=0.12)
     ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
     ax.xaxis.set_major_formatter(EngFormatter("J"))
-    ax.legend(fontsize="small", loc="lower right")  # dear and bad: nobody stands there
+    _legend_below(ax)
     return ax
 
 

@@ -27,6 +27,8 @@ __all__ = [
 
 RESULTS_VERSION = 1
 TABLES = ("runs.csv", "epochs.csv")
+SINCE_ADDED = {"clip_ratio": 1.0, "distillation": 0.0}
+"""Columns that the first runs' records do not have, and what was so for them."""
 SUMS = "SHA256SUMS"
 """Checksums of the tables that `collect` makes, as ``sha256sum -c`` reads them."""
 
@@ -40,7 +42,7 @@ def collect() -> pd.DataFrame:
     for sidecar_path in sorted(paths.results_dir().glob("*/run.json")):
         result, curve = _finished_run(sidecar_path)
         label = {"results_version": RESULTS_VERSION, "run": result["run"]}
-        rows.append(label | result)
+        rows.append(label | SINCE_ADDED | result)
         epochs.append(curve.assign(**label))
     if not rows:
         raise FileNotFoundError(f"no finished run under {paths.results_dir()}")
@@ -126,7 +128,9 @@ def starting_from(frame: pd.DataFrame, start: str = STUDY_START) -> pd.DataFrame
 
 
 def baseline_of(run: pd.Series, frame: pd.DataFrame) -> str:
-    """The dense 8-bit run that a run is measured against: same images, network and start, the first seed.
+    """The dense 8-bit run that a run is measured against: same images, network and start.
+
+    That of the same seed, where there is one, otherwise the first seed's.
 
     Raises
     ------
@@ -141,7 +145,7 @@ def baseline_of(run: pd.Series, frame: pd.DataFrame) -> str:
             f"{run.run} has no baseline: no finished run of method 'dense-8bit' with dataset "
             f"{run.dataset!r}, network {run.network!r} and init {run.init!r}"
         )
-    return same.sort_values("seed").run.iloc[0]
+    return same.assign(other=same.seed != run.seed).sort_values(["other", "seed"]).run.iloc[0]
 
 
 def load_epochs(path: Path | None = None) -> pd.DataFrame:

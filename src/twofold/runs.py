@@ -7,7 +7,7 @@ Unfinished runs live in ``runs/<run>`` (checkpoints, ignored by git); a finished
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from twofold.results import RESULTS_VERSION
 from twofold.sparsify import Twofold
 from twofold.train import Recipe, evaluate, fit
 
-__all__ = ["Outcome", "carry_out", "execute"]
+__all__ = ["Outcome", "carry_out", "execute", "finished_alike"]
 
 CALIBRATION_IMAGES = 1000
 """Training images that set the activation scales; as many test images measure the activity."""
@@ -66,6 +66,7 @@ def carry_out(
             density=layer_densities(model, 1 - config.sparsity, config.density_rule),
             mask=mask or "lfsr",
             bits=config.bits,
+            clip_ratio=config.clip_ratio,
             bit_term=config.bit_term,
             strength=config.strength,
             network_strength=config.network_strength,
@@ -160,6 +161,12 @@ def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True
     return final
 
 
+def finished_alike(config: RunConfig) -> list[str]:
+    """Names of the finished runs that have this configuration, apart from its name."""
+    records = sorted(paths.results_dir().glob("*/config.yml"))
+    return [p.parent.name for p in records if replace(RunConfig.from_yaml(p), run=config.run) == config]
+
+
 def _finished(final: Path, config: RunConfig) -> bool:
     if not final.exists():
         return False
@@ -201,7 +208,8 @@ def _row(config: RunConfig, epochs: pd.DataFrame, device: str) -> dict:
     """The configuration's part of a results row, and what the last epoch said."""
     names = (
         *("run", "method", "network", "dataset", "bits", "sparsity", "density_rule", "bit_term", "strength"),
-        *("network_strength", "polarity", "prune_epoch", "encoding", "seed", "epochs", "init", "held_out"),
+        *("network_strength", "polarity", "prune_epoch", "encoding", "clip_ratio", "distillation"),
+        *("seed", "epochs", "init", "held_out"),
     )
     row = {name: getattr(config, name) for name in names}
     if config.method == "dense":

@@ -11,6 +11,7 @@ from twofold.accounts import energies
 from twofold.cells import load_cell_table
 from twofold.energy import EnergyModel
 from twofold.results import load_results, starting_from
+from twofold.series import over_seeds, shown_first, with_series
 
 __all__ = ["SCHEMES", "data_mark", "headline_points", "save_headline"]
 
@@ -31,14 +32,19 @@ _DARK = {
 def headline_points() -> pd.DataFrame:
     """Accuracy (8-bit weights and inputs) and energy an image of the study's networks: packed, no ADC or LIG.
 
-    Columns ``run``, ``method``, ``strength``, ``sparsity``, ``energy_j``, ``test_accuracy`` (%), ``gain``.
+    A row a recipe of `series.shown_first`, means over seeds. Columns ``run``, ``method``, ``strength``,
+    ``sparsity``, ``energy_j``, ``test_accuracy`` (%), ``gain``, and what `plots.accuracy_against_energy`
+    writes.
     """
     model = EnergyModel(
         table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
     )
-    frame = energies(starting_from(load_results()), model)
-    frame = frame.assign(test_accuracy=frame.test_accuracy_w8a8).sort_values("run", ignore_index=True)
-    return frame[["run", "method", "strength", "sparsity", "energy_j", "test_accuracy", "gain"]]
+    runs = starting_from(load_results())
+    frame = energies(runs[shown_first(runs)], model)
+    frame = with_series(over_seeds(frame.assign(test_accuracy=frame.test_accuracy_w8a8)))
+    frame = frame.sort_values(["sparsity", "strength", "run"], ignore_index=True)
+    columns = ["run", "method", "strength", "sparsity", "energy_j", "test_accuracy", "gain"]
+    return frame[[*columns, "series", "note", "lowest", "highest"]]
 
 
 def data_mark(points: pd.DataFrame) -> str:

@@ -77,6 +77,10 @@ class Twofold:
     scale : ``"max"`` or ``"ternary"``
         What the largest code stands for: a layer's largest weight, or, for ``bits=2`` and so the codes -1, 0
         and 1, what `codes.ternary_scale` says.
+    clip_ratio : float in (0, 1]
+        With scale "max": the largest code stands for this share of the largest weight; what lies beyond
+        saturates. Most weights are small, and in two's complement small negative ones are the dearest: with
+        a finer step they are larger numbers, and fewer of their cells are full.
     bit_term : ``"energy"``, ``"popcount"`` or ``"planes"``
         Energy-aware codes, or one of the penalties on trainable bit planes; see ``regularizers``.
     strength : float
@@ -118,6 +122,7 @@ class Twofold:
         mask: MaskKind = "lfsr",
         bits: int = 8,
         scale: Scale = "max",
+        clip_ratio: float = 1.0,
         bit_term: BitTerm = "energy",
         strength: float = 0.0,
         network_strength: float = 0.0,
@@ -143,6 +148,15 @@ class Twofold:
             raise ValueError(f"ramp is {ramp!r}; it must be a share of the training in (0, 1]")
         if scale == "ternary" and (bits != 2 or (strength and bit_term != "energy")):
             raise ValueError(f"scale 'ternary' needs bits 2 and bit_term 'energy', not {bits}, {bit_term!r}")
+        if not 0 < clip_ratio <= 1:
+            raise ValueError(
+                f"clip_ratio is {clip_ratio!r}; it must be a share of the largest weight in (0, 1]"
+            )
+        if clip_ratio < 1 and (scale == "ternary" or (strength and bit_term != "energy")):
+            raise ValueError(
+                f"clip_ratio {clip_ratio!r} needs scale 'max' and bit_term 'energy', not {scale!r} and "
+                f"{bit_term!r}"
+            )
         if prune_epoch < 0:
             raise ValueError(f"prune_epoch is {prune_epoch}; it must be a whole number of at least 0")
         chosen = choose_layers(
@@ -178,7 +192,7 @@ class Twofold:
                 weight: MaskedWeight = BitPlaneWeight(keep, bits, stored)
                 self.layers[name].weight.grad = None  # an old one has another shape than the planes
             else:
-                weight = SparseWeight(keep, bits, self.chooser, stored, scale == "ternary")
+                weight = SparseWeight(keep, bits, self.chooser, stored, scale == "ternary", clip_ratio)
             weight.to(keep.device, self.layers[name].weight.dtype)
             parametrize.register_parametrization(self.layers[name], "weight", weight, unsafe=True)
         leave_to_each_process(model)

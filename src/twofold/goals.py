@@ -1,0 +1,101 @@
+"""What the study set out to show, and how far its runs went."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from twofold.accounts import energies
+from twofold.cells import load_cell_table
+from twofold.energy import Dataflow, EnergyModel
+from twofold.series import over_seeds
+
+__all__ = ["GOALS", "Goal", "goal_candidates", "goal_table"]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A gain in cell energy, no ADC charged, at a loss of accuracy; set before the runs were made.
+
+    Attributes
+    ----------
+    method, sparsity : of the networks that are meant
+    dataflow : machine on which the gain over dense 8 bits is counted, in two's complement
+    gain : the least that reaches the goal
+    points : the most that may be lost, in points of accuracy
+    against : method that the loss is counted against, at the same sparsity
+    """
+
+    method: str
+    sparsity: float
+    dataflow: Dataflow
+    gain: float
+    points: float
+    against: str
+
+    def __str__(self) -> str:
+        removed = f", {100 * self.sparsity:.0f} % removed" if self.sparsity else ""
+        return f"{self.method}{removed}: {self.gain:g}x within {self.points:g} points"
+
+
+GOALS = (
+    Goal("bits", 0.0, "crossbar", gain=4.0, points=0.3, against="dense-8bit"),
+    Goal("bits", 0.0, "crossbar", gain=6.0, points=1.0, against="dense-8bit"),
+    Goal("twofold", 0.5, "packed", gain=8.0, points=0.5, against="lfsr"),
+    Goal("twofold", 0.9, "packed", gain=30.0, points=0.5, against="lfsr"),
+)
+
+
+def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
+    """The recipes that a goal is about, means over seeds; no rows where none has finished.
+
+    Parameters
+    ----------
+    runs : rows of `results.load_results` that start from one float run
+
+    Returns
+    -------
+    DataFrame
+        The columns of `series.over_seeds`; ``lost``, points of accuracy (W8) against the goal's other method
+        with the same densities and the same loss; ``reached``. Sorted by ``gain``.
+    """
+    close = runs.sparsity.sub(goal.sparsity).abs() < 1e-9
+    own, other = (runs[close & (runs.method == method)] for method in (goal.method, goal.against))
+    if own.empty or other.empty:
+        return pd.DataFrame(columns=[*runs.columns, "gain", "lost", "reached"])
+    model = EnergyModel(
+        table=load_cell_table(), encoding="twos_complement", dataflow=goal.dataflow, adc_rule="none"
+    )
+    frame = over_seeds(energies(own, model)).sort_values("gain", ignore_index=True)
+    # A control of the same densities and the same loss, without the bit term.
+    alike = ["density_rule", "distillation"]
+    before = over_seeds(other).groupby(alike).test_accuracy.mean().rename("before").reset_index()
+    frame["lost"] = frame[alike].merge(before, how="left").before - frame.test_accuracy
+    frame["reached"] = (frame.gain >= goal.gain) & (frame.lost <= goal.points)
+    return frame
+
+
+def goal_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row a goal: the recipe that comes closest from either side.
+
+    Returns
+    -------
+    DataFrame
+        Index: the goal in words. ``within``: the recipe of highest gain among those that lose no more than
+        the goal allows, with ``gain within``; ``beyond``: the recipe that loses least among those with the
+        goal's gain, with ``lost beyond`` (points); ``verdict``: "reached", "missed", or "open" without a
+        finished run. A gap where no recipe qualifies.
+    """
+    rows = {}
+    for goal in GOALS:
+        frame = goal_candidates(runs, goal)
+        within, beyond = frame[frame.lost <= goal.points], frame[frame.gain >= goal.gain]
+        row: dict = dict.fromkeys(("within", "gain within", "beyond", "lost beyond"))
+        if len(within):
+            best = within.loc[within.gain.idxmax()]
+            row |= {"within": best.run, "gain within": best.gain}
+        if len(beyond):
+            best = beyond.loc[beyond.lost.idxmin()]
+            row |= {"beyond": best.run, "lost beyond": best.lost}
+        reached = "reached" if frame.reached.any() else "missed"
+        rows[str(goal)] = row | {"verdict": reached if len(frame) else "open"}
+    return pd.DataFrame.from_dict(rows, orient="index")

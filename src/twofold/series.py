@@ -1,0 +1,95 @@
+"""Which runs belong together: seeds of one recipe, and recipes that lie on one line of a figure."""
+
+import pandas as pd
+
+__all__ = ["over_seeds", "recipe_names", "shown_first", "usual", "with_series"]
+
+MEASURED = (
+    "test_accuracy",
+    "test_accuracy_w8a8",
+    "accuracy_before_pruning",
+    "accuracy_after_pruning",
+    "zero_codes",
+    "cell_energy_j",
+    "minutes",
+    "array_j",
+    "adc_j",
+    "index_j",
+    "energy_j",
+    "gain",
+    "gain_best_untrained",
+)
+"""Columns of `results.load_results` and `accounts.energies` that differ from seed to seed."""
+
+
+def recipe_names(runs: pd.DataFrame) -> pd.Series:
+    """Names without their seeds: ``lfsr-50`` for ``lfsr-50-s2``. A name without a seed is its own."""
+    names = [run.removesuffix(f"-s{seed}") for run, seed in zip(runs.run, runs.seed, strict=True)]
+    return pd.Series(names, index=runs.index, dtype=object)
+
+
+def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row a recipe: means over its seeds of what was measured.
+
+    Parameters
+    ----------
+    runs : rows of `results.load_results` or `accounts.energies`
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``runs``, without ``seed``; ``run`` is the name without the seed. Then ``seeds``, how
+        many there are, and ``lowest`` and ``highest``, the range of ``test_accuracy`` (%) over them.
+    """
+    named = runs.assign(run=recipe_names(runs))
+    groups = named.groupby("run", sort=False)
+    frame = groups.head(1).set_index("run").drop(columns="seed")
+    measured = [name for name in MEASURED if name in runs]
+    frame[measured] = groups[measured].mean()
+    frame["seeds"] = groups.size()
+    frame["lowest"], frame["highest"] = groups.test_accuracy.min(), groups.test_accuracy.max()
+    return frame.reset_index()[["run", *frame.columns]]
+
+
+def usual(runs: pd.DataFrame) -> pd.Series:
+    """Whether a run is of the plain kind: no variant of densities, bit term, order, codes or loss.
+
+    The same density in each layer, energy-aware codes where there is a bit term, masks from the first epoch,
+    codes that reach to the largest weight, and labels alone to learn from.
+    """
+    own_codes = runs.bit_term.fillna("energy") == "energy"
+    plain_training = (runs.prune_epoch == 0) & (runs.clip_ratio == 1) & (runs.distillation == 0)
+    return (runs.density_rule == "uniform") & own_codes & plain_training
+
+
+def shown_first(runs: pd.DataFrame) -> pd.Series:
+    """Whether README and the first page show a run: a `usual` one with 0, 50 or 90 % removed."""
+    return usual(runs) & runs.sparsity.round(6).isin([0.0, 0.5, 0.9])
+
+
+def with_series(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with what a figure writes: ``series``, a legend's words beside the method's, and ``note``.
+
+    Bits-only networks with one bit term are one series, each noted with its strength (µ, for the slides'
+    terms beta); networks with masks are a series for each strength, each noted with the share removed.
+    """
+    words, notes = [], []
+    for row in frame.itertuples():
+        symbol = "µ" if row.bit_term == "energy" else "β"
+        parts = [] if symbol == "µ" or not row.strength else [row.bit_term]
+        if row.strength and row.sparsity:
+            parts.append(f"strength {row.strength:g}")
+        if row.density_rule != "uniform":
+            parts.append("small layers spared")
+        if row.prune_epoch:
+            parts.append("slides' order" + (", as printed" if row.polarity == "printed" else ""))
+        if row.clip_ratio < 1:
+            parts.append(f"clipped at {row.clip_ratio:g}")
+        if row.distillation:
+            parts.append("distilled")
+        words.append(", ".join(parts))
+        if row.sparsity:
+            notes.append(f"{100 * row.sparsity:.0f} %")
+        else:
+            notes.append(f"{symbol} = {row.strength:g}" if row.strength else "")
+    return frame.assign(series=words, note=notes)

@@ -1,0 +1,125 @@
+"""Seeds of one recipe, lines of a figure, and the goals that are held against them."""
+
+import importlib.util
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from twofold import goals
+from twofold.goals import GOALS, goal_candidates, goal_table
+from twofold.paths import repository
+from twofold.results import load_results, starting_from
+from twofold.series import over_seeds, recipe_names, shown_first, usual, with_series
+
+RUNS = load_results()
+
+
+def study() -> list[dict]:
+    spec = importlib.util.spec_from_file_location("study", repository() / "workflow" / "study.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.RUNS
+
+
+def as_rows(configs: list[dict]) -> pd.DataFrame:
+    """The columns that a table of finished runs would have of these configurations."""
+    usual_values = {"sparsity": 0.0, "strength": 0.0, "density_rule": "uniform", "bit_term": "energy"}
+    usual_values |= {"prune_epoch": 0, "polarity": "removed", "clip_ratio": 1.0, "distillation": 0.0}
+    frame = pd.DataFrame([usual_values | config for config in configs])
+    return frame.assign(bit_term=frame.bit_term.where(frame.strength > 0))
+
+
+def test_runs_of_one_recipe_differ_in_their_seed_only():
+    frame = as_rows(study())
+    frame["recipe"] = recipe_names(frame)
+    for _, own in frame.groupby("recipe"):
+        assert (own.drop(columns=["run", "seed"]).nunique() <= 1).all()
+        assert own.seed.is_unique
+    assert frame.groupby("recipe").size().loc[["dense-8bit", "lfsr-50", "iid-90"]].tolist() == [3, 3, 3]
+
+
+def test_means_over_seeds():
+    first = RUNS[RUNS.run == "lfsr-50-s1"]
+    rows = [
+        first.assign(run=f"lfsr-50-s{s}", seed=s, test_accuracy=a)
+        for s, a in ((1, 90.0), (2, 91.0), (3, 89.6))
+    ]
+    frame = over_seeds(pd.concat([*rows, RUNS[RUNS.run == "lfsr-90"]]))
+    assert frame.run.tolist() == ["lfsr-50", "lfsr-90"]
+    assert frame.seeds.tolist() == [3, 1]
+    assert frame.test_accuracy[0] == pytest.approx((90 + 91 + 89.6) / 3)
+    assert (frame.lowest[0], frame.highest[0]) == (89.6, 91.0)
+    assert frame.sparsity.tolist() == [0.5, 0.9]  # settings stay what they are, to the last bit
+    assert "seed" not in frame
+
+
+def test_no_two_recipes_of_the_study_share_a_point_of_a_figure():
+    frame = as_rows([config for config in study() if not config.get("held_out") and config["seed"] == 1])
+    points = with_series(frame)
+    assert not points.duplicated(["method", "series", "note"]).any()
+
+
+@pytest.mark.parametrize(
+    "run, series, note",
+    [
+        ("dense-8bit-s1", "", ""),
+        ("lfsr-50-s1", "", "50 %"),
+        ("bits-250-s1", "", "µ = 250"),
+        ("popcount-10-s1", "popcount", "β = 10"),
+        ("twofold-70-s1", "strength 125", "70 %"),
+        ("lfsr-90-erk-s1", "small layers spared", "90 %"),
+        ("slides-50-printed-s1", "popcount, strength 3, slides' order, as printed", "50 %"),
+        ("slides-90-removed-s1", "popcount, strength 3, slides' order", "90 %"),
+    ],
+)
+def test_words_of_a_figure(run, series, note):
+    row = with_series(as_rows([config for config in study() if config["run"] == run])).iloc[0]
+    assert (row.series, row.note) == (series, note)
+
+
+def test_first_page_shows_plain_runs_at_the_ends_only():
+    frame = as_rows([config for config in study() if not config.get("held_out")])
+    shown = set(recipe_names(frame[shown_first(frame) & (frame.method != "dense")]))
+    plain = {
+        f"{method}-{p}"
+        for method in ("lfsr", "iid", "magnitude", "twofold", "magnitude-bits")
+        for p in (50, 90)
+    }
+    assert shown == plain | {"dense-8bit", "twofold-50-500"} | {
+        f"bits-{mu}" for mu in (60, 125, 250, 500, 1000)
+    }
+    assert set(frame[~usual(frame)].run.str.split("-").str[0]) == {
+        "popcount",
+        "planes",
+        "lfsr",
+        "twofold",
+        "slides",
+    }
+
+
+def test_goals_are_judged_by_gain_and_loss_together(monkeypatch):
+    runs = starting_from(RUNS, "dense")
+    goal = GOALS[2]
+    frame = goal_candidates(runs, goal).set_index("run")
+    lfsr = RUNS.set_index("run").test_accuracy["lfsr-50"]
+    for name in ("twofold-50-60", "twofold-50-250"):
+        assert frame.lost[name] == pytest.approx(lfsr - frame.test_accuracy[name])
+    weak, strong = (frame.loc[name] for name in ("twofold-50-60", "twofold-50-250"))
+    for gain, points, verdict in (
+        (weak.gain - 0.1, weak.lost + 0.01, "reached"),
+        (weak.gain + 0.1, weak.lost + 0.01, "missed"),  # the strong one gains enough and loses too much
+        (strong.gain - 0.1, strong.lost + 0.01, "reached"),
+    ):
+        monkeypatch.setattr(goals, "GOALS", (replace(goal, gain=gain, points=points),))
+        assert goal_table(runs).verdict.tolist() == [verdict]
+    assert goal_table(runs[runs.method != "twofold"]).verdict.tolist() == ["open"]
+    assert goal_table(runs[runs.method != "lfsr"]).verdict.tolist() == ["open"]  # nothing to compare with
+
+
+def test_a_goal_shows_the_best_from_either_side():
+    table = goal_table(starting_from(RUNS, "dense"))
+    assert table.index.tolist() == [str(goal) for goal in GOALS]
+    half = table.loc[str(GOALS[2])]
+    assert half.within == "twofold-50-60"
+    assert pd.isna(half.beyond)  # no first run gains eightfold
