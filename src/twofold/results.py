@@ -32,7 +32,7 @@ SINCE_ADDED = {"clip_ratio": 1.0, "distillation": 0.0}
 SUMS = "SHA256SUMS"
 """Checksums of the tables that `collect` makes, as ``sha256sum -c`` reads them."""
 
-STUDY_START = "dense"
+STUDY_START = "dense-60"
 """The float run whose descendants README, first page and ledger show: the newest with a whole set of them."""
 
 
