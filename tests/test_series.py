@@ -108,7 +108,7 @@ def test_goals_are_judged_by_gain_and_loss_together(monkeypatch):
     weak, strong = (frame.loc[name] for name in ("twofold-50-60", "twofold-50-250"))
     for gain, points, verdict in (
         (weak.gain - 0.1, weak.lost + 0.01, "reached"),
-        (weak.gain + 0.1, weak.lost + 0.01, "missed"),  # the strong one gains enough and loses too much
+        (weak.gain + 0.1, weak.lost + 0.01, "not reached"),  # the strong one gains enough and loses too much
         (strong.gain - 0.1, strong.lost + 0.01, "reached"),
     ):
         monkeypatch.setattr(goals, "GOALS", (replace(goal, gain=gain, points=points),))

@@ -82,7 +82,7 @@ def goal_table(runs: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Index: the goal in words. ``within``: the recipe of highest gain among those that lose no more than
         the goal allows, with ``gain within``; ``beyond``: the recipe that loses least among those with the
-        goal's gain, with ``lost beyond`` (points); ``verdict``: "reached", "missed", or "open" without a
+        goal's gain, with ``lost beyond`` (points); ``verdict``: "reached", "not reached", or "open" without a
         finished run. A gap where no recipe qualifies.
     """
     rows = {}
@@ -96,6 +96,6 @@ def goal_table(runs: pd.DataFrame) -> pd.DataFrame:
         if len(beyond):
             best = beyond.loc[beyond.lost.idxmin()]
             row |= {"beyond": best.run, "lost beyond": best.lost}
-        reached = "reached" if frame.reached.any() else "missed"
+        reached = "reached" if frame.reached.any() else "not reached"
         rows[str(goal)] = row | {"verdict": reached if len(frame) else "open"}
     return pd.DataFrame.from_dict(rows, orient="index")
