@@ -39,9 +39,8 @@ def test_the_strength_is_the_largest_that_costs_at_most_so_much_at_the_same_rate
     assert strongest_within(runs) == strongest_within(runs, points=0.5) == 200
     assert strongest_within(runs, points=3.0) == 400
     better = frame(("k", "twofold", 0.5, 0.05, 800.0, 89.0), ("l", "twofold", 0.5, 0.05, 900.0, 89.0))
-    better = better.assign(
-        clip_ratio=[0.5, 1.0], distillation=[0.0, 0.5]
-    )  # other codes, another loss: no rivals
+    # Other codes, another loss: no rivals.
+    better = better.assign(clip_ratio=[0.5, 1.0], distillation=[0.0, 0.5])
     assert strongest_within(pd.concat([runs, better], ignore_index=True)) == 200
     with pytest.raises(ValueError, match=r"costs more than 0.1 points \(100: 0.20, 200: 0.50, 400: 3.00\)"):
         strongest_within(runs, points=0.1)

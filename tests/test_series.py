@@ -1,6 +1,6 @@
 """Seeds of one recipe, lines of a figure, and the goals that are held against them."""
 
-import importlib.util
+import runpy
 from dataclasses import replace
 
 import pandas as pd
@@ -13,13 +13,7 @@ from twofold.results import load_results, starting_from
 from twofold.series import over_seeds, recipe_names, shown_first, usual, with_series
 
 RUNS = load_results()
-
-
-def study() -> list[dict]:
-    spec = importlib.util.spec_from_file_location("study", repository() / "workflow" / "study.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.RUNS
+STUDY = runpy.run_path(str(repository() / "workflow" / "study.py"))["RUNS"]
 
 
 def as_rows(configs: list[dict]) -> pd.DataFrame:
@@ -31,7 +25,7 @@ def as_rows(configs: list[dict]) -> pd.DataFrame:
 
 
 def test_runs_of_one_recipe_differ_in_their_seed_only():
-    frame = as_rows(study())
+    frame = as_rows(STUDY)
     frame["recipe"] = recipe_names(frame)
     for _, own in frame.groupby("recipe"):
         assert (own.drop(columns=["run", "seed"]).nunique() <= 1).all()
@@ -55,7 +49,7 @@ def test_means_over_seeds():
 
 
 def test_no_two_recipes_of_the_study_share_a_point_of_a_figure():
-    frame = as_rows([config for config in study() if not config.get("held_out") and config["seed"] == 1])
+    frame = as_rows([config for config in STUDY if not config.get("held_out") and config["seed"] == 1])
     points = with_series(frame)
     assert not points.duplicated(["method", "series", "note"]).any()
 
@@ -74,12 +68,12 @@ def test_no_two_recipes_of_the_study_share_a_point_of_a_figure():
     ],
 )
 def test_words_of_a_figure(run, series, note):
-    row = with_series(as_rows([config for config in study() if config["run"] == run])).iloc[0]
+    row = with_series(as_rows([config for config in STUDY if config["run"] == run])).iloc[0]
     assert (row.series, row.note) == (series, note)
 
 
 def test_first_page_shows_plain_runs_at_the_ends_only():
-    frame = as_rows([config for config in study() if not config.get("held_out")])
+    frame = as_rows([config for config in STUDY if not config.get("held_out")])
     shown = set(recipe_names(frame[shown_first(frame) & (frame.method != "dense")]))
     plain = {
         f"{method}-{p}"

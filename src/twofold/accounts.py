@@ -9,13 +9,14 @@ import pandas as pd
 from twofold import paths
 from twofold.cells import load_cell_table
 from twofold.codes import ENCODINGS
-from twofold.energy import EnergyModel, network_energy
+from twofold.energy import Dataflow, EnergyModel, network_energy
 from twofold.lig_energy import lig_energy_j
 from twofold.results import baseline_of, load_network, load_results, starting_from
 from twofold.series import over_seeds, shown_first
 from twofold.storage import index_read_energy, magnitude_pruned
 
 __all__ = [
+    "cells_only",
     "code_shares",
     "crossbar_ceiling",
     "energies",
@@ -27,6 +28,13 @@ __all__ = [
 ]
 
 PARTS = ["array_j", "adc_j", "index_j", "total_j"]
+
+
+def cells_only(dataflow: Dataflow) -> EnergyModel:
+    """The headline's machine: the slides' cells in two's complement, neither converter nor index charged."""
+    return EnergyModel(
+        table=load_cell_table(), encoding="twos_complement", dataflow=dataflow, adc_rule="none"
+    )
 
 
 def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
@@ -157,11 +165,8 @@ def machines(model: EnergyModel) -> dict[str, EnergyModel]:
 
 def readme_table() -> str:
     """The headline of the study in Markdown: `series.shown_first`, two's complement, no converter charged."""
-    machine = EnergyModel(
-        table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
-    )
     runs = starting_from(load_results())
-    table = headline(runs[shown_first(runs)], machines(machine))
+    table = headline(runs[shown_first(runs)], machines(cells_only("packed")))
     head = ["run", *table.columns]
     lines = [head, ["---", *["---:"] * len(table.columns)]]
     for row in table.itertuples(name=None):

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
-from twofold.accounts import energies
+from twofold.accounts import cells_only, energies
 from twofold.cells import code_energy_table, load_cell_table
-from twofold.energy import Dataflow, EnergyModel, load_operation_energies
+from twofold.energy import load_operation_energies
 from twofold.gf2 import Polynomial
 from twofold.hardware_claims import easy_in_hardware, energy_of_no_addresses
 from twofold.lfsr import LFSR
@@ -186,7 +186,7 @@ def gain_at_ninety():
     row = _best("twofold", 0.9)
     if row is None:
         return None, "open", "No twofold run at 90 % is finished."
-    crossbar = energies(_runs(row.run), _machine("crossbar")).gain.iloc[0]
+    crossbar = energies(_runs(row.run), cells_only("crossbar")).gain.iloc[0]
     return (
         float(row.gain),
         "depends on the machine",
@@ -224,12 +224,6 @@ def venue():
     return None, "superseded", "The paper appeared later, in IEEE Access (2024); see the bibliography."
 
 
-def _machine(dataflow: Dataflow) -> EnergyModel:
-    return EnergyModel(
-        table=load_cell_table(), encoding="twos_complement", dataflow=dataflow, adc_rule="none"
-    )
-
-
 def _runs(name: str) -> pd.DataFrame:
     runs = load_results()
     return runs[runs.run == name]
@@ -241,7 +235,7 @@ def _best(method: str, sparsity: float) -> pd.Series | None:
     own = runs[(runs.method == method) & (runs.sparsity.sub(sparsity).abs() < 1e-9)]
     if own.empty:
         return None
-    frame = energies(own, _machine("packed"))
+    frame = energies(own, cells_only("packed"))
     return frame.loc[frame.gain.idxmax()]
 
 

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from twofold.accounts import energies
-from twofold.cells import load_cell_table
-from twofold.energy import Dataflow, EnergyModel
+from twofold.accounts import cells_only, energies
+from twofold.energy import Dataflow
 from twofold.series import over_seeds
 
 __all__ = ["GOALS", "Goal", "goal_candidates", "goal_table"]
@@ -62,10 +61,7 @@ def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
     own, other = (runs[close & (runs.method == method)] for method in (goal.method, goal.against))
     if own.empty or other.empty:
         return pd.DataFrame(columns=[*runs.columns, "gain", "lost", "reached"])
-    model = EnergyModel(
-        table=load_cell_table(), encoding="twos_complement", dataflow=goal.dataflow, adc_rule="none"
-    )
-    frame = over_seeds(energies(own, model)).sort_values("gain", ignore_index=True)
+    frame = over_seeds(energies(own, cells_only(goal.dataflow))).sort_values("gain", ignore_index=True)
     # A control of the same densities and the same loss, without the bit term.
     alike = ["density_rule", "distillation"]
     before = over_seeds(other).groupby(alike).test_accuracy.mean().rename("before").reset_index()

@@ -7,9 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from twofold import paths, plots
-from twofold.accounts import energies
-from twofold.cells import load_cell_table
-from twofold.energy import EnergyModel
+from twofold.accounts import cells_only, energies
 from twofold.results import load_results, starting_from
 from twofold.series import over_seeds, shown_first, with_series
 
@@ -36,11 +34,8 @@ def headline_points() -> pd.DataFrame:
     ``sparsity``, ``energy_j``, ``test_accuracy`` (%), ``gain``, and what `plots.accuracy_against_energy`
     writes.
     """
-    model = EnergyModel(
-        table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
-    )
     runs = starting_from(load_results())
-    frame = energies(runs[shown_first(runs)], model)
+    frame = energies(runs[shown_first(runs)], cells_only("packed"))
     frame = with_series(over_seeds(frame.assign(test_accuracy=frame.test_accuracy_w8a8)))
     frame = frame.sort_values(["sparsity", "strength", "run"], ignore_index=True)
     columns = ["run", "method", "strength", "sparsity", "energy_j", "test_accuracy", "gain"]
