@@ -20,6 +20,7 @@ def as_rows(configs: list[dict]) -> pd.DataFrame:
     """The columns that a table of finished runs would have of these configurations."""
     usual_values = {"sparsity": 0.0, "strength": 0.0, "density_rule": "uniform", "bit_term": "energy"}
     usual_values |= {"prune_epoch": 0, "polarity": "removed", "clip_ratio": 1.0, "distillation": 0.0}
+    usual_values |= {"encoding": "twos_complement"}
     frame = pd.DataFrame([usual_values | config for config in configs])
     return frame.assign(bit_term=frame.bit_term.where(frame.strength > 0))
 
@@ -63,6 +64,8 @@ def test_no_two_recipes_of_the_study_share_a_point_of_a_figure():
         ("popcount-10-s1", "popcount", "β = 10"),
         ("twofold-70-s1", "strength 125", "70 %"),
         ("lfsr-90-erk-s1", "small layers spared", "90 %"),
+        ("bits-1100-clip-s1", "scale x0.5, distilled", "µ = 1100"),
+        ("twofold-90-75-signed-s1", "strength 75, sign magnitude, scale x2, distilled", "90 %"),
         ("slides-50-printed-s1", "popcount, strength 3, slides' order, as printed", "50 %"),
         ("slides-90-removed-s1", "popcount, strength 3, slides' order", "90 %"),
     ],
@@ -89,6 +92,8 @@ def test_first_page_shows_plain_runs_at_the_ends_only():
         "lfsr",
         "twofold",
         "slides",
+        "dense",
+        "bits",
     }
 
 

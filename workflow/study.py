@@ -59,6 +59,12 @@ UNSEEN = {"init": "tune-start", "epochs": 6, "held_out": True}
 # They give no strengths. On the digits a beta of 1 hardly moves the codes, and 10 halves their energy.
 SLIDES = {"bit_term": "popcount", "strength": 3.0, "network_strength": 0.01, "prune_epoch": 6}
 
+# For the energy goals. In sign and magnitude the cheap codes are small, of either sign, and a coarser step
+# has more weights take them; in two's complement it is a finer step that helps.
+DISTILLED = {"distillation": 0.5}
+SIGNED = {"encoding": "sign_magnitude", "clip_ratio": 2.0, **DISTILLED}
+CLIPPED = {"clip_ratio": 0.5, **DISTILLED}
+
 STUDY: dict[str, list[dict]] = {
     "Chosen on held-out images: the learning rate at 50 and 90 %, and the strength": [
         {**FLOAT, "run": "tune-start", "epochs": 20, "held_out": True},
@@ -72,13 +78,14 @@ STUDY: dict[str, list[dict]] = {
             for mu in (125, 250)
         ),
     ],
-    "Tried on held-out images for the energy goals: clipped codes and distillation": [
+    "Tried on held-out images for the energy goals: clipped codes, distillation, another encoding": [
         tuned("tune-twofold-50-500", "twofold", sparsity=0.5, strength=500.0, **UNSEEN),
         *(
             tuned(f"tune-twofold-50-{name}", "twofold", sparsity=0.5, **UNSEEN, **values)
             for name, values in (
                 ("2000-clip", {"strength": 2000.0, "clip_ratio": 0.5}),
                 ("500-distilled", {"strength": 500.0, "distillation": 0.5}),
+                ("150-signed", {"strength": 150.0, **SIGNED}),
             )
         ),
         tuned("tune-lfsr-50-distilled", "lfsr", sparsity=0.5, **UNSEEN, distillation=0.5),
@@ -93,8 +100,25 @@ STUDY: dict[str, list[dict]] = {
         for percent in (50, 90)
         for method in ("lfsr", "magnitude", "twofold", "magnitude-bits")
     ],
-    "A stronger bit term on half of the weights, for the energy goal": [
-        tuned("twofold-50-500-s1", "twofold", sparsity=0.5, strength=500.0)
+    "For the energy goals: a stronger bit term, codes of other scale and encoding, distillation": [
+        tuned("twofold-50-500-s1", "twofold", sparsity=0.5, strength=500.0),
+        tuned("dense-8bit-distilled-s1", "dense-8bit", **DISTILLED),
+        *(
+            tuned(f"lfsr-{percent}-distilled-s1", "lfsr", sparsity=percent / 100, **DISTILLED)
+            for percent in (50, 90)
+        ),
+        *(
+            tuned(
+                f"twofold-{percent}-{mu:g}-signed-s1",
+                "twofold",
+                sparsity=percent / 100,
+                strength=mu,
+                **SIGNED,
+            )
+            for percent, mu in ((50, 150.0), (90, 75.0))
+        ),
+        tuned("bits-1100-clip-s1", "bits", strength=1100.0, **CLIPPED),
+        tuned("bits-1000-distilled-s1", "bits", strength=1000.0, **DISTILLED),
     ],
     "Bits only: accuracy against strength, for three bit terms": [
         *(tuned(f"bits-{mu}-s1", "bits", strength=float(mu)) for mu in (60, 125, 250, 500, 1000)),

@@ -8,7 +8,8 @@ import pandas as pd
 
 from twofold import paths
 from twofold.cells import load_cell_table
-from twofold.codes import ENCODINGS
+from twofold.codes import ENCODINGS, Encoding
+from twofold.configs import RunConfig
 from twofold.energy import Dataflow, EnergyModel, network_energy
 from twofold.lig_energy import lig_energy_j
 from twofold.results import baseline_of, load_network, load_results, starting_from
@@ -41,13 +42,19 @@ def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
     """Joules of each layer of a finished run for one image; columns as `energy.layer_energy`.
 
     The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
-    A mask that no register makes has a stored index, each layer's in its cheapest scheme.
+    A mask that no register makes has a stored index, each layer's in its cheapest scheme. A network that was
+    trained for another encoding than two's complement is stored in that one, all others in the model's.
     """
     file = paths.results_dir() / paths.check_run_name(run) / "codes.safetensors"
     stamp = (file, file.stat().st_mtime_ns) if file.is_file() else None
     layers, bits, images = _stored(run, stamp)
-    frame = network_energy(layers, replace(model, bits=bits))
+    frame = network_energy(layers, replace(model, bits=bits, encoding=_encoding(run, model)))
     return frame.assign(**(frame[PARTS] / images))
+
+
+def _encoding(run: str, model: EnergyModel) -> Encoding:
+    trained_for = RunConfig.from_yaml(paths.results_dir() / run / "config.yml").encoding
+    return model.encoding if trained_for == "twos_complement" else trained_for
 
 
 @lru_cache(maxsize=64)  # a chapter prices every run on a dozen machines, and decoding walks each layer's LFSR
@@ -76,7 +83,8 @@ def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None
     Parameters
     ----------
     runs : rows of `load_results`; float runs are left out
-    model : the machine; the baseline is priced on the same one
+    model : the machine; the baseline is priced on the same one. Its encoding is that of all networks that
+        were not trained for another, see `layer_energies`
     baseline : run whose energy over a row's own is that row's ``gain``; None: each row's
         `results.baseline_of`
 

@@ -44,7 +44,7 @@ class RunConfig(Recipe):
         The run whose float weights this one starts from; None starts afresh.
     bits : int
         Bits of a weight's code; not used by ``dense``.
-    clip_ratio : float in (0, 1]
+    clip_ratio : float in (0, 4]
         As in ``sparsify.Twofold``.
     sparsity : float in [0, 1)
         Overall sparsity: share of the weights that are not kept.
@@ -99,14 +99,14 @@ class RunConfig(Recipe):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must lie in [0, {high})")
         if not 0 < self.ramp <= 1:
             raise ValueError(f"ramp is {self.ramp!r}; it must be a share of the training in (0, 1]")
-        if not 0 < self.clip_ratio <= 1:
+        if not 0 < self.clip_ratio <= 4:
             raise ValueError(
-                f"clip_ratio is {self.clip_ratio!r}; it must be a share of the largest weight in (0, 1]"
+                f"clip_ratio is {self.clip_ratio!r}; it must be a multiple of the largest weight in (0, 4]"
             )
-        if self.clip_ratio < 1 and (self.method == "dense" or self.bit_term != "energy"):
+        if self.clip_ratio != 1 and (self.method == "dense" or self.bit_term != "energy"):
             raise ValueError(
                 f"clip_ratio is {self.clip_ratio!r}, but method {self.method!r} with bit_term "
-                f"{self.bit_term!r} has no codes that saturate: it needs codes, and bit_term 'energy'"
+                f"{self.bit_term!r} has no scale to choose: it needs codes, and bit_term 'energy'"
             )
         check_bits(self.bits)
         mask, has_bit_term = METHODS[self.method]

@@ -96,7 +96,7 @@ def carry_out(
         row["kept_weights"] = sum(layer.weight.numel() for layer in weight_layers(model).values())
         return Outcome(model, epochs, None, row)
     layers = sparsity.finish()
-    table_j = code_energy_table(config.bits, "twos_complement", load_cell_table())
+    table_j = code_energy_table(config.bits, config.encoding, load_cell_table())
     kept = torch.cat([layer.codes[layer.keep] for layer in layers.values()])
     row["kept_weights"] = kept.numel()
     row["zero_codes"] = float((kept == 0).double().mean())

@@ -55,9 +55,9 @@ def usual(runs: pd.DataFrame) -> pd.Series:
     """Whether a run is of the plain kind: no variant of densities, bit term, order, codes or loss.
 
     The same density in each layer, energy-aware codes where there is a bit term, masks from the first epoch,
-    codes that reach to the largest weight, and labels alone to learn from.
+    codes in two's complement that reach to the largest weight, and labels alone to learn from.
     """
-    own_codes = runs.bit_term.fillna("energy") == "energy"
+    own_codes = (runs.bit_term.fillna("energy") == "energy") & (runs.encoding == "twos_complement")
     plain_training = (runs.prune_epoch == 0) & (runs.clip_ratio == 1) & (runs.distillation == 0)
     return (runs.density_rule == "uniform") & own_codes & plain_training
 
@@ -83,8 +83,10 @@ def with_series(frame: pd.DataFrame) -> pd.DataFrame:
             parts.append("small layers spared")
         if row.prune_epoch:
             parts.append("slides' order" + (", as printed" if row.polarity == "printed" else ""))
-        if row.clip_ratio < 1:
-            parts.append(f"clipped at {row.clip_ratio:g}")
+        if row.encoding != "twos_complement":
+            parts.append(row.encoding.replace("_", " "))
+        if row.clip_ratio != 1:
+            parts.append(f"scale x{row.clip_ratio:g}")
         if row.distillation:
             parts.append("distilled")
         words.append(", ".join(parts))

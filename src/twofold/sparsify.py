@@ -77,10 +77,12 @@ class Twofold:
     scale : ``"max"`` or ``"ternary"``
         What the largest code stands for: a layer's largest weight, or, for ``bits=2`` and so the codes -1, 0
         and 1, what `codes.ternary_scale` says.
-    clip_ratio : float in (0, 1]
-        With scale "max": the largest code stands for this share of the largest weight; what lies beyond
-        saturates. Most weights are small, and in two's complement small negative ones are the dearest: with
-        a finer step they are larger numbers, and fewer of their cells are full.
+    clip_ratio : float in (0, 4]
+        With scale "max": the largest code stands for this multiple of the largest weight. Below 1, what lies
+        beyond saturates: most weights are small, and in two's complement small negative ones are the dearest;
+        with a finer step they are larger numbers, and fewer of their cells are full. Above 1 the highest
+        codes stay unused: in sign and magnitude the cheap codes are the small ones, and a coarser step has
+        more weights take them.
     bit_term : ``"energy"``, ``"popcount"`` or ``"planes"``
         Energy-aware codes, or one of the penalties on trainable bit planes; see ``regularizers``.
     strength : float
@@ -148,11 +150,11 @@ class Twofold:
             raise ValueError(f"ramp is {ramp!r}; it must be a share of the training in (0, 1]")
         if scale == "ternary" and (bits != 2 or (strength and bit_term != "energy")):
             raise ValueError(f"scale 'ternary' needs bits 2 and bit_term 'energy', not {bits}, {bit_term!r}")
-        if not 0 < clip_ratio <= 1:
+        if not 0 < clip_ratio <= 4:
             raise ValueError(
-                f"clip_ratio is {clip_ratio!r}; it must be a share of the largest weight in (0, 1]"
+                f"clip_ratio is {clip_ratio!r}; it must be a multiple of the largest weight in (0, 4]"
             )
-        if clip_ratio < 1 and (scale == "ternary" or (strength and bit_term != "energy")):
+        if clip_ratio != 1 and (scale == "ternary" or (strength and bit_term != "energy")):
             raise ValueError(
                 f"clip_ratio {clip_ratio!r} needs scale 'max' and bit_term 'energy', not {scale!r} and "
                 f"{bit_term!r}"
