@@ -25,15 +25,16 @@ from twofold.results import (
 from twofold.series import recipe_names
 
 TABLE = load_cell_table()
-PACKED = EnergyModel(table=TABLE, encoding="twos_complement", dataflow="packed", adc_rule="none")
+PLAIN = "twos_complement"
+PACKED = EnergyModel(table=TABLE, encoding=PLAIN, dataflow="packed", adc_rule="none")
 CROSSBAR = replace(PACKED, dataflow="crossbar")
 CODED = load_results().query("network == 'resnet20' and method != 'dense'")
 RUNS = CODED[~CODED.held_out]  # held-out runs have no control: they choose, and claim nothing
-BASELINES = {"dense": "dense-8bit", "dense-60": "dense-8bit-s1"}
-"""Float start -> the control of all runs that start there."""
+CONTROLS = {"dense": "dense-8bit", "dense-60": "dense-8bit-s"}
+"""Float start -> how the controls of the runs that start there are named."""
 
 
-def by_hand(run: str, *, packed: bool, encoding: str = "twos_complement") -> float:
+def by_hand(run: str, *, packed: bool, encoding: str) -> float:
     """Joules an image: each cell of each weight priced on its own, then weighed by its row's input ones."""
     network = load_network(run)
     total = 0.0
@@ -48,21 +49,30 @@ def by_hand(run: str, *, packed: bool, encoding: str = "twos_complement") -> flo
 
 @pytest.mark.parametrize("run", RUNS.run)
 def test_energy_of_a_run_is_the_sum_over_its_cells(run):
-    frame = energies(RUNS[RUNS.run == run], PACKED)
-    assert frame.energy_j.item() == pytest.approx(by_hand(run, packed=True))
-    baseline_j = by_hand(BASELINES[frame.init.item()], packed=True)
-    assert frame.gain.item() == pytest.approx(baseline_j / by_hand(run, packed=True))
-    assert layer_energies(run, CROSSBAR).total_j.sum() == pytest.approx(by_hand(run, packed=False))
+    row = energies(RUNS[RUNS.run == run], PACKED).iloc[0]
+    packed_j, crossbar_j = (by_hand(run, packed=p, encoding=row.encoding) for p in (True, False))
+    assert row.energy_j == pytest.approx(packed_j)
+    assert row.baseline.startswith(CONTROLS[row.init])
+    assert row.gain == pytest.approx(by_hand(row.baseline, packed=True, encoding=PLAIN) / packed_j)
+    assert layer_energies(run, CROSSBAR).total_j.sum() == pytest.approx(crossbar_j)
+
+
+def test_codes_trained_for_an_encoding_keep_it_and_all_others_take_the_models():
+    offset = replace(PACKED, encoding="offset_binary")
+    for run, encoding in (("tune-twofold-50-150-signed", "sign_magnitude"), ("lfsr-50-s1", "offset_binary")):
+        frame = layer_energies(run, offset)
+        assert set(frame.encoding) == {encoding}
+        assert frame.total_j.sum() == pytest.approx(by_hand(run, packed=True, encoding=encoding))
 
 
 def test_best_untrained_encoding_is_the_cheapest_of_all():
-    best = {
-        start: min(by_hand(baseline, packed=True, encoding=e) for e in ENCODINGS)
-        for start, baseline in BASELINES.items()
-    }
     frame = energies(RUNS[RUNS.method == "twofold"], PACKED)
+    best = {
+        baseline: min(by_hand(baseline, packed=True, encoding=e) for e in ENCODINGS)
+        for baseline in frame.baseline.unique()
+    }
     for row in frame.itertuples():
-        assert row.gain_best_untrained == pytest.approx(best[row.init] / row.energy_j)
+        assert row.gain_best_untrained == pytest.approx(best[row.baseline] / row.energy_j)
 
 
 @pytest.mark.parametrize("run", CODED.run)
@@ -70,7 +80,7 @@ def test_row_of_a_run_follows_from_its_codes(run):
     row = CODED.set_index("run").loc[run]
     layers = load_network(run).layers.values()
     kept = torch.cat([layer.codes[layer.keep] for layer in layers])
-    levels = to_cells(encode(kept, 8, "twos_complement"), 8, 2, "twos_complement").long()
+    levels = to_cells(encode(kept, 8, row.encoding), 8, 2, row.encoding).long()
     assert row.kept_weights == len(kept)
     assert row.sparsity == pytest.approx(1 - len(kept) / 268_336, abs=1e-3)
     assert row.zero_codes == pytest.approx((kept == 0).double().mean().item(), rel=1e-5)

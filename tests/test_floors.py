@@ -25,7 +25,7 @@ FLOORS = [
     },
     {"lig", "cells", "data", "activity", "densities", "notebook", "chapters", "bit_slices"},
     {"masks", "energy", "regularizers", "device_tables", "explorers", "hardware", "crossbar"},
-    {"attach", "mask_measures", "parametrizations", "lig_energy"},
+    {"attach", "mask_measures", "parametrizations", "lig_energy", "rate_distortion"},
     {"finished"},
     {"sparsify"},
     {"train", "memory", "storage", "crossbar_network"},

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 
 from twofold import paths
-from twofold.files import read_csv, read_json, written_whole
+from twofold.files import load_tensors, read_csv, read_json, written_whole
 from twofold.pack import FinishedNetwork, load_codes
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "collect",
     "load_determinism",
     "load_epochs",
+    "load_float_weights",
     "load_literature",
     "load_network",
     "load_results",
@@ -182,6 +184,22 @@ def load_network(run: str) -> FinishedNetwork:
         there = ", ".join(sorted(p.parent.name for p in paths.results_dir().glob("*/codes.safetensors")))
         raise FileNotFoundError(f"no codes of a run {run!r}; there are those of {there or 'none'}")
     return load_codes(path)
+
+
+def load_float_weights(run: str) -> dict[str, Tensor]:
+    """The weights of a finished float run's convolutions and matrices, by layer.
+
+    Raises
+    ------
+    FileNotFoundError
+        There are none of this run; the message lists the runs that have some.
+    """
+    path = paths.results_dir() / paths.check_run_name(run) / "weights.safetensors"
+    if not path.is_file():
+        there = ", ".join(sorted(p.parent.name for p in paths.results_dir().glob("*/weights.safetensors")))
+        raise FileNotFoundError(f"no float weights of a run {run!r}; there are those of {there or 'none'}")
+    _, state = load_tensors(path)
+    return {name.removesuffix(".weight"): tensor for name, tensor in state.items() if tensor.ndim > 1}
 
 
 def _read(path: Path) -> pd.DataFrame:
