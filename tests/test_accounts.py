@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from twofold.accounts import code_shares, energies, headline, layer_energies, readme_table
+from twofold.accounts import code_shares, energies, headline, layer_energies, readme_table, sign_energy_j
+from twofold.bit_slices import slice_codes
 from twofold.cells import load_cell_table, to_cells
 from twofold.codes import ENCODINGS, encode
 from twofold.energy import EnergyModel
@@ -63,6 +64,21 @@ def test_codes_trained_for_an_encoding_keep_it_and_all_others_take_the_models():
         frame = layer_energies(run, offset)
         assert set(frame.encoding) == {encoding}
         assert frame.total_j.sum() == pytest.approx(by_hand(run, packed=True, encoding=encoding))
+
+
+def test_signs_cost_the_cells_of_their_slice_or_a_stored_bit_each():
+    network = load_network("lfsr-50-s1")
+    images = network.activity["fc"].reads
+    cells_j = words_j = 0.0
+    for name, layer in network.layers.items():
+        activity = network.activity[name]
+        sliced = slice_codes(layer.codes.flatten(1), 8, PLAIN, [2, 2, 2, 2])
+        cost = torch.tensor(TABLE.energy_j, dtype=torch.float64)[sliced.levels[sliced.stored].long()]
+        cells_j += float((cost * layer.keep.flatten(1) * activity.row_ones).sum()) / images
+        words_j += math.ceil(int(layer.keep.sum()) / 32) * 5e-12 * activity.reads / images
+    for encoding, expected in ((PLAIN, cells_j), ("sign_magnitude", words_j), ("differential", 0.0)):
+        machine = replace(PACKED, encoding=encoding)
+        assert sign_energy_j("lfsr-50-s1", machine) == pytest.approx(expected)
 
 
 def test_best_untrained_encoding_is_the_cheapest_of_all():

@@ -5,12 +5,13 @@ from dataclasses import replace
 from functools import lru_cache
 
 import pandas as pd
+import torch
 
 from twofold import paths
 from twofold.cells import load_cell_table
 from twofold.codes import ENCODINGS, Encoding
 from twofold.configs import RunConfig
-from twofold.energy import Dataflow, EnergyModel, network_energy
+from twofold.energy import MEMORY_WORD_BITS, Dataflow, EnergyModel, memory_word_energy_j, network_energy
 from twofold.lig_energy import lig_energy_j
 from twofold.results import baseline_of, load_network, load_results, starting_from
 from twofold.series import over_seeds, shown_first
@@ -26,6 +27,7 @@ __all__ = [
     "layer_energies",
     "machines",
     "readme_table",
+    "sign_energy_j",
 ]
 
 PARTS = ["array_j", "adc_j", "index_j", "total_j"]
@@ -153,6 +155,30 @@ def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
     layers = network.layers if density is None else magnitude_pruned(network.layers, density)
     images = list(network.activity.values())[-1].reads  # the last layer reads once an image
     return index_read_energy(layers, {name: a.reads / images for name, a in network.activity.items()})
+
+
+def sign_energy_j(run: str, model: EnergyModel) -> float:
+    """Joules an image that the signs of a finished run's kept weights take in the packed machine.
+
+    No other account here charges for it. In two's complement the sign bits are stored once more, in 1-bit
+    cells that are read with the others (`bit_slices`). In sign and magnitude the rows of positive and of
+    negative weights are driven in turn; which are which is read from SRAM, a bit a kept weight, for each
+    input vector.
+    Offset binary and the differential pair need nothing of the kind.
+    """
+    network, encoding = load_network(run), _encoding(run, model)
+    images = list(network.activity.values())[-1].reads  # the last layer reads once an image
+    per_level_j = torch.tensor(model.table.energy_j, dtype=torch.float64)
+    total_j = 0.0
+    for name, layer in network.layers.items():
+        activity = network.activity[name]
+        if encoding == "twos_complement":
+            cell_j = per_level_j[(layer.codes < 0).long()] * layer.keep
+            total_j += float((cell_j.flatten(1) * activity.row_ones).sum())
+        elif encoding == "sign_magnitude":
+            words = -(-int(layer.keep.sum()) // MEMORY_WORD_BITS)
+            total_j += words * activity.reads * memory_word_energy_j()
+    return total_j / images
 
 
 def machines(model: EnergyModel) -> dict[str, EnergyModel]:

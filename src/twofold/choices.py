@@ -20,8 +20,8 @@ def held_out_runs() -> pd.DataFrame:
     -------
     DataFrame
         ``run``, ``method``, ``sparsity``, ``learning_rate`` (peak), ``strength`` (LSB^2/pJ), ``clip_ratio``,
-        ``distillation``, ``epochs``, ``held_out_accuracy`` (%) and ``cell_energy_j``; no rows where no such
-        run has finished.
+        ``distillation``, ``encoding``, ``epochs``, ``held_out_accuracy`` (%) and ``cell_energy_j``; no rows
+        where no such run has finished.
     """
     runs = load_results()
     runs = runs[runs.held_out & runs.init.notna()]
@@ -33,6 +33,7 @@ def held_out_runs() -> pd.DataFrame:
         "strength",
         "clip_ratio",
         "distillation",
+        "encoding",
         "epochs",
         "cell_energy_j",
     ]
@@ -52,7 +53,7 @@ def best_learning_rates(frame: pd.DataFrame) -> dict[float, float]:
 def strongest_within(frame: pd.DataFrame, points: float = 1.0) -> float:
     """The largest strength of the bit term that costs at most so many points of accuracy.
 
-    Each twofold run, of those without clipped codes and distillation, is compared with the run of method
+    Each twofold run, of those without another scale and distillation, is compared with the run of method
     ``lfsr`` at its sparsity and learning rate.
 
     Raises
