@@ -116,6 +116,16 @@ def test_goals_are_judged_by_gain_and_loss_together(monkeypatch):
     assert goal_table(runs[runs.method != "lfsr"]).verdict.tolist() == ["open"]  # nothing to compare with
 
 
+def test_a_run_loses_against_the_control_of_its_own_seed_or_the_mean_of_the_others():
+    runs = starting_from(RUNS, "dense-60")
+    runs = runs[(runs.method == "dense-8bit") | (runs.run == "bits-125-s1")]
+    accuracy = runs.set_index("run").test_accuracy
+    others = (accuracy["dense-8bit-s2"] + accuracy["dense-8bit-s3"]) / 2
+    for there, control in ((runs, accuracy["dense-8bit-s1"]), (runs[runs.run != "dense-8bit-s1"], others)):
+        lost = goal_candidates(there, GOALS[0]).set_index("run").lost["bits-125"]
+        assert lost == pytest.approx(control - accuracy["bits-125-s1"])
+
+
 def test_a_goal_shows_the_best_from_either_side():
     table = goal_table(starting_from(RUNS, "dense"))
     assert table.index.tolist() == [str(goal) for goal in GOALS]

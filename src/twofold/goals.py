@@ -55,17 +55,20 @@ def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
     -------
     DataFrame
         The columns of `series.over_seeds`; ``lost``, points of accuracy (W8) against the goal's other method
-        with the same densities and the same loss; ``reached``. Sorted by ``gain``.
+        with the same densities and the same loss, each run against that of its own seed (or, where that one
+        has not finished, against the mean of those that have); ``reached``. Sorted by ``gain``.
     """
     close = runs.sparsity.sub(goal.sparsity).abs() < 1e-9
     own, other = (runs[close & (runs.method == method)] for method in (goal.method, goal.against))
     if own.empty or other.empty:
         return pd.DataFrame(columns=[*runs.columns, "gain", "lost", "reached"])
-    frame = over_seeds(energies(own, cells_only(goal.dataflow))).sort_values("gain", ignore_index=True)
     # A control of the same densities and the same loss, without the bit term.
     alike = ["density_rule", "distillation"]
-    before = over_seeds(other).groupby(alike).test_accuracy.mean().rename("before").reset_index()
-    frame["lost"] = frame[alike].merge(before, how="left").before - frame.test_accuracy
+    paired, any_seed = (other.groupby(keys).test_accuracy.mean() for keys in ([*alike, "seed"], alike))
+    before = own.join(paired.rename("before"), on=[*alike, "seed"]).before
+    before = before.fillna(own.join(any_seed.rename("before"), on=alike).before)
+    priced = energies(own.assign(lost=before - own.test_accuracy), cells_only(goal.dataflow))
+    frame = over_seeds(priced).sort_values("gain", ignore_index=True)
     frame["reached"] = (frame.gain >= goal.gain) & (frame.lost <= goal.points)
     return frame
 

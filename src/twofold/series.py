@@ -18,8 +18,9 @@ MEASURED = (
     "energy_j",
     "gain",
     "gain_best_untrained",
+    "lost",
 )
-"""Columns of `results.load_results` and `accounts.energies` that differ from seed to seed."""
+"""Columns of `results.load_results`, `accounts.energies` and `goals` that differ from seed to seed."""
 
 
 def recipe_names(runs: pd.DataFrame) -> pd.Series:
