@@ -11,7 +11,7 @@ from twofold import paths
 from twofold.cells import load_cell_table
 from twofold.codes import ENCODINGS, Encoding
 from twofold.configs import RunConfig
-from twofold.energy import MEMORY_WORD_BITS, Dataflow, EnergyModel, memory_word_energy_j, network_energy
+from twofold.energy import Dataflow, EnergyModel, memory_word_energy_j, memory_words, network_energy
 from twofold.lig_energy import lig_energy_j
 from twofold.results import baseline_of, load_network, load_results, starting_from
 from twofold.series import over_seeds, shown_first
@@ -176,8 +176,7 @@ def sign_energy_j(run: str, model: EnergyModel) -> float:
             cell_j = per_level_j[(layer.codes < 0).long()] * layer.keep
             total_j += float((cell_j.flatten(1) * activity.row_ones).sum())
         elif encoding == "sign_magnitude":
-            words = -(-int(layer.keep.sum()) // MEMORY_WORD_BITS)
-            total_j += words * activity.reads * memory_word_energy_j()
+            total_j += memory_words(int(layer.keep.sum())) * activity.reads * memory_word_energy_j()
     return total_j / images
 
 

@@ -41,6 +41,7 @@ __all__ = [
     "load_operation_energies",
     "measure_activity",
     "memory_word_energy_j",
+    "memory_words",
     "network_energy",
     "quantised_activations",
 ]
@@ -65,6 +66,11 @@ def memory_word_energy_j(memory: str = "SRAM") -> float:
     if memory not in MEMORIES:
         raise ValueError(f"memory is {memory!r}, allowed are {', '.join(MEMORIES)}")
     return float(load_operation_energies().set_index("operation").energy_j[MEMORIES[memory]])
+
+
+def memory_words(bits: int) -> int:
+    """Words of 32 bits that so many bits fill, the last one perhaps in part."""
+    return -(-bits // MEMORY_WORD_BITS)
 
 
 def bit_truth_table(r_lrs_ohm: float, r_hrs_ohm: float, v_read_v: float) -> pd.DataFrame:
@@ -226,8 +232,7 @@ def layer_energy(
         if stored_index_bits is None:
             per_vector_j = (count if clocks is None else clocks) * model.lig_energy_j
         else:
-            words = -(-stored_index_bits // MEMORY_WORD_BITS)
-            per_vector_j = words * float(arguments["index_word_energy_j"])
+            per_vector_j = memory_words(stored_index_bits) * float(arguments["index_word_energy_j"])
         index_j = per_vector_j * activity.reads
     return {
         "array_j": array_j,

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Int8
 from torch import Tensor
 
-from twofold.energy import MEMORIES, MEMORY_WORD_BITS, memory_word_energy_j
+from twofold.energy import MEMORIES, memory_word_energy_j, memory_words
 from twofold.finished import FinishedLayer
 from twofold.mask_measures import index_storage_bits
 from twofold.masks import magnitude_mask
@@ -116,7 +116,7 @@ def index_read_energy(
             continue
         table = index_storage_bits(layer.keep)
         for row in table[table.scheme != "lfsr"].itertuples():
-            words = math.ceil(row.bits / MEMORY_WORD_BITS)
+            words = memory_words(row.bits)
             for memory in MEMORIES:
                 for reads, times in (("each vector", vectors[name]), ("once an image", 1)):
                     energy_j = words * times * memory_word_energy_j(memory)
