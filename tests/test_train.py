@@ -41,6 +41,16 @@ def same(a, b):
 # ---- the recipe ----
 
 
+def test_schedule_begins_anew_where_it_is_told_to():
+    whole = Recipe(epochs=6, warmup=0.2)
+    twice = Recipe(epochs=6, warmup=0.2, restart_epoch=2)
+    for share in (0.0, 0.1, 0.2, 0.5, 0.9):
+        assert twice.learning_rate_at(share / 3) == pytest.approx(whole.learning_rate_at(share))
+        assert twice.learning_rate_at(1 / 3 + share * 2 / 3) == pytest.approx(whole.learning_rate_at(share))
+    assert twice.learning_rate_at(0.333) < 1e-5
+    assert twice.learning_rate_at(1.0) == pytest.approx(0.0, abs=1e-16)
+
+
 @pytest.mark.parametrize("warmup", [0.0, 0.2, 0.75])
 def test_learning_rate_rises_in_a_line_and_falls_in_a_cosine(warmup):
     recipe = Recipe(epochs=1, learning_rate=0.4, warmup=warmup)
@@ -65,6 +75,9 @@ def test_learning_rate_rises_in_a_line_and_falls_in_a_cosine(warmup):
         ("learning_rate", -0.1),
         ("learning_rate", 11.0),
         ("learning_rate", math.nan),
+        ("restart_epoch", -1),
+        ("restart_epoch", True),
+        ("restart_epoch", 10**6),
         ("warmup", 1.0),
         ("warmup", -0.1),
         ("momentum", 1.1),

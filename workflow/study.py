@@ -55,9 +55,16 @@ FLOAT = {
 }
 # Hyperparameters are chosen on 5,000 training images that the network has not seen, its start included.
 UNSEEN = {"init": "tune-start", "epochs": 6, "held_out": True}
-# The slides' own order: both penalties, then the masks become hard, then training goes on ("post-training").
+# The slides' own order: both penalties to the end of a schedule, then the masks become hard, then training
+# goes on with a schedule of its own ("post-training").
 # They give no strengths. On the digits a beta of 1 hardly moves the codes, and 10 halves their energy.
-SLIDES = {"bit_term": "popcount", "strength": 3.0, "network_strength": 0.01, "prune_epoch": 6}
+SLIDES = {
+    "bit_term": "popcount",
+    "strength": 3.0,
+    "network_strength": 0.01,
+    "prune_epoch": 6,
+    "restart_epoch": 6,
+}
 
 # For the energy goals. In sign and magnitude the cheap codes are small, of either sign, and a coarser step
 # has more weights take them; in two's complement it is a finer step that helps.

@@ -41,6 +41,9 @@ class Recipe:
     learning_rate : float
         Peak of the schedule: linear rise over the first ``warmup`` of all steps, cosine fall to 0.
     warmup : float in [0, 1), share of all steps
+    restart_epoch : int
+        The epoch (from 0) at which the schedule begins anew, as in training, pruning and training on: the
+        network before it is then one that was trained to the end. 0: one schedule over all epochs.
     momentum : float, Nesterov
     weight_decay : float
         On tensors of two or more dimensions; norms and biases are left alone.
@@ -59,6 +62,7 @@ class Recipe:
     batch_size: int = 128
     learning_rate: float = 0.1
     warmup: float = 0.2
+    restart_epoch: int = 0
     momentum: float = 0.9
     weight_decay: float = 5e-4
     distillation: float = 0.0
@@ -84,11 +88,20 @@ class Recipe:
                 raise ValueError(f"{name} is {value!r}; it must lie in [0, {high}]")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is {self.warmup!r}; it must lie in [0, 1)")
+        if type(self.restart_epoch) is not int or not 0 <= self.restart_epoch < self.epochs:
+            raise ValueError(
+                f"restart_epoch is {self.restart_epoch!r}; it must be a whole number in [0, {self.epochs})"
+            )
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision!r}; it must be one of {', '.join(PRECISIONS)}")
 
     def learning_rate_at(self, progress: float) -> float:
         """Learning rate after a share ``progress`` (0..1) of all steps."""
+        restart = self.restart_epoch / self.epochs
+        if progress < restart:
+            progress = progress / restart
+        elif restart:
+            progress = (progress - restart) / (1 - restart)
         if progress < self.warmup:
             return self.learning_rate * progress / self.warmup
         return self.learning_rate * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup))) / 2
