@@ -57,19 +57,21 @@ FLOAT = {
 UNSEEN = {"init": "tune-start", "epochs": 6, "held_out": True}
 # The slides' own order: both penalties to the end of a schedule, then the masks become hard, then training
 # goes on with a schedule of its own ("post-training").
-# They give no strengths. On the digits a beta of 1 hardly moves the codes, and 10 halves their energy.
+# They give no strengths. On the digits a beta of 1 hardly moves the codes, and 10 halves their energy; on bit
+# planes a lambda of 0.01 moves nothing, and one of 1 empties the weights that will be removed.
 SLIDES = {
     "bit_term": "popcount",
-    "strength": 3.0,
-    "network_strength": 0.01,
+    "strength": 10.0,
+    "network_strength": 1.0,
     "prune_epoch": 6,
     "restart_epoch": 6,
 }
 
-# For the energy goals. In sign and magnitude the cheap codes are small, of either sign, and a coarser step
-# has more weights take them; in two's complement it is a finer step that helps.
+# For the energy goals. Where magnitudes are stored the cheap codes are the small ones, and a coarser step has
+# more weights take them; in two's complement it is a finer step that helps (`twofold.rate_distortion`).
 DISTILLED = {"distillation": 0.5}
 SIGNED = {"encoding": "sign_magnitude", "clip_ratio": 2.0, **DISTILLED}
+ROWS = {"encoding": "signed_rows", "clip_ratio": 2.0}
 CLIPPED = {"clip_ratio": 0.5, **DISTILLED}
 
 STUDY: dict[str, list[dict]] = {
@@ -111,18 +113,13 @@ STUDY: dict[str, list[dict]] = {
         tuned("twofold-50-500-s1", "twofold", sparsity=0.5, strength=500.0),
         tuned("dense-8bit-distilled-s1", "dense-8bit", **DISTILLED),
         *(
-            tuned(f"lfsr-{percent}-distilled-s1", "lfsr", sparsity=percent / 100, **DISTILLED)
-            for percent in (50, 90)
+            tuned(f"twofold-{p}-{mu:g}-rows-s{s}", "twofold", s, sparsity=p / 100, strength=mu, **ROWS)
+            for s in SEEDS
+            for p, mu in ((50, 400.0), (90, 200.0))
         ),
-        *(
-            tuned(
-                f"twofold-{percent}-{mu:g}-signed-s1",
-                "twofold",
-                sparsity=percent / 100,
-                strength=mu,
-                **SIGNED,
-            )
-            for percent, mu in ((50, 150.0), (90, 75.0))
+        tuned("lfsr-50-distilled-s1", "lfsr", sparsity=0.5, **DISTILLED),
+        tuned(
+            "twofold-50-800-rows-distilled-s1", "twofold", sparsity=0.5, strength=800.0, **ROWS, **DISTILLED
         ),
         tuned("bits-1100-clip-s1", "bits", strength=1100.0, **CLIPPED),
         tuned("bits-1000-distilled-s1", "bits", strength=1000.0, **DISTILLED),

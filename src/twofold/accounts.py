@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 
 from twofold import paths
-from twofold.cells import load_cell_table
-from twofold.codes import ENCODINGS, Encoding
+from twofold.cells import CELL_ENCODINGS, CellEncoding, load_cell_table
+from twofold.codes import ENCODINGS
 from twofold.configs import RunConfig
 from twofold.energy import Dataflow, EnergyModel, memory_word_energy_j, memory_words, network_energy
 from twofold.lig_energy import lig_energy_j
@@ -45,7 +45,8 @@ def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
 
     The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
     A mask that no register makes has a stored index, each layer's in its cheapest scheme. A network that was
-    trained for another encoding than two's complement is stored in that one, all others in the model's.
+    trained for another encoding than two's complement is stored in that one, all others in the model's; in
+    a crossbar, which cannot give a row of weights a sign, magnitudes are stored as a differential pair.
     """
     file = paths.results_dir() / paths.check_run_name(run) / "codes.safetensors"
     stamp = (file, file.stat().st_mtime_ns) if file.is_file() else None
@@ -54,9 +55,14 @@ def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
     return frame.assign(**(frame[PARTS] / images))
 
 
-def _encoding(run: str, model: EnergyModel) -> Encoding:
+def _encoding(run: str, model: EnergyModel) -> CellEncoding:
+    """How the cells of the model's machine hold a finished run's codes."""
     trained_for = RunConfig.from_yaml(paths.results_dir() / run / "config.yml").encoding
-    return model.encoding if trained_for == "twos_complement" else trained_for
+    if trained_for == "twos_complement":
+        return model.encoding
+    if trained_for in ("sign_magnitude", "signed_rows") and model.dataflow == "crossbar":
+        return "differential"
+    return trained_for
 
 
 @lru_cache(maxsize=64)  # a chapter prices every run on a dozen machines, and decoding walks each layer's LFSR
@@ -95,7 +101,7 @@ def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None
     DataFrame
         The rows with ``array_j``, ``adc_j``, ``index_j`` and ``energy_j`` (their sum), per image;
         ``baseline``; ``gain``, over the baseline as it is; and ``gain_best_untrained``, over the baseline in
-        whichever encoding is cheapest without any training for it.
+        whichever encoding is cheapest without any training for it; packed, that may be signed rows.
     """
 
     def per_image(run: str, machine: EnergyModel) -> pd.Series:
@@ -113,7 +119,8 @@ def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None
     for name in frame.baseline.unique():
         own = frame.baseline == name
         reference_j = per_image(name, model).total_j
-        untrained_j = min(per_image(name, replace(model, encoding=e)).total_j for e in ENCODINGS)
+        encodings = CELL_ENCODINGS if model.dataflow == "packed" else ENCODINGS
+        untrained_j = min(per_image(name, replace(model, encoding=e)).total_j for e in encodings)
         frame.loc[own, "gain"] = reference_j / frame.energy_j[own]
         frame.loc[own, "gain_best_untrained"] = untrained_j / frame.energy_j[own]
     return frame.assign(**{k: v for k, v in model.describe().items() if k not in ("bits", "encoding")})
@@ -160,11 +167,12 @@ def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
 def sign_energy_j(run: str, model: EnergyModel) -> float:
     """Joules an image that the signs of a finished run's kept weights take in the packed machine.
 
-    No other account here charges for it. In two's complement the sign bits are stored once more, in 1-bit
-    cells that are read with the others (`bit_slices`). In sign and magnitude the rows of positive and of
-    negative weights are driven in turn; which are which is read from SRAM, a bit a kept weight, for each
-    input vector.
-    Offset binary and the differential pair need nothing of the kind.
+    No other account here charges for it. In two's complement, where the sign shares a cell with another bit,
+    the sign bits are stored once more, in 1-bit cells that are read with the others (`bit_slices`) and cost
+    what level 1 costs. Where the rows of positive and of negative weights are driven in turn (signed rows;
+    sign and magnitude, whose cells hold the sign as well, to no use), which are which is read from SRAM, a
+    bit a kept weight, for each input vector. The differential pair needs nothing of the kind; what offset
+    binary needs, the sum of each column's own inputs, is digital and not charged.
     """
     network, encoding = load_network(run), _encoding(run, model)
     images = list(network.activity.values())[-1].reads  # the last layer reads once an image
@@ -172,10 +180,10 @@ def sign_energy_j(run: str, model: EnergyModel) -> float:
     total_j = 0.0
     for name, layer in network.layers.items():
         activity = network.activity[name]
-        if encoding == "twos_complement":
+        if encoding == "twos_complement" and model.table.cell_bits > 1:
             cell_j = per_level_j[(layer.codes < 0).long()] * layer.keep
             total_j += float((cell_j.flatten(1) * activity.row_ones).sum())
-        elif encoding == "sign_magnitude":
+        elif encoding in ("sign_magnitude", "signed_rows"):
             total_j += memory_words(int(layer.keep.sum())) * activity.reads * memory_word_energy_j()
     return total_j / images
 

@@ -7,17 +7,29 @@ says of the level that it stores (slide "Motivation: 2bit/cell CIM"). An input b
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import torch
 from jaxtyping import Float64, Int, Int32, UInt8
 from torch import Tensor
 
-from twofold.codes import Encoding, check_bits, code_limit, encode, quantize, words_per_code
+from twofold.codes import (
+    ENCODINGS,
+    Encoding,
+    check_bits,
+    check_encoding,
+    code_limit,
+    encode,
+    quantize,
+    words_per_code,
+)
 from twofold.files import read_csv
 from twofold.paths import tables_dir
 
 __all__ = [
+    "CELL_ENCODINGS",
+    "CellEncoding",
     "CellTable",
     "cells_per_code",
     "code_energy",
@@ -28,6 +40,14 @@ __all__ = [
     "to_cells",
     "worked_example",
 ]
+
+CellEncoding = Literal[Encoding, "signed_rows"]
+CELL_ENCODINGS: tuple[CellEncoding, ...] = (*ENCODINGS, "signed_rows")
+"""What cells can hold of a code: its pattern in one of `codes.ENCODINGS`; or, with *signed rows*, the
+magnitude alone, where the sign belongs to the driver of the cell's row. Only a machine whose rows each serve
+one weight has such rows: the packed one. It drives those of positive weights first, the others next, and
+subtracts.
+"""
 
 _JOULES = {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12, "fJ": 1e-15, "aJ": 1e-18}
 _ADC = "ADC"
@@ -146,9 +166,10 @@ def _check_cell_bits(cell_bits: int) -> int:
     return cell_bits
 
 
-def cells_per_code(bits: int, cell_bits: int, encoding: Encoding) -> int:
+def cells_per_code(bits: int, cell_bits: int, encoding: CellEncoding) -> int:
     """Cells that hold one code: 4 for 8 bits in 2-bit cells, 8 for a differential pair of them."""
-    return words_per_code(encoding) * math.ceil(check_bits(bits) / _check_cell_bits(cell_bits))
+    words = 1 if encoding == "signed_rows" else words_per_code(encoding)
+    return words * math.ceil(check_bits(bits) / _check_cell_bits(cell_bits))
 
 
 def to_cells(
@@ -190,7 +211,7 @@ def from_cells(
 # ---- cells -> joules ----
 
 
-def code_energy_table(bits: int, encoding: Encoding, table: CellTable) -> Float64[Tensor, "codes"]:
+def code_energy_table(bits: int, encoding: CellEncoding, table: CellTable) -> Float64[Tensor, "codes"]:
     """Joules to read each code once with an input bit of 1; code ``k`` stands at ``k + code_limit(bits)``.
 
     With the table of the slides, 8 bits and two's complement, 0 costs 0.316 pJ and -1 costs 5.96 pJ.
@@ -201,8 +222,12 @@ def code_energy_table(bits: int, encoding: Encoding, table: CellTable) -> Float6
         A code needs a level that the table has no energy for.
     """
     limit = code_limit(bits)
-    patterns = encode(torch.arange(-limit, limit + 1), bits, encoding)
-    levels = to_cells(patterns, bits, table.cell_bits, encoding)
+    codes = torch.arange(-limit, limit + 1)
+    if encoding == "signed_rows":
+        codes, pattern = codes.abs(), "sign_magnitude"
+    else:
+        pattern = check_encoding(encoding)
+    levels = to_cells(encode(codes, bits, pattern), bits, table.cell_bits, pattern)
     energy_j = torch.tensor(table.energy_j, dtype=torch.float64)[levels.long()]
     unpriced = energy_j.isnan()
     if bool(unpriced.any()):

@@ -5,7 +5,8 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from twofold.codes import ENCODINGS, check_bits
+from twofold.cells import CELL_ENCODINGS
+from twofold.codes import check_bits
 from twofold.data import DATASETS
 from twofold.densities import DENSITY_RULES
 from twofold.files import read_yaml
@@ -89,7 +90,7 @@ class RunConfig(Recipe):
             "density_rule": DENSITY_RULES,
             "bit_term": BIT_TERMS,
             "polarity": POLARITIES,
-            "encoding": ENCODINGS,
+            "encoding": CELL_ENCODINGS,
         }
         for name, names in allowed.items():
             if getattr(self, name) not in names:

@@ -22,8 +22,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from twofold.activity import Activity, measure_activity
-from twofold.cells import CellTable, cells_per_code, code_energy, code_energy_table, read_energies
-from twofold.codes import ENCODINGS, Encoding, check_bits, check_encoding, code_limit, quantize
+from twofold.cells import (
+    CELL_ENCODINGS,
+    CellEncoding,
+    CellTable,
+    cells_per_code,
+    code_energy,
+    code_energy_table,
+    read_energies,
+)
+from twofold.codes import ENCODINGS, check_bits, code_limit, quantize
 from twofold.inputs import InputScale, activation_scales, quantised_activations
 
 __all__ = [
@@ -103,12 +111,13 @@ class EnergyModel:
     table
         Cost of a cell by its level.
     encoding, bits
-        How a code is written.
+        How a code is written: one of `cells.CELL_ENCODINGS`, "signed_rows" if packed only.
     dataflow
         "crossbar" or "packed", see the module.
     adc_rule
         What is converted, for each input vector and input bit: "none" (never charged), "column" (each column
-        of cells, once per group of `array_rows` rows), "cell" (each stored cell on its own).
+        of cells, once per group of `array_rows` rows, and with signed rows once for either sign), "cell"
+        (each stored cell on its own).
     array_rows
         Rows whose currents sum in one conversion; a taller matrix is split into groups.
     adc_energy_j
@@ -121,7 +130,7 @@ class EnergyModel:
     """
 
     table: CellTable
-    encoding: Encoding
+    encoding: CellEncoding
     dataflow: Dataflow
     adc_rule: AdcRule
     bits: int = 8
@@ -132,10 +141,15 @@ class EnergyModel:
 
     def __post_init__(self) -> None:
         check_bits(self.bits)
-        check_encoding(self.encoding)
-        for what, allowed in (("dataflow", DATAFLOWS), ("adc_rule", ADC_RULES)):
+        own = {"dataflow": DATAFLOWS, "adc_rule": ADC_RULES, "encoding": CELL_ENCODINGS}
+        for what, allowed in own.items():
             if (value := getattr(self, what)) not in allowed:
                 raise ValueError(f"{what} is {value!r}, allowed are {', '.join(allowed)}")
+        if self.encoding == "signed_rows" and self.dataflow != "packed":
+            raise ValueError(
+                f"encoding 'signed_rows' needs dataflow 'packed', not {self.dataflow!r}: a crossbar's row "
+                "drives weights of either sign at once"
+            )
         if not 1 <= self.array_rows < 2**31:
             raise ValueError(f"array_rows is {self.array_rows}, allowed are 1 or more, below 2^31")
         for what in ("adc_energy_j", "lig_energy_j", "index_word_energy_j"):
@@ -222,7 +236,8 @@ def layer_energy(
     stored = cells * (count if packed else matrix.numel())
     summed_rows = kept.sum(dim=1) if packed else torch.full((columns,), rows)
     parts = -(-summed_rows // model.array_rows)
-    per_read = {"none": 0, "column": cells * int(parts.sum()), "cell": stored}[model.adc_rule]
+    turns = 2 if model.encoding == "signed_rows" else 1
+    per_read = {"none": 0, "column": turns * cells * int(parts.sum()), "cell": stored}[model.adc_rule]
     conversions = per_read * activity.input_bits * activity.reads
 
     arguments = model.describe()

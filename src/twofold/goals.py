@@ -55,15 +55,15 @@ def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
     -------
     DataFrame
         The columns of `series.over_seeds`; ``lost``, points of accuracy (W8) against the goal's other method
-        with the same densities and the same loss, each run against that of its own seed (or, where that one
+        with the same densities, loss and epochs, each run against that of its own seed (or, where that one
         has not finished, against the mean of those that have); ``reached``. Sorted by ``gain``.
     """
     close = runs.sparsity.sub(goal.sparsity).abs() < 1e-9
     own, other = (runs[close & (runs.method == method)] for method in (goal.method, goal.against))
     if own.empty or other.empty:
         return pd.DataFrame(columns=[*runs.columns, "gain", "lost", "reached"])
-    # A control of the same densities and the same loss, without the bit term.
-    alike = ["density_rule", "distillation"]
+    # A control of the same densities, loss and epochs, without the bit term.
+    alike = ["density_rule", "distillation", "epochs"]
     paired, any_seed = (other.groupby(keys).test_accuracy.mean() for keys in ([*alike, "seed"], alike))
     before = own.join(paired.rename("before"), on=[*alike, "seed"]).before
     before = before.fillna(own.join(any_seed.rename("before"), on=alike).before)
@@ -82,11 +82,11 @@ def goal_table(runs: pd.DataFrame) -> pd.DataFrame:
         Index: the goal in words. ``within``: the recipe of highest gain among those that lose no more than
         the goal allows, with ``gain within``; ``beyond``: the recipe that loses least among those with the
         goal's gain, with ``lost beyond`` (points); ``verdict``: "reached", "not reached", or "open" without a
-        finished run. A gap where no recipe qualifies.
+        finished run that has a finished control. A gap where no recipe qualifies.
     """
     rows = {}
     for goal in GOALS:
-        frame = goal_candidates(runs, goal)
+        frame = goal_candidates(runs, goal).dropna(subset="lost")
         within, beyond = frame[frame.lost <= goal.points], frame[frame.gain >= goal.gain]
         row: dict = dict.fromkeys(("within", "gain within", "beyond", "lost beyond"))
         if len(within):

@@ -13,8 +13,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from twofold.cells import CellTable, code_energy, code_energy_table, load_cell_table
-from twofold.codes import ENCODINGS, Encoding, code_limit, weight_scale
+from twofold.cells import (
+    CELL_ENCODINGS,
+    CellEncoding,
+    CellTable,
+    code_energy,
+    code_energy_table,
+    load_cell_table,
+)
+from twofold.codes import code_limit, weight_scale
 from twofold.regularizers import CodeChooser
 
 __all__ = ["energy_at_error", "frontier", "rate_distortion"]
@@ -26,7 +33,7 @@ def rate_distortion(
     strengths: Sequence[float],
     *,
     bits: int = 8,
-    encodings: Sequence[Encoding] = ENCODINGS,
+    encodings: Sequence[CellEncoding] = CELL_ENCODINGS,
     clip_ratios: Sequence[float] = (1.0,),
     table: CellTable | None = None,
 ) -> pd.DataFrame:

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from twofold.cells import load_cell_table
-from twofold.codes import ENCODINGS, quantize
+from twofold.cells import CELL_ENCODINGS, load_cell_table
+from twofold.codes import quantize
 from twofold.energy import Activity, EnergyModel, activation_scales, measure_activity, network_energy
 from twofold.finished import FinishedLayer
 from twofold.report_view import ENERGIES, Report, over
@@ -177,9 +177,9 @@ def _priced(
 def _references(
     layers: Mapping[str, FinishedLayer], activity: Mapping[str, Activity], machine: EnergyModel, count: int
 ) -> dict[str, pd.Series]:
-    """Joules of the baseline's layers in each encoding that the table has energies for."""
+    """Joules of the baseline's layers in each encoding that the machine and the table have energies for."""
     found: dict[str, pd.Series] = {}
-    for encoding in ENCODINGS:
+    for encoding in CELL_ENCODINGS:
         try:
             found[encoding] = _priced(layers, activity, replace(machine, encoding=encoding), count).energy_j
         except ValueError:

@@ -26,8 +26,8 @@ from twofold.attach import (
     choose_layers,
     draw_mask,
 )
-from twofold.cells import CellTable, code_energy, code_energy_table, load_cell_table
-from twofold.codes import Encoding, check_bits
+from twofold.cells import CellEncoding, CellTable, code_energy, code_energy_table, load_cell_table
+from twofold.codes import check_bits
 from twofold.finished import FinishedLayer
 from twofold.masks import magnitude_mask
 from twofold.parametrizations import (
@@ -81,8 +81,8 @@ class Twofold:
         With scale "max": the largest code stands for this multiple of the largest weight. Below 1, what lies
         beyond saturates: most weights are small, and in two's complement small negative ones are the dearest;
         with a finer step they are larger numbers, and fewer of their cells are full. Above 1 the highest
-        codes stay unused: in sign and magnitude the cheap codes are the small ones, and a coarser step has
-        more weights take them.
+        codes stay unused: where magnitudes are stored the cheap codes are the small ones, and a coarser step
+        has more weights take them.
     bit_term : ``"energy"``, ``"popcount"`` or ``"planes"``
         Energy-aware codes, or one of the penalties on trainable bit planes; see ``regularizers``.
     strength : float
@@ -94,7 +94,7 @@ class Twofold:
         The epoch (from 0) before which the masks become hard; 0 prunes at once.
     ramp : float in (0, 1]
         Share of the training over which the strength of energy-aware codes rises from 0.
-    encoding, table : what the energy-aware codes are made cheap for
+    encoding, table : what the energy-aware codes are made cheap for, see `cells.CELL_ENCODINGS`
     run : int
         Number of the run: every run and layer starts its LFSR at its own far point of the cycle.
 
@@ -131,7 +131,7 @@ class Twofold:
         polarity: Polarity = "removed",
         prune_epoch: int = 0,
         ramp: float = 0.5,
-        encoding: Encoding = "twos_complement",
+        encoding: CellEncoding = "twos_complement",
         table: CellTable | None = None,
         run: int = 0,
     ):
