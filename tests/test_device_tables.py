@@ -12,8 +12,9 @@ from twofold.data import load_images
 from twofold.device_tables import cell_table, ternary_table
 from twofold.energy import Activity, EnergyModel, layer_energy
 from twofold.models import build_model
+from twofold.recipes import Recipe
 from twofold.sparsify import Twofold
-from twofold.train import Recipe, fit
+from twofold.train import fit
 
 TERNARY = ternary_table(
     minus_energy_j=3e-15, zero_energy_j=1e-15, plus_energy_j=2e-15, adc_energy_j=1e-13, source="made up"

@@ -36,9 +36,10 @@ from twofold.memory import Packed, digest, load_packed, read_file, save_packed
 from twofold.models import build_model
 from twofold.pack import load_codes
 from twofold.paths import data_root, results_dir
+from twofold.recipes import Recipe
 from twofold.results import collect, load_epochs, load_results
 from twofold.runs import execute
-from twofold.train import Recipe, fit
+from twofold.train import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,8 +14,9 @@ from twofold.memory import VERSION, Packed, save_packed
 from twofold.models import build_model
 from twofold.pack import FinishedNetwork, load_codes, save_codes
 from twofold.paths import results_dir
+from twofold.recipes import Recipe
 from twofold.sparsify import Twofold
-from twofold.train import Recipe, fit
+from twofold.train import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -124,10 +124,10 @@ def test_installed_wheel_finds_its_tables_from_any_directory(wheel: Path, tmp_pa
         "loaded = twofold.load('net.safetensors')\n"
         "assert twofold.report(loaded, table=twofold.load_cell_table()).total.kept == 4\n"
         "assert 'ADC per column' in str(twofold.report(sparse))\n"
-        "import twofold.cells, twofold.energy, twofold.paths\n"
+        "import twofold.cells, twofold.operations, twofold.paths\n"
         "print(twofold.paths.tables_dir())\n"
         "print(len(twofold.cells.load_cell_table('rram_2bit_cell').energy_j))\n"
-        "print(len(twofold.energy.load_operation_energies('energy_ops_45nm')))\n"
+        "print(len(twofold.operations.load_operation_energies('energy_ops_45nm')))\n"
     )
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

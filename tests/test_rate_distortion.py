@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from twofold.cells import code_energy_table, load_cell_table
-from twofold.codes import ENCODINGS
+from twofold.cells import CELL_ENCODINGS, code_energy_table, load_cell_table
 from twofold.rate_distortion import energy_at_error, frontier, rate_distortion
 
 LAYERS = [torch.randn(n, generator=torch.Generator().manual_seed(n)).view(1, -1) for n in (400, 900)]
@@ -13,7 +12,7 @@ STRENGTHS = (0.0, 10.0, 100.0, 1000.0)
 FRAME = rate_distortion(LAYERS, STRENGTHS, clip_ratios=(0.5, 1.0, 2.0))
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", CELL_ENCODINGS)
 @pytest.mark.parametrize("ratio", [0.5, 2.0])
 def test_each_weight_takes_the_best_of_all_codes(encoding, ratio):
     energy_pj = code_energy_table(8, encoding, load_cell_table()) * 1e12

@@ -65,9 +65,9 @@ def test_no_two_recipes_of_the_study_share_a_point_of_a_figure():
         ("twofold-70-s1", "strength 125", "70 %"),
         ("lfsr-90-erk-s1", "small layers spared", "90 %"),
         ("bits-1100-clip-s1", "scale x0.5, distilled", "µ = 1100"),
-        ("twofold-90-75-signed-s1", "strength 75, sign magnitude, scale x2, distilled", "90 %"),
-        ("slides-50-printed-s1", "popcount, strength 3, slides' order, as printed", "50 %"),
-        ("slides-90-removed-s1", "popcount, strength 3, slides' order", "90 %"),
+        ("twofold-90-200-rows-s1", "strength 200, signed rows, scale x2", "90 %"),
+        ("slides-50-printed-s1", "popcount, strength 10, slides' order, as printed", "50 %"),
+        ("slides-90-removed-s1", "popcount, strength 10, slides' order", "90 %"),
     ],
 )
 def test_words_of_a_figure(run, series, note):

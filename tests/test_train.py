@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 
 from twofold.data import Images, load_images, normalise
 from twofold.models import build_model
+from twofold.recipes import Recipe
 from twofold.sparsify import Twofold
-from twofold.train import Recipe, evaluate, fit, logits
+from twofold.train import evaluate, fit, logits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

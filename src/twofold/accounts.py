@@ -11,8 +11,9 @@ from twofold import paths
 from twofold.cells import CELL_ENCODINGS, CellEncoding, load_cell_table
 from twofold.codes import ENCODINGS
 from twofold.configs import RunConfig
-from twofold.energy import Dataflow, EnergyModel, memory_word_energy_j, memory_words, network_energy
+from twofold.energy import Dataflow, EnergyModel, network_energy
 from twofold.lig_energy import lig_energy_j
+from twofold.operations import memory_word_energy_j, memory_words
 from twofold.results import baseline_of, load_network, load_results, starting_from
 from twofold.series import over_seeds, shown_first
 from twofold.storage import index_read_energy, magnitude_pruned

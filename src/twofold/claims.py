@@ -12,7 +12,6 @@ import torch
 
 from twofold.accounts import cells_only, energies
 from twofold.cells import code_energy_table, load_cell_table
-from twofold.energy import load_operation_energies
 from twofold.gf2 import Polynomial
 from twofold.hardware_claims import easy_in_hardware, energy_of_no_addresses
 from twofold.lfsr import LFSR
@@ -20,6 +19,7 @@ from twofold.lig import layer_seed
 from twofold.mask_measures import index_storage_bits, numerical_rank
 from twofold.masks import lfsr_mask, random_mask
 from twofold.models import build_model, weight_layers
+from twofold.operations import load_operation_energies
 from twofold.regularizers import network_term
 from twofold.results import baseline_of, load_results, starting_from
 

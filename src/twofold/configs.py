@@ -12,9 +12,9 @@ from twofold.densities import DENSITY_RULES
 from twofold.files import read_yaml
 from twofold.models import NETWORKS
 from twofold.paths import check_run_name
+from twofold.recipes import Recipe
 from twofold.regularizers import POLARITIES
 from twofold.sparsify import BIT_TERMS, MaskKind
-from twofold.train import Recipe
 
 __all__ = ["METHODS", "RunConfig"]
 

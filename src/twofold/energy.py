@@ -12,8 +12,6 @@ priced, and every result says which:
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Literal, get_args
 
 import pandas as pd
@@ -29,10 +27,10 @@ from twofold.cells import (
     cells_per_code,
     code_energy,
     code_energy_table,
-    read_energies,
 )
 from twofold.codes import ENCODINGS, check_bits, code_limit, quantize
 from twofold.inputs import InputScale, activation_scales, quantised_activations
+from twofold.operations import memory_word_energy_j, memory_words
 
 __all__ = [
     "ADC_RULES",
@@ -46,10 +44,7 @@ __all__ = [
     "bit_truth_table",
     "encoding_control",
     "layer_energy",
-    "load_operation_energies",
     "measure_activity",
-    "memory_word_energy_j",
-    "memory_words",
     "network_energy",
     "quantised_activations",
 ]
@@ -58,27 +53,6 @@ Dataflow = Literal["crossbar", "packed"]
 AdcRule = Literal["none", "column", "cell"]
 DATAFLOWS: tuple[Dataflow, ...] = get_args(Dataflow)
 ADC_RULES: tuple[AdcRule, ...] = get_args(AdcRule)
-MEMORY_WORD_BITS = 32
-MEMORIES = {"SRAM": "32-bit SRAM cache", "DRAM": "32-bit DRAM memory"}
-"""Where a stored index may lie -> its operation in the 45 nm table."""
-
-
-def load_operation_energies(name_or_path: str | Path = "energy_ops_45nm") -> pd.DataFrame:
-    """Energy of digital operations: columns ``operation``, ``energy_j``, ``source``, ``doi``."""
-    return read_energies(name_or_path, "operation")
-
-
-@lru_cache
-def memory_word_energy_j(memory: str = "SRAM") -> float:
-    """Joules to read one 32-bit word of a memory ("SRAM" or "DRAM"), by the 45 nm table."""
-    if memory not in MEMORIES:
-        raise ValueError(f"memory is {memory!r}, allowed are {', '.join(MEMORIES)}")
-    return float(load_operation_energies().set_index("operation").energy_j[MEMORIES[memory]])
-
-
-def memory_words(bits: int) -> int:
-    """Words of 32 bits that so many bits fill, the last one perhaps in part."""
-    return -(-bits // MEMORY_WORD_BITS)
 
 
 def bit_truth_table(r_lrs_ohm: float, r_hrs_ohm: float, v_read_v: float) -> pd.DataFrame:

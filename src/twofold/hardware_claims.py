@@ -1,10 +1,10 @@
 """What the synthesised index generator says to the claims of the slides: rows of the `claims` ledger."""
 
-from twofold.energy import MEMORY_WORD_BITS, memory_word_energy_j
 from twofold.lig import LAYER_POLYNOMIAL, layer_seed
 from twofold.lig_energy import lig_energy_j, load_lig_cells
 from twofold.mask_measures import index_storage_bits
 from twofold.masks import lfsr_mask
+from twofold.operations import MEMORY_WORD_BITS, memory_word_energy_j
 
 __all__ = ["easy_in_hardware", "energy_of_no_addresses"]
 

@@ -19,10 +19,10 @@ from pathlib import Path
 import pandas as pd
 
 from twofold import paths
-from twofold.energy import load_operation_energies, memory_word_energy_j
 from twofold.files import read_csv
 from twofold.lfsr import Form
 from twofold.lig import Reduction
+from twofold.operations import load_operation_energies, memory_word_energy_j
 
 __all__ = [
     "NAND2_TRANSISTORS",

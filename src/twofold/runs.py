@@ -26,9 +26,10 @@ from twofold.files import held, load_tensors, save_tensors, written_whole
 from twofold.models import build_model, weight_layers
 from twofold.pack import FinishedNetwork, save_codes
 from twofold.provenance import commit, device_name, versions
+from twofold.recipes import Recipe
 from twofold.results import RESULTS_VERSION
 from twofold.sparsify import Twofold
-from twofold.train import Recipe, evaluate, fit
+from twofold.train import evaluate, fit
 
 __all__ = ["Outcome", "carry_out", "execute", "finished_alike"]
 

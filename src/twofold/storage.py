@@ -11,10 +11,10 @@ import pandas as pd
 from jaxtyping import Int8
 from torch import Tensor
 
-from twofold.energy import MEMORIES, memory_word_energy_j, memory_words
 from twofold.finished import FinishedLayer
 from twofold.mask_measures import index_storage_bits
 from twofold.masks import magnitude_mask
+from twofold.operations import MEMORIES, memory_word_energy_j, memory_words
 
 __all__ = ["index_read_energy", "magnitude_pruned", "storage_bytes"]
 
