@@ -161,6 +161,9 @@ def test_a_run_is_measured_against_the_control_of_its_own_seed_or_the_first():
     pool = pd.concat([second, RUNS[RUNS.seed == 1]])
     for seed, baseline in ((1, "dense-8bit-s1"), (2, "dense-8bit-s2"), (3, "dense-8bit-s1")):
         assert baseline_of(pd.Series({**run, "seed": seed}), pool) == baseline
+    # A distilled control is one for losses, and never what energies are measured by.
+    assert "dense-8bit-distilled-s1" in set(RUNS.run)
+    assert set(energies(RUNS[RUNS.seed == 1], PACKED).baseline) == {"dense-8bit", "dense-8bit-s1"}
 
 
 def test_float_runs_alone_have_no_energy():

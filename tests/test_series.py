@@ -83,7 +83,8 @@ def test_first_page_shows_plain_runs_at_the_ends_only():
         for method in ("lfsr", "iid", "magnitude", "twofold", "magnitude-bits")
         for p in (50, 90)
     }
-    assert shown == plain | {"dense-8bit", "twofold-50-500"} | {
+    rows = {f"twofold-{which}-rows" for which in ("50-80", "50-400", "90-60", "90-200")}
+    assert shown == plain | rows | {"dense-8bit", "twofold-50-500"} | {
         f"bits-{mu}" for mu in (60, 125, 250, 500, 1000)
     }
     assert set(frame[~usual(frame)].run.str.split("-").str[0]) == {

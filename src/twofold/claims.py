@@ -22,6 +22,7 @@ from twofold.models import build_model, weight_layers
 from twofold.operations import load_operation_energies
 from twofold.regularizers import network_term
 from twofold.results import baseline_of, load_results, starting_from
+from twofold.series import usual
 
 __all__ = ["EXAMPLE_MASK", "EXAMPLE_WEIGHTS", "Claim", "ledger"]
 
@@ -230,9 +231,9 @@ def _runs(name: str) -> pd.DataFrame:
 
 
 def _best(method: str, sparsity: float) -> pd.Series | None:
-    """The study's run of this method and sparsity with the highest gain, packed and without ADC."""
+    """The study's `usual` run of this method and sparsity with the highest gain, packed and without ADC."""
     runs = starting_from(load_results())
-    own = runs[(runs.method == method) & (runs.sparsity.sub(sparsity).abs() < 1e-9)]
+    own = runs[usual(runs) & (runs.method == method) & (runs.sparsity.sub(sparsity).abs() < 1e-9)]
     if own.empty:
         return None
     frame = energies(own, cells_only("packed"))

@@ -130,7 +130,7 @@ def starting_from(frame: pd.DataFrame, start: str = STUDY_START) -> pd.DataFrame
 
 
 def baseline_of(run: pd.Series, frame: pd.DataFrame) -> str:
-    """The dense 8-bit run that a run is measured against: same images, network and start.
+    """The dense 8-bit run that a run is measured against: same images, network and start, not distilled.
 
     That of the same seed, where there is one, otherwise the first seed's.
 
@@ -139,7 +139,7 @@ def baseline_of(run: pd.Series, frame: pd.DataFrame) -> str:
     ValueError
         ``frame`` holds no such run.
     """
-    same = frame[(frame.method == "dense-8bit") & ~frame.held_out]
+    same = frame[(frame.method == "dense-8bit") & ~frame.held_out & (frame.distillation == 0)]
     for column in ("dataset", "network", "init"):
         same = same[same[column].fillna("") == (run[column] if pd.notna(run[column]) else "")]
     if same.empty:
