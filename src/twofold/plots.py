@@ -157,7 +157,7 @@ def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes) -> None:
     """A line a method and series, in the method's colour; a band between ``lowest`` and ``highest``."""
     for method, (colour, marker, name) in METHOD_STYLE.items():
         own = frame[frame.method == method].dropna(subset=[x, y])  # a float network has no cell energy
-        for number, (series, line) in enumerate(own.groupby("series", sort=False)):
+        for number, (series, line) in enumerate(own.groupby("series")):
             line = line.sort_values(x)
             ax.plot(
                 line[x],
