@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -58,12 +59,17 @@ def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
 
 def _encoding(run: str, model: EnergyModel) -> CellEncoding:
     """How the cells of the model's machine hold a finished run's codes."""
-    trained_for = RunConfig.from_yaml(paths.results_dir() / run / "config.yml").encoding
+    trained_for = _trained_for(paths.results_dir() / run / "config.yml")
     if trained_for == "twos_complement":
         return model.encoding
     if trained_for in ("sign_magnitude", "signed_rows") and model.dataflow == "crossbar":
         return "differential"
     return trained_for
+
+
+@lru_cache  # a finished run's configuration does not change
+def _trained_for(config: Path) -> CellEncoding:
+    return RunConfig.from_yaml(config).encoding
 
 
 @lru_cache(maxsize=64)  # a chapter prices every run on a dozen machines, and decoding walks each layer's LFSR
