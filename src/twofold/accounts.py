@@ -69,7 +69,8 @@ def _encoding(run: str, model: EnergyModel) -> CellEncoding:
 
 @lru_cache  # a finished run's configuration does not change
 def _trained_for(config: Path) -> CellEncoding:
-    return RunConfig.from_yaml(config).encoding
+    name = RunConfig.from_yaml(config).encoding
+    return next(encoding for encoding in CELL_ENCODINGS if encoding == name)
 
 
 @lru_cache(maxsize=64)  # a chapter prices every run on a dozen machines, and decoding walks each layer's LFSR

@@ -18,7 +18,6 @@ from twofold.codes import (
     ENCODINGS,
     Encoding,
     check_bits,
-    check_encoding,
     code_limit,
     encode,
     quantize,
@@ -223,10 +222,9 @@ def code_energy_table(bits: int, encoding: CellEncoding, table: CellTable) -> Fl
     """
     limit = code_limit(bits)
     codes = torch.arange(-limit, limit + 1)
+    pattern: Encoding = "sign_magnitude" if encoding == "signed_rows" else encoding
     if encoding == "signed_rows":
-        codes, pattern = codes.abs(), "sign_magnitude"
-    else:
-        pattern = check_encoding(encoding)
+        codes = codes.abs()
     levels = to_cells(encode(codes, bits, pattern), bits, table.cell_bits, pattern)
     energy_j = torch.tensor(table.energy_j, dtype=torch.float64)[levels.long()]
     unpriced = energy_j.isnan()
