@@ -19,7 +19,7 @@ from twofold.configs import METHODS, RunConfig
 from twofold.data import load_images
 from twofold.models import build_model, weight_layers
 from twofold.pack import load_codes
-from twofold.results import collect, load_epochs, load_network, load_results
+from twofold.results import collect, load_epochs, load_float_weights, load_network, load_results
 from twofold.runs import execute, finished_alike
 from twofold.train import evaluate
 
@@ -325,6 +325,8 @@ def test_layers_that_are_not_pruned_need_no_start(repository):
 def test_no_table_and_no_runs(repository):
     with pytest.raises(FileNotFoundError, match="no codes of a run 'dense'; there are those of none"):
         load_network("dense")
+    with pytest.raises(FileNotFoundError, match="no weights of a run 'lfsr'; there are those of none"):
+        load_float_weights("lfsr")
     with pytest.raises(FileNotFoundError, match="no finished run under"):
         collect()
     with pytest.raises(

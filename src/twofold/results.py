@@ -179,11 +179,7 @@ def load_network(run: str) -> FinishedNetwork:
     FileNotFoundError
         There are none of this run; the message lists the runs that have some.
     """
-    path = paths.results_dir() / paths.check_run_name(run) / "codes.safetensors"
-    if not path.is_file():
-        there = ", ".join(sorted(p.parent.name for p in paths.results_dir().glob("*/codes.safetensors")))
-        raise FileNotFoundError(f"no codes of a run {run!r}; there are those of {there or 'none'}")
-    return load_codes(path)
+    return load_codes(_committed(run, "codes"))
 
 
 def load_float_weights(run: str) -> dict[str, Tensor]:
@@ -194,12 +190,16 @@ def load_float_weights(run: str) -> dict[str, Tensor]:
     FileNotFoundError
         There are none of this run; the message lists the runs that have some.
     """
-    path = paths.results_dir() / paths.check_run_name(run) / "weights.safetensors"
-    if not path.is_file():
-        there = ", ".join(sorted(p.parent.name for p in paths.results_dir().glob("*/weights.safetensors")))
-        raise FileNotFoundError(f"no float weights of a run {run!r}; there are those of {there or 'none'}")
-    _, state = load_tensors(path)
+    _, state = load_tensors(_committed(run, "weights"))
     return {name.removesuffix(".weight"): tensor for name, tensor in state.items() if tensor.ndim > 1}
+
+
+def _committed(run: str, what: str) -> Path:
+    path = paths.results_dir() / paths.check_run_name(run) / f"{what}.safetensors"
+    if not path.is_file():
+        there = ", ".join(sorted(p.parent.name for p in paths.results_dir().glob(f"*/{what}.safetensors")))
+        raise FileNotFoundError(f"no {what} of a run {run!r}; there are those of {there or 'none'}")
+    return path
 
 
 def _read(path: Path) -> pd.DataFrame:
