@@ -35,16 +35,20 @@ CONTROLS = {"dense": "dense-8bit", "dense-60": "dense-8bit-s"}
 """Float start -> how the controls of the runs that start there are named."""
 
 
+def code_costs(codes: torch.Tensor, encoding: str) -> torch.Tensor:
+    """Joules of each code: its cells looked up one by one."""
+    if encoding == "signed_rows":
+        codes, encoding = codes.abs(), "sign_magnitude"
+    levels = to_cells(encode(codes, 8, encoding), 8, 2, encoding).long()
+    return torch.tensor(TABLE.energy_j, dtype=torch.float64)[levels].sum(-1)
+
+
 def by_hand(run: str, *, packed: bool, encoding: str) -> float:
     """Joules an image: each cell of each weight priced on its own, then weighed by its row's input ones."""
     network = load_network(run)
     total = 0.0
     for name, layer in network.layers.items():
-        codes, pattern = layer.codes, encoding
-        if encoding == "signed_rows":
-            codes, pattern = codes.abs(), "sign_magnitude"
-        levels = to_cells(encode(codes, 8, pattern), 8, 2, pattern).long()
-        cost = torch.tensor(TABLE.energy_j, dtype=torch.float64)[levels].sum(-1)
+        cost = code_costs(layer.codes, encoding)
         if packed:
             cost = cost * layer.keep
         total += float((cost.flatten(1) * network.activity[name].row_ones).sum())
@@ -104,15 +108,10 @@ def test_row_of_a_run_follows_from_its_codes(run):
     row = CODED.set_index("run").loc[run]
     layers = load_network(run).layers.values()
     kept = torch.cat([layer.codes[layer.keep] for layer in layers])
-    pattern = row.encoding
-    if pattern == "signed_rows":
-        kept, pattern = kept.abs(), "sign_magnitude"
-    levels = to_cells(encode(kept, 8, pattern), 8, 2, pattern).long()
     assert row.kept_weights == len(kept)
     assert row.sparsity == pytest.approx(1 - len(kept) / 268_336, abs=1e-3)
     assert row.zero_codes == pytest.approx((kept == 0).double().mean().item(), rel=1e-5)
-    cells_j = torch.tensor(TABLE.energy_j, dtype=torch.float64)[levels].sum().item()
-    assert row.cell_energy_j == pytest.approx(cells_j, rel=1e-5)
+    assert row.cell_energy_j == pytest.approx(code_costs(kept, row.encoding).sum().item(), rel=1e-5)
 
 
 def test_lig_is_charged_for_every_clock_of_every_input_vector_and_never_without_a_mask():

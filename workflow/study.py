@@ -93,11 +93,11 @@ STUDY: dict[str, list[dict]] = {
             tuned(f"tune-twofold-50-{name}", "twofold", sparsity=0.5, **UNSEEN, **values)
             for name, values in (
                 ("2000-clip", {"strength": 2000.0, "clip_ratio": 0.5}),
-                ("500-distilled", {"strength": 500.0, "distillation": 0.5}),
+                ("500-distilled", {"strength": 500.0, **DISTILLED}),
                 ("150-signed", {"strength": 150.0, **SIGNED}),
             )
         ),
-        tuned("tune-lfsr-50-distilled", "lfsr", sparsity=0.5, **UNSEEN, distillation=0.5),
+        tuned("tune-lfsr-50-distilled", "lfsr", sparsity=0.5, **UNSEEN, **DISTILLED),
     ],
     "The float network, and 8 bits with nothing removed: the baseline of every ratio": [
         FLOAT,

@@ -15,6 +15,7 @@ from twofold.configs import RunConfig
 from twofold.energy import Dataflow, EnergyModel, network_energy
 from twofold.lig_energy import lig_energy_j
 from twofold.operations import memory_word_energy_j, memory_words
+from twofold.pack import FinishedNetwork
 from twofold.results import baseline_of, load_network, load_results, starting_from
 from twofold.series import over_seeds, shown_first
 from twofold.storage import index_read_energy, magnitude_pruned
@@ -73,6 +74,11 @@ def _trained_for(config: Path) -> CellEncoding:
     return next(encoding for encoding in CELL_ENCODINGS if encoding == name)
 
 
+def _images(network: FinishedNetwork) -> int:
+    """How many test images a network's activity was measured on."""
+    return list(network.activity.values())[-1].reads  # the last layer reads once an image
+
+
 @lru_cache(maxsize=64)  # a chapter prices every run on a dozen machines, and decoding walks each layer's LFSR
 def _stored(run: str, stamp: tuple | None) -> tuple[dict[str, tuple], int, int]:
     """What `network_energy` takes of a run, its bits, and the images of its activity; anew for a new file."""
@@ -87,7 +93,7 @@ def _stored(run: str, stamp: tuple | None) -> tuple[dict[str, tuple], int, int]:
         )
         for name, layer in network.layers.items()
     }
-    images = list(network.activity.values())[-1].reads  # the last layer reads once an image
+    images = _images(network)
     return layers, network.bits, images
 
 
@@ -124,10 +130,10 @@ def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None
     frame = quantised.join(parts.rename(columns={"total_j": "energy_j"}))
     pool = load_results()
     frame["baseline"] = [baseline or baseline_of(row, pool) for _, row in quantised.iterrows()]
+    encodings = CELL_ENCODINGS if model.dataflow == "packed" else ENCODINGS
     for name in frame.baseline.unique():
         own = frame.baseline == name
         reference_j = per_image(name, model).total_j
-        encodings = CELL_ENCODINGS if model.dataflow == "packed" else ENCODINGS
         untrained_j = min(per_image(name, replace(model, encoding=e)).total_j for e in encodings)
         frame.loc[own, "gain"] = reference_j / frame.energy_j[own]
         frame.loc[own, "gain_best_untrained"] = untrained_j / frame.energy_j[own]
@@ -168,7 +174,7 @@ def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
     """
     network = load_network(run)
     layers = network.layers if density is None else magnitude_pruned(network.layers, density)
-    images = list(network.activity.values())[-1].reads  # the last layer reads once an image
+    images = _images(network)
     return index_read_energy(layers, {name: a.reads / images for name, a in network.activity.items()})
 
 
@@ -183,7 +189,7 @@ def sign_energy_j(run: str, model: EnergyModel) -> float:
     binary needs, the sum of each column's own inputs, is digital and not charged.
     """
     network, encoding = load_network(run), _encoding(run, model)
-    images = list(network.activity.values())[-1].reads  # the last layer reads once an image
+    images = _images(network)
     per_level_j = torch.tensor(model.table.energy_j, dtype=torch.float64)
     total_j = 0.0
     for name, layer in network.layers.items():

@@ -59,13 +59,16 @@ def rate_distortion(
     ValueError
         No layer, a layer that has no scale, a strength or a clip ratio out of range.
     """
-    layers = [weight.detach().flatten() for weight in weights]
+    # A layer of zeros has no error, and the least square above 0 says so without a division by it.
+    layers = [
+        (w.detach().flatten(), weight_scale(w), w.double().square().mean().clamp(min=1e-300)) for w in weights
+    ]
     if not layers:
         raise ValueError("there are no weights to choose codes for")
     bad = [ratio for ratio in clip_ratios if not 0 < ratio <= 4]
     if bad:
         raise ValueError(f"clip_ratios has {bad[0]!r}; it must be a multiple of the largest weight in (0, 4]")
-    limit, count = code_limit(bits), sum(layer.numel() for layer in layers)
+    limit, count = code_limit(bits), sum(layer.numel() for layer, _, _ in layers)
     table, rows = table or load_cell_table(), []
     for encoding in encodings:
         energy_j = code_energy_table(bits, encoding, table)
@@ -74,11 +77,10 @@ def rate_distortion(
             for strength in strengths:
                 chooser.set_strength(float(strength) / ratio**2)
                 spent, error, zero = 0.0, 0.0, 0
-                for layer in layers:
-                    step = weight_scale(layer) * ratio / limit
+                for layer, scale, square in layers:
+                    step = scale * ratio / limit
                     codes = chooser((layer / step).clamp(-limit, limit))
                     spent += float(code_energy(codes.to(torch.int16), energy_j).sum()) * 1e12
-                    square = layer.double().square().mean().clamp(min=1e-300)  # zeros alone have no error
                     error += float((layer - codes * step).double().square().sum() / square)
                     zero += int((codes == 0).sum())
                 rows.append((encoding, ratio, strength, spent / count, error / count, zero / count))
