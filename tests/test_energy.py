@@ -56,6 +56,8 @@ def draw(*shape, seed=0, limit=127):
 
 def digits_of(code, bits, encoding, cell_bits):
     """Levels of the cells of one code, by Python's own formatting; bits is a multiple of cell_bits."""
+    stored = bits - (encoding in ("differential", "signed_rows"))  # magnitudes have no bit for a sign
+    width = -(-stored // cell_bits) * cell_bits
     words = {
         "twos_complement": [code % 2**bits],
         "offset_binary": [code + 2 ** (bits - 1)],
@@ -63,7 +65,7 @@ def digits_of(code, bits, encoding, cell_bits):
         "differential": [max(code, 0), max(-code, 0)],
         "signed_rows": [abs(code)],
     }[encoding]
-    digits = "".join(format(word, f"0{bits}b") for word in words)
+    digits = "".join(format(word, f"0{width}b") for word in words)
     return [int(digits[i : i + cell_bits], 2) for i in range(0, len(digits), cell_bits)]
 
 

@@ -17,7 +17,8 @@ differential     The second word's columns are subtracted from the first's.
 ================ ============================================================================================
 
 The columns that hold the code's own pattern are those of `cells.to_cells`, and the ones whose energy
-`twofold.energy` charges; the columns that stand beside them for the sign's sake are counted apart.
+`twofold.energy` charges, but for a first slice of a pair that no magnitude reaches. The columns that stand beside
+them for the sign's sake are counted apart.
 """
 
 from collections.abc import Sequence

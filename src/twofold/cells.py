@@ -166,9 +166,14 @@ def _check_cell_bits(cell_bits: int) -> int:
 
 
 def cells_per_code(bits: int, cell_bits: int, encoding: CellEncoding) -> int:
-    """Cells that hold one code: 4 for 8 bits in 2-bit cells, 8 for a differential pair of them."""
+    """Cells that hold one code: 4 for 8 bits in 2-bit cells, 8 for a differential pair of them.
+
+    Where magnitudes alone are stored, in a pair or on signed rows, there is no cell for a sign: 5 bits are two
+    2-bit cells, where two's complement needs three.
+    """
+    magnitudes = encoding in ("differential", "signed_rows")
     words = 1 if encoding == "signed_rows" else words_per_code(encoding)
-    return words * math.ceil(check_bits(bits) / _check_cell_bits(cell_bits))
+    return words * math.ceil((check_bits(bits) - magnitudes) / _check_cell_bits(cell_bits))
 
 
 def to_cells(
@@ -222,10 +227,11 @@ def code_energy_table(bits: int, encoding: CellEncoding, table: CellTable) -> Fl
     """
     limit = code_limit(bits)
     codes = torch.arange(-limit, limit + 1)
-    pattern: Encoding = "sign_magnitude" if encoding == "signed_rows" else encoding
-    if encoding == "signed_rows":
-        codes = codes.abs()
-    levels = to_cells(encode(codes, bits, pattern), bits, table.cell_bits, pattern)
+    if encoding == "signed_rows":  # the first word of a pair that holds the magnitude
+        levels = to_cells(encode(codes.abs(), bits, "differential"), bits, table.cell_bits, "differential")
+        levels = levels[:, : cells_per_code(bits, table.cell_bits, encoding)]
+    else:
+        levels = to_cells(encode(codes, bits, encoding), bits, table.cell_bits, encoding)
     energy_j = torch.tensor(table.energy_j, dtype=torch.float64)[levels.long()]
     unpriced = energy_j.isnan()
     if bool(unpriced.any()):
