@@ -115,7 +115,7 @@ BASE = {"run": "a", "method": "twofold", "epochs": 3, "sparsity": 0.5, "strength
         ({"run": ".hidden"}, "run is '.hidden'"),
         ({"run": ""}, "run is ''"),
         ({"init": 3}, r"init is 3; it must be str \| None"),
-        ({"method": "both"}, "method is 'both'; it must be one of dense, dense-8bit, lfsr"),
+        ({"method": "both"}, "method is 'both'; it must be one of dense, dense-8bit, rounded, lfsr"),
         ({"network": "vgg"}, "network is 'vgg'; it must be one of resnet20"),
         ({"dataset": "mnist"}, "dataset is 'mnist'; it must be one of cifar10, digits"),
         ({"encoding": "gray"}, "encoding is 'gray'; it must be one of twos_complement"),
@@ -128,6 +128,7 @@ BASE = {"run": "a", "method": "twofold", "epochs": 3, "sparsity": 0.5, "strength
         ({"method": "lfsr"}, "strength is 60.0, but method 'lfsr' takes none"),
         ({"method": "bits"}, "sparsity is 0.5, but method 'bits' takes none"),
         ({"method": "dense"}, "sparsity is 0.5, but method 'dense' takes none"),
+        ({"method": "dense-8bit", "bits": 4}, "bits is 4, but method 'dense-8bit' has 8; take method 'rounded'"),
         ({"network_strength": 0.1}, r"network_strength is 0.1, .* prune_epoch above 0 \(here 0\)"),
         (
             {"method": "bits", "sparsity": 0.0, "network_strength": 0.1, "prune_epoch": 1},

@@ -20,7 +20,7 @@ def as_rows(configs: list[dict]) -> pd.DataFrame:
     """The columns that a table of finished runs would have of these configurations."""
     usual_values = {"sparsity": 0.0, "strength": 0.0, "density_rule": "uniform", "bit_term": "energy"}
     usual_values |= {"prune_epoch": 0, "polarity": "removed", "clip_ratio": 1.0, "distillation": 0.0}
-    usual_values |= {"encoding": "twos_complement"}
+    usual_values |= {"encoding": "twos_complement", "bits": 8}
     frame = pd.DataFrame([usual_values | config for config in configs])
     return frame.assign(bit_term=frame.bit_term.where(frame.strength > 0))
 
@@ -66,6 +66,7 @@ def test_no_two_recipes_of_the_study_share_a_point_of_a_figure():
         ("lfsr-90-erk-s1", "small layers spared", "90 %"),
         ("bits-1100-clip-s1", "scale x0.5, distilled", "µ = 1100"),
         ("twofold-90-200-rows-s1", "strength 200, signed rows, scale x2", "90 %"),
+        ("bits-2-5bit-rows-s1", "5 bits, signed rows, scale x0.85", "µ = 2"),
         ("slides-50-printed-s1", "popcount, strength 10, slides' order, as printed", "50 %"),
         ("slides-90-removed-s1", "popcount, strength 10, slides' order", "90 %"),
     ],
@@ -84,6 +85,8 @@ def test_first_page_shows_plain_runs_at_the_ends_only():
         for p in (50, 90)
     }
     rows = {f"twofold-{which}-rows" for which in ("50-80", "50-400", "90-60", "90-200")}
+    rows |= {f"{which}-5bit-rows" for which in ("bits-2", "bits-14", "twofold-50-1", "twofold-90-1")}
+    rows.add("rounded-4bit-rows")
     assert shown == plain | rows | {"dense-8bit", "twofold-50-500"} | {
         f"bits-{mu}" for mu in (60, 125, 250, 500, 1000)
     }
@@ -95,6 +98,7 @@ def test_first_page_shows_plain_runs_at_the_ends_only():
         "slides",
         "dense",
         "bits",
+        "rounded",
     }
 
 

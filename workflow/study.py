@@ -131,6 +131,7 @@ STUDY: dict[str, list[dict]] = {
     ],
     "Fewer bits: magnitudes in two cells instead of four, with the bit term and without": [
         tuned("twofold-90-1-5bit-rows-s1", "twofold", sparsity=0.9, strength=1.0, **TWO_CELLS),
+        tuned("rounded-4bit-rows-s1", "rounded", **TWO_CELLS | {"bits": 4}),
         tuned("bits-2-5bit-rows-s1", "bits", strength=2.0, **TWO_CELLS),
         tuned("bits-14-5bit-rows-s1", "bits", strength=14.0, **TWO_CELLS),
         tuned("twofold-50-1-5bit-rows-s1", "twofold", sparsity=0.5, strength=1.0, **TWO_CELLS),

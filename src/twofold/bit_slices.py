@@ -13,12 +13,12 @@ twos_complement  The sign bit weighs ``-2^(b-1)``. In a slice of its own (``[1, 
 offset_binary    ``2^(b-1)`` times the sum of the inputs is subtracted: digital, of known numbers.
 sign_magnitude   No column can subtract some of its cells. The negative weights are stored once more, as
                  ``2^(b-2) + magnitude`` (0 for the others), and subtracted twice: as many cells as a pair.
-differential     The second word's columns are subtracted from the first's.
+differential     The second word's columns are subtracted from the first's. The words are magnitudes, a bit shorter
+                 than the code: a first slice for that bit alone is not made.
 ================ ============================================================================================
 
 The columns that hold the code's own pattern are those of `cells.to_cells`, and the ones whose energy
-`twofold.energy` charges, but for a first slice of a pair that no magnitude reaches. The columns that stand beside
-them for the sign's sake are counted apart.
+`twofold.energy` charges; the columns that stand beside them for the sign's sake are counted apart.
 """
 
 from collections.abc import Sequence
@@ -87,6 +87,8 @@ def slice_codes(
         The slices do not hold `bits`, or a code does not fit.
     """
     slices = check_slices(slices, bits)
+    if encoding == "differential" and sum(slices[1:]) >= bits - 1:
+        slices = slices[1:]
     total = sum(slices)
     words = encode(codes, bits, encoding).unbind(-1)
     shifts = [total - sum(slices[: i + 1]) for i in range(len(slices))]

@@ -21,6 +21,7 @@ __all__ = ["METHODS", "RunConfig"]
 METHODS: dict[str, tuple[MaskKind | None, bool]] = {
     "dense": (None, False),
     "dense-8bit": (None, False),
+    "rounded": (None, False),
     "lfsr": ("lfsr", False),
     "iid": ("iid", False),
     "magnitude": ("magnitude", False),
@@ -28,7 +29,9 @@ METHODS: dict[str, tuple[MaskKind | None, bool]] = {
     "twofold": ("lfsr", True),
     "magnitude-bits": ("magnitude", True),
 }
-"""Method -> its mask and whether it has a bit term. All but ``dense`` train with rounded codes."""
+"""Method -> its mask and whether it has a bit term. All but ``dense`` train with rounded codes; ``rounded``
+has no more than that, with any number of bits, and ``dense-8bit`` is the same with 8, the baseline of every ratio.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,8 @@ class RunConfig(Recipe):
                 f"{self.bit_term!r} has no scale to choose: it needs codes, and bit_term 'energy'"
             )
         check_bits(self.bits)
+        if self.method == "dense-8bit" and self.bits != 8:
+            raise ValueError(f"bits is {self.bits!r}, but method 'dense-8bit' has 8; take method 'rounded'")
         mask, has_bit_term = METHODS[self.method]
         for name, wanted in (("sparsity", mask is not None), ("strength", has_bit_term)):
             if (getattr(self, name) > 0) != wanted:

@@ -34,6 +34,7 @@ PALETTE = [BLUE, RED, GREEN, ORANGE, PURPLE, SKY, YELLOW, BLACK]
 METHOD_STYLE = {
     "dense": (BLACK, "s", "dense, float"),
     "dense-8bit": (BLACK, "D", "dense, 8 bits"),
+    "rounded": (SKY, "d", "dense, fewer bits"),
     "lfsr": (BLUE, "o", "LFSR mask"),
     "iid": ("#777777", "v", "i.i.d. mask"),
     "magnitude": ("#A3548A", "^", "magnitude mask"),

@@ -56,9 +56,10 @@ def usual(runs: pd.DataFrame) -> pd.Series:
     """Whether a run is of the plain kind: no variant of densities, bit term, order, codes or loss.
 
     The same density in each layer, energy-aware codes where there is a bit term, masks from the first epoch,
-    codes in two's complement that reach to the largest weight, and labels alone to learn from.
+    codes of 8 bits in two's complement that reach to the largest weight, and labels alone to learn from.
     """
-    return _plain_training(runs) & (runs.encoding == "twos_complement") & (runs.clip_ratio == 1)
+    plain_codes = (runs.bits == 8) & (runs.encoding == "twos_complement") & (runs.clip_ratio == 1)
+    return _plain_training(runs) & plain_codes
 
 
 def _plain_training(runs: pd.DataFrame) -> pd.Series:
@@ -69,8 +70,8 @@ def _plain_training(runs: pd.DataFrame) -> pd.Series:
 def shown_first(runs: pd.DataFrame) -> pd.Series:
     """Whether README and the first page show a run.
 
-    A `usual` one, or one that differs from those in its signed rows and their scale alone, with 0, 50 or 90 %
-    removed.
+    A `usual` one, or one that differs from those in its signed rows, their scale and their number of bits alone,
+    with 0, 50 or 90 % removed.
     """
     signed_rows = _plain_training(runs) & (runs.encoding == "signed_rows")
     return (usual(runs) | signed_rows) & runs.sparsity.round(6).isin([0.0, 0.5, 0.9])
@@ -92,6 +93,8 @@ def with_series(frame: pd.DataFrame) -> pd.DataFrame:
             parts.append("small layers spared")
         if row.prune_epoch:
             parts.append("slides' order" + (", as printed" if row.polarity == "printed" else ""))
+        if row.bits not in (8, 32):  # 32: float
+            parts.append(f"{row.bits} bits")
         if row.encoding != "twos_complement":
             parts.append(row.encoding.replace("_", " "))
         if row.clip_ratio != 1:
