@@ -14,18 +14,22 @@ FRAME = rate_distortion(LAYERS, STRENGTHS, clip_ratios=(0.5, 1.0, 2.0))
 
 @pytest.mark.parametrize("encoding", CELL_ENCODINGS)
 @pytest.mark.parametrize("ratio", [0.5, 2.0])
-def test_each_weight_takes_the_best_of_all_codes(encoding, ratio):
-    energy_pj = code_energy_table(8, encoding, load_cell_table()) * 1e12
-    codes = torch.arange(-127, 128).double()
+@pytest.mark.parametrize("bits", [5, 8])
+def test_each_weight_takes_the_best_of_all_codes(bits, ratio, encoding):
+    energy_pj = code_energy_table(bits, encoding, load_cell_table()) * 1e12
+    limit = 2 ** (bits - 1) - 1
+    codes = torch.arange(-limit, limit + 1).double()
     spent = error = zero = 0.0
     for layer in LAYERS:
-        step = layer.abs().max().double() * ratio / 127
-        place = (layer.double() / step).clamp(-127, 127).view(-1, 1)
-        best = ((place - codes) ** 2 + 100 / ratio**2 * energy_pj).argmin(1)
+        step = layer.abs().max().double() * ratio / limit
+        weights, meant = layer.double().view(-1, 1), codes * step
+        inside = weights.clamp(-limit * step, limit * step)
+        price = 100 * (layer.abs().max().double() / 127) ** 2  # 100 LSB^2/pJ of 8 bits, in units of the weights
+        best = ((inside - meant) ** 2 + price * energy_pj).argmin(1)
         spent += energy_pj[best].sum().item()
-        error += ((layer.flatten() - codes[best] * step) ** 2).sum().item() / layer.pow(2).mean().item()
+        error += ((weights.flatten() - meant[best]) ** 2).sum().item() / layer.pow(2).mean().item()
         zero += (codes[best] == 0).sum().item()
-    row = FRAME.query("encoding == @encoding and clip_ratio == @ratio and strength == 100").iloc[0]
+    row = rate_distortion(LAYERS, [100.0], bits=bits, encodings=[encoding], clip_ratios=[ratio]).iloc[0]
     found = [row.energy_pj, row.error, row.zero_codes]
     assert found == pytest.approx([spent / 1300, error / 1300, zero / 1300], rel=1e-5)
 

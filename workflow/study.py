@@ -73,8 +73,9 @@ DISTILLED = {"distillation": 0.5}
 SIGNED = {"encoding": "sign_magnitude", "clip_ratio": 2.0, **DISTILLED}
 ROWS = {"encoding": "signed_rows", "clip_ratio": 2.0}
 CLIPPED = {"clip_ratio": 0.5, **DISTILLED}
-# A sign and two full cells. Strengths and scales by `twofold.rate_distortion` on the float network and on the
-# masks' networks, before any of these runs: so much energy as the goals allow, at the least error.
+# A sign, and a magnitude that fills one cell or two. Strengths and scales by `twofold.rate_distortion` on the
+# float network and on those of the masks, before any of these runs: the least error for the energy.
+ONE_CELL = {"bits": 3, "encoding": "signed_rows", "clip_ratio": 0.5}
 TWO_CELLS = {"bits": 5, "encoding": "signed_rows", "clip_ratio": 0.85}
 
 STUDY: dict[str, list[dict]] = {
@@ -129,11 +130,12 @@ STUDY: dict[str, list[dict]] = {
         tuned("bits-1100-clip-s1", "bits", strength=1100.0, **CLIPPED),
         tuned("bits-1000-distilled-s1", "bits", strength=1000.0, **DISTILLED),
     ],
-    "Fewer bits: magnitudes in two cells instead of four, with the bit term and without": [
+    "Fewer bits: magnitudes in one cell or two instead of four, with a bit term and without": [
         tuned("twofold-90-1-5bit-rows-s1", "twofold", sparsity=0.9, strength=1.0, **TWO_CELLS),
-        tuned("rounded-4bit-rows-s1", "rounded", **TWO_CELLS | {"bits": 4}),
+        tuned("rounded-3bit-rows-s1", "rounded", **ONE_CELL),
+        tuned("bits-0.8-3bit-rows-s1", "bits", strength=0.8, **ONE_CELL),
+        tuned("twofold-50-0.8-3bit-rows-s1", "twofold", sparsity=0.5, strength=0.8, **ONE_CELL),
         tuned("bits-2-5bit-rows-s1", "bits", strength=2.0, **TWO_CELLS),
-        tuned("bits-14-5bit-rows-s1", "bits", strength=14.0, **TWO_CELLS),
         tuned("twofold-50-1-5bit-rows-s1", "twofold", sparsity=0.5, strength=1.0, **TWO_CELLS),
     ],
     "Bits only: accuracy against strength, for three bit terms": [

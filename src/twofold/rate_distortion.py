@@ -42,8 +42,8 @@ def rate_distortion(
     Parameters
     ----------
     weights : of each layer; a layer has one scale
-    strengths : prices of energy, in LSB^2/pJ of the scale ``max|W|``
-        At another scale the same price in units of the weights: divided by the square of the clip ratio.
+    strengths : prices of energy, in LSB^2/pJ of 8 bits and the scale ``max|W|``; 0: the nearest code
+        With another step the same price in units of the weights: divided by the square of the steps' ratio.
     clip_ratios : multiples of ``max|W|`` that the largest code stands for, see `sparsify.Twofold`
     table : None: that of the slides
 
@@ -74,8 +74,9 @@ def rate_distortion(
         energy_j = code_energy_table(bits, encoding, table)
         chooser = CodeChooser(bits, energy_j * 1e12)
         for ratio in clip_ratios:
+            steps_ratio = ratio * code_limit(8) / limit
             for strength in strengths:
-                chooser.set_strength(float(strength) / ratio**2)
+                chooser.set_strength(float(strength) / steps_ratio**2)
                 spent, error, zero = 0.0, 0.0, 0
                 for layer, scale, square in layers:
                     step = scale * ratio / limit
