@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from twofold.cells import CELL_ENCODINGS, code_energy_table, load_cell_table
-from twofold.rate_distortion import energy_at_error, frontier, rate_distortion
+from twofold.rate_distortion import against_rounding, energy_at_error, frontier, rate_distortion
 
 LAYERS = [torch.randn(n, generator=torch.Generator().manual_seed(n)).view(1, -1) for n in (400, 900)]
 STRENGTHS = (0.0, 10.0, 100.0, 1000.0)
@@ -24,7 +24,9 @@ def test_each_weight_takes_the_best_of_all_codes(bits, ratio, encoding):
         step = layer.abs().max().double() * ratio / limit
         weights, meant = layer.double().view(-1, 1), codes * step
         inside = weights.clamp(-limit * step, limit * step)
-        price = 100 * (layer.abs().max().double() / 127) ** 2  # 100 LSB^2/pJ of 8 bits, in units of the weights
+        price = (
+            100 * (layer.abs().max().double() / 127) ** 2
+        )  # 100 LSB^2/pJ of 8 bits, in units of the weights
         best = ((inside - meant) ** 2 + price * energy_pj).argmin(1)
         spent += energy_pj[best].sum().item()
         error += ((weights.flatten() - meant[best]) ** 2).sum().item() / layer.pow(2).mean().item()
@@ -54,6 +56,33 @@ def test_energy_at_an_error_lies_on_the_line_between_two_rows():
     table = energy_at_error(ends, [0.2, 0.3, 0.05, 0.4])
     assert table.loc["differential"].tolist()[:2] == pytest.approx([2.0, 1.0])
     assert table.loc["differential"].isna().tolist() == [False, False, True, True]
+
+
+def test_rounding_to_fewer_bits_is_compared_at_its_own_error():
+    encodings = ("twos_complement", "signed_rows")
+    frames = {
+        bits: rate_distortion(
+            LAYERS, [0.0, 3.0, 30.0, 300.0], bits=bits, encodings=encodings, clip_ratios=(0.5, 0.7, 1.0)
+        )
+        for bits in (3, 5, 8)
+    }
+    table = against_rounding(frames)
+    assert table.index.get_level_values("codes").tolist() == [
+        codes
+        for n in (5, 3)
+        for codes in (f"{n} bits, rounded", "8 bits, chosen", "cheapest number of bits, chosen")
+    ]
+    for (error, codes), row in table.iterrows():
+        best = table.loc[(error, "cheapest number of bits, chosen")]
+        assert (best <= row.fillna(best) * (1 + 1e-12)).all()
+        for encoding in encodings:
+            if codes.endswith("rounded"):
+                own = frames[int(codes[0])].query("encoding == @encoding and strength == 0")
+                assert row[encoding] == own.energy_pj[own.error.idxmin()]
+                assert own.error.min() == pytest.approx(error, rel=1e-12)
+            elif codes.startswith("8"):
+                chosen = energy_at_error(frames[8], [error])
+                assert row[encoding] == pytest.approx(chosen.loc[encoding, error], nan_ok=True)
 
 
 @pytest.mark.parametrize(

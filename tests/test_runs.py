@@ -128,7 +128,7 @@ BASE = {"run": "a", "method": "twofold", "epochs": 3, "sparsity": 0.5, "strength
         ({"method": "lfsr"}, "strength is 60.0, but method 'lfsr' takes none"),
         ({"method": "bits"}, "sparsity is 0.5, but method 'bits' takes none"),
         ({"method": "dense"}, "sparsity is 0.5, but method 'dense' takes none"),
-        ({"method": "dense-8bit", "bits": 4}, "bits is 4, but method 'dense-8bit' has 8; take method 'rounded'"),
+        ({"method": "dense-8bit", "bits": 4}, "bits is 4, but .* 'dense-8bit' has 8; take method 'rounded'"),
         ({"network_strength": 0.1}, r"network_strength is 0.1, .* prune_epoch above 0 \(here 0\)"),
         (
             {"method": "bits", "sparsity": 0.0, "network_strength": 0.1, "prune_epoch": 1},

@@ -13,8 +13,8 @@ twos_complement  The sign bit weighs ``-2^(b-1)``. In a slice of its own (``[1, 
 offset_binary    ``2^(b-1)`` times the sum of the inputs is subtracted: digital, of known numbers.
 sign_magnitude   No column can subtract some of its cells. The negative weights are stored once more, as
                  ``2^(b-2) + magnitude`` (0 for the others), and subtracted twice: as many cells as a pair.
-differential     The second word's columns are subtracted from the first's. The words are magnitudes, a bit shorter
-                 than the code: a first slice for that bit alone is not made.
+differential     The second word's columns are subtracted from the first's. The words are magnitudes, a bit
+                 shorter than the code: a first slice for that bit alone is not made.
 ================ ============================================================================================
 
 The columns that hold the code's own pattern are those of `cells.to_cells`, and the ones whose energy

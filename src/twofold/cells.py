@@ -168,8 +168,8 @@ def _check_cell_bits(cell_bits: int) -> int:
 def cells_per_code(bits: int, cell_bits: int, encoding: CellEncoding) -> int:
     """Cells that hold one code: 4 for 8 bits in 2-bit cells, 8 for a differential pair of them.
 
-    Where magnitudes alone are stored, in a pair or on signed rows, there is no cell for a sign: 5 bits are two
-    2-bit cells, where two's complement needs three.
+    Where magnitudes alone are stored, in a pair or on signed rows, there is no cell for a sign: 5 bits are
+    two 2-bit cells, where two's complement needs three.
     """
     magnitudes = encoding in ("differential", "signed_rows")
     words = 1 if encoding == "signed_rows" else words_per_code(encoding)

@@ -30,7 +30,7 @@ METHODS: dict[str, tuple[MaskKind | None, bool]] = {
     "magnitude-bits": ("magnitude", True),
 }
 """Method -> its mask and whether it has a bit term. All but ``dense`` train with rounded codes; ``rounded``
-has no more than that, with any number of bits, and ``dense-8bit`` is the same with 8, the baseline of every ratio.
+does no more than that, with any number of bits, and ``dense-8bit`` the same with 8, the baseline of ratios.
 """
 
 

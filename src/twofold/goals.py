@@ -54,9 +54,10 @@ def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns of `series.over_seeds`; ``lost``, points of accuracy (W8) against the goal's other method
-        with 8 bits and the same densities, loss and epochs, each run against that of its own seed (or, where that one
-        has not finished, against the mean of those that have); ``reached``. Sorted by ``gain``.
+        The columns of `series.over_seeds`; ``lost``, points of accuracy (float inputs) against the goal's
+        other method with 8 bits and the same densities, loss and epochs, each run against that of its own
+        seed (or, where that one has not finished, the mean of those that have); ``reached``. Sorted by
+        ``gain``.
     """
     close = runs.sparsity.sub(goal.sparsity).abs() < 1e-9
     own, other = (runs[close & (runs.method == method)] for method in (goal.method, goal.against))

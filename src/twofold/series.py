@@ -70,8 +70,8 @@ def _plain_training(runs: pd.DataFrame) -> pd.Series:
 def shown_first(runs: pd.DataFrame) -> pd.Series:
     """Whether README and the first page show a run.
 
-    A `usual` one, or one that differs from those in its signed rows, their scale and their number of bits alone,
-    with 0, 50 or 90 % removed.
+    A `usual` one, or one that differs from those in signed rows, their scale and their bits alone, with 0, 50
+    or 90 % removed.
     """
     signed_rows = _plain_training(runs) & (runs.encoding == "signed_rows")
     return (usual(runs) | signed_rows) & runs.sparsity.round(6).isin([0.0, 0.5, 0.9])
