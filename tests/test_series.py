@@ -86,7 +86,7 @@ def test_first_page_shows_plain_runs_at_the_ends_only():
     }
     rows = {f"twofold-{which}-rows" for which in ("50-80", "50-400", "90-60", "90-200")}
     rows |= {f"{which}-5bit-rows" for which in ("bits-2", "twofold-50-1", "twofold-90-1")}
-    rows |= {f"{which}-3bit-rows" for which in ("rounded", "bits-0.8", "twofold-50-0.8")}
+    rows |= {f"{which}-3bit-rows" for which in ("rounded", "bits-0.8", "lfsr-50", "twofold-50-0.8")}
     assert shown == plain | rows | {"dense-8bit", "twofold-50-500"} | {
         f"bits-{mu}" for mu in (60, 125, 250, 500, 1000)
     }
@@ -116,9 +116,27 @@ def test_goals_are_judged_by_gain_and_loss_together(monkeypatch):
         (strong.gain - 0.1, strong.lost + 0.01, "reached"),
     ):
         monkeypatch.setattr(goals, "GOALS", (replace(goal, gain=gain, points=points),))
-        assert goal_table(runs).verdict.tolist() == [verdict]
-    assert goal_table(runs[runs.method != "twofold"]).verdict.tolist() == ["open"]
-    assert goal_table(runs[runs.method != "lfsr"]).verdict.tolist() == ["open"]  # nothing to compare with
+        assert verdicts(runs) == [verdict, verdict, "open"]
+    assert verdicts(runs[runs.method != "twofold"]) == ["open"] * 3
+    assert verdicts(runs[runs.method != "lfsr"]) == ["open"] * 3  # nothing to compare with
+
+
+def verdicts(runs):
+    (row,) = goal_table(runs)[["8 bits", "any bits", "rounding"]].to_numpy().tolist()
+    return row
+
+
+@pytest.mark.parametrize("goal", GOALS[:3], ids=str)
+def test_fewer_bits_are_judged_apart(monkeypatch, goal):
+    """The same codes in the table as if they had 5 bits: what 8 bits reached is then open, with and without."""
+    monkeypatch.setattr(goals, "GOALS", (replace(goal, gain=0.9, points=5.0),))
+    runs = starting_from(RUNS)
+    runs = runs[runs.method.isin([goal.method, goal.against])]
+    assert verdicts(runs[runs.bits == 8]) == ["reached", "reached", "open"]
+    short = runs.assign(bits=runs.bits.where(runs.method != goal.method, 5))
+    assert verdicts(short) == ["open", "reached", "open"]
+    rounded = runs[runs.method == goal.against].assign(method=goal.without, bits=5)
+    assert verdicts(pd.concat([runs[runs.bits == 8], rounded])) == ["reached"] * 3
 
 
 def test_a_run_loses_against_the_control_of_its_own_seed_or_the_mean_of_the_others():

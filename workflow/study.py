@@ -135,6 +135,7 @@ STUDY: dict[str, list[dict]] = {
         tuned("rounded-3bit-rows-s1", "rounded", **ONE_CELL),
         tuned("bits-0.8-3bit-rows-s1", "bits", strength=0.8, **ONE_CELL),
         tuned("twofold-50-0.8-3bit-rows-s1", "twofold", sparsity=0.5, strength=0.8, **ONE_CELL),
+        tuned("lfsr-50-3bit-rows-s1", "lfsr", sparsity=0.5, **ONE_CELL),
         tuned("bits-2-5bit-rows-s1", "bits", strength=2.0, **TWO_CELLS),
         tuned("twofold-50-1-5bit-rows-s1", "twofold", sparsity=0.5, strength=1.0, **TWO_CELLS),
     ],
