@@ -89,7 +89,7 @@ def test_rounding_to_fewer_bits_is_compared_at_its_own_error():
     "layers, given, message",
     [
         ([], {}, "there are no weights"),
-        (LAYERS, {"clip_ratios": (1.0, 5.0)}, r"clip_ratios has 5.0; .* \(0, 4\]"),
+        (LAYERS, {"clip_ratios": (1.0, 5.0)}, r"clip_ratio is 5.0; .* \(0, 4\]"),
         ([torch.full((3,), float("nan"))], {}, "3 of 3 weights are NaN"),
     ],
 )

@@ -128,7 +128,7 @@ def verdicts(runs):
 
 @pytest.mark.parametrize("goal", GOALS[:3], ids=str)
 def test_fewer_bits_are_judged_apart(monkeypatch, goal):
-    """The same codes in the table as if they had 5 bits: what 8 bits reached is then open, with and without."""
+    """The same codes again as if they had 5 bits: 8 bits have then reached nothing."""
     monkeypatch.setattr(goals, "GOALS", (replace(goal, gain=0.9, points=5.0),))
     runs = starting_from(RUNS)
     runs = runs[runs.method.isin([goal.method, goal.against])]

@@ -53,8 +53,7 @@ def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
     """
     file = paths.results_dir() / paths.check_run_name(run) / "codes.safetensors"
     stamp = (file, file.stat().st_mtime_ns) if file.is_file() else None
-    layers, bits, images = _stored(run, stamp)
-    frame = network_energy(layers, replace(model, bits=bits, encoding=_encoding(run, model)))
+    frame, images = _priced(run, stamp, replace(model, encoding=_encoding(run, model)))
     return frame.assign(**(frame[PARTS] / images))
 
 
@@ -77,6 +76,13 @@ def _trained_for(config: Path) -> CellEncoding:
 def _images(network: FinishedNetwork) -> int:
     """How many test images a network's activity was measured on."""
     return list(network.activity.values())[-1].reads  # the last layer reads once an image
+
+
+@lru_cache(maxsize=4096)  # tables of a chapter share their runs and machines; a frame is twenty short rows
+def _priced(run: str, stamp: tuple | None, model: EnergyModel) -> tuple[pd.DataFrame, int]:
+    """`network_energy` of a run with its own bits over all images, and how many those were."""
+    layers, bits, images = _stored(run, stamp)
+    return network_energy(layers, replace(model, bits=bits)), images
 
 
 @lru_cache(maxsize=64)  # a chapter prices every run on a dozen machines, and decoding walks each layer's LFSR

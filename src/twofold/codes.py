@@ -18,6 +18,7 @@ __all__ = [
     "Encoding",
     "bit_planes",
     "check_bits",
+    "check_clip_ratio",
     "check_encoding",
     "code_limit",
     "decode",
@@ -42,6 +43,15 @@ def check_bits(bits: int) -> int:
     if not 2 <= bits <= 16:
         raise ValueError(f"bits is {bits}, allowed are 2..16 (a sign and at least one bit of magnitude)")
     return bits
+
+
+def check_clip_ratio(clip_ratio: float) -> float:
+    """Return `clip_ratio`, or raise ``ValueError`` where it is not in (0, 4]."""
+    if not 0 < clip_ratio <= 4:  # false for NaN as well
+        raise ValueError(
+            f"clip_ratio is {clip_ratio!r}; it must be a multiple of the largest weight in (0, 4]"
+        )
+    return clip_ratio
 
 
 def check_encoding(encoding: str) -> str:

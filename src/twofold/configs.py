@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.cells import CELL_ENCODINGS
-from twofold.codes import check_bits
+from twofold.codes import check_bits, check_clip_ratio
 from twofold.data import DATASETS
 from twofold.densities import DENSITY_RULES
 from twofold.files import read_yaml
@@ -103,11 +103,7 @@ class RunConfig(Recipe):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must lie in [0, {high})")
         if not 0 < self.ramp <= 1:
             raise ValueError(f"ramp is {self.ramp!r}; it must be a share of the training in (0, 1]")
-        if not 0 < self.clip_ratio <= 4:
-            raise ValueError(
-                f"clip_ratio is {self.clip_ratio!r}; it must be a multiple of the largest weight in (0, 4]"
-            )
-        if self.clip_ratio != 1 and (self.method == "dense" or self.bit_term != "energy"):
+        if check_clip_ratio(self.clip_ratio) != 1 and (self.method == "dense" or self.bit_term != "energy"):
             raise ValueError(
                 f"clip_ratio is {self.clip_ratio!r}, but method {self.method!r} with bit_term "
                 f"{self.bit_term!r} has no scale to choose: it needs codes, and bit_term 'energy'"

@@ -86,8 +86,8 @@ def goal_table(runs: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Index: the goal in words. ``within``: the recipe of highest gain among those that lose no more than
         the goal allows, with ``gain within``; ``beyond``: the recipe that loses least among those with the
-        goal's gain, with ``lost beyond`` (points). A gap where no recipe qualifies. Then a verdict each on the
-        recipes of ``8 bits``, of ``any bits``, and on ``rounding``: fewer bits and no bit term. It is "reached",
+        goal's gain, with ``lost beyond`` (points). A gap where no recipe qualifies. Then a verdict each on
+        recipes of ``8 bits``, of ``any bits``, and on ``rounding``, fewer bits and no bit term: "reached",
         "not reached", or "open" without a finished run that has a finished control.
     """
     rows = {}

@@ -21,7 +21,7 @@ from twofold.cells import (
     code_energy_table,
     load_cell_table,
 )
-from twofold.codes import code_limit, weight_scale
+from twofold.codes import check_clip_ratio, code_limit, weight_scale
 from twofold.regularizers import CodeChooser
 
 __all__ = ["against_rounding", "energy_at_error", "frontier", "rate_distortion"]
@@ -65,9 +65,8 @@ def rate_distortion(
     ]
     if not layers:
         raise ValueError("there are no weights to choose codes for")
-    bad = [ratio for ratio in clip_ratios if not 0 < ratio <= 4]
-    if bad:
-        raise ValueError(f"clip_ratios has {bad[0]!r}; it must be a multiple of the largest weight in (0, 4]")
+    for ratio in clip_ratios:
+        check_clip_ratio(ratio)
     limit, count = code_limit(bits), sum(layer.numel() for layer, _, _ in layers)
     table, rows = table or load_cell_table(), []
     for encoding in encodings:

@@ -27,7 +27,7 @@ from twofold.attach import (
     draw_mask,
 )
 from twofold.cells import CellEncoding, CellTable, code_energy, code_energy_table, load_cell_table
-from twofold.codes import check_bits
+from twofold.codes import check_bits, check_clip_ratio
 from twofold.finished import FinishedLayer
 from twofold.masks import magnitude_mask
 from twofold.parametrizations import (
@@ -150,11 +150,7 @@ class Twofold:
             raise ValueError(f"ramp is {ramp!r}; it must be a share of the training in (0, 1]")
         if scale == "ternary" and (bits != 2 or (strength and bit_term != "energy")):
             raise ValueError(f"scale 'ternary' needs bits 2 and bit_term 'energy', not {bits}, {bit_term!r}")
-        if not 0 < clip_ratio <= 4:
-            raise ValueError(
-                f"clip_ratio is {clip_ratio!r}; it must be a multiple of the largest weight in (0, 4]"
-            )
-        if clip_ratio != 1 and (scale == "ternary" or (strength and bit_term != "energy")):
+        if check_clip_ratio(clip_ratio) != 1 and (scale == "ternary" or (strength and bit_term != "energy")):
             raise ValueError(
                 f"clip_ratio {clip_ratio!r} needs scale 'max' and bit_term 'energy', not {scale!r} and "
                 f"{bit_term!r}"
