@@ -35,11 +35,14 @@ CONTROLS = {"dense": "dense-8bit", "dense-60": "dense-8bit-s"}
 """Float start -> how the controls of the runs that start there are named."""
 
 
-def code_costs(codes: torch.Tensor, encoding: str) -> torch.Tensor:
+def code_costs(codes: torch.Tensor, bits: int, encoding: str) -> torch.Tensor:
     """Joules of each code: its cells looked up one by one."""
-    if encoding == "signed_rows":
-        codes, encoding = codes.abs(), "sign_magnitude"
-    levels = to_cells(encode(codes, 8, encoding), 8, 2, encoding).long()
+    codes = codes.long()
+    if encoding in ("signed_rows", "differential"):  # magnitudes, with no cell for a sign
+        words = [codes.abs()] if encoding == "signed_rows" else [codes.clamp(min=0), (-codes).clamp(min=0)]
+        levels = torch.stack([word >> shift & 3 for word in words for shift in range(0, bits - 1, 2)], -1)
+    else:
+        levels = to_cells(encode(codes, bits, encoding), bits, 2, encoding).long()
     return torch.tensor(TABLE.energy_j, dtype=torch.float64)[levels].sum(-1)
 
 
@@ -48,7 +51,7 @@ def by_hand(run: str, *, packed: bool, encoding: str) -> float:
     network = load_network(run)
     total = 0.0
     for name, layer in network.layers.items():
-        cost = code_costs(layer.codes, encoding)
+        cost = code_costs(layer.codes, network.bits, encoding)
         if packed:
             cost = cost * layer.keep
         total += float((cost.flatten(1) * network.activity[name].row_ones).sum())
@@ -111,7 +114,9 @@ def test_row_of_a_run_follows_from_its_codes(run):
     assert row.kept_weights == len(kept)
     assert row.sparsity == pytest.approx(1 - len(kept) / 268_336, abs=1e-3)
     assert row.zero_codes == pytest.approx((kept == 0).double().mean().item(), rel=1e-5)
-    assert row.cell_energy_j == pytest.approx(code_costs(kept, row.encoding).sum().item(), rel=1e-5)
+    assert row.cell_energy_j == pytest.approx(
+        code_costs(kept, int(row.bits), row.encoding).sum().item(), rel=1e-5
+    )
 
 
 def test_lig_is_charged_for_every_clock_of_every_input_vector_and_never_without_a_mask():

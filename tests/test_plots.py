@@ -1,6 +1,7 @@
 """What is drawn is what the frame holds: values are read back from the Axes."""
 
 import ast
+import itertools
 from pathlib import Path
 
 import matplotlib
@@ -52,13 +53,13 @@ RUNS = pd.DataFrame(
         ("dense", "", 0.0, 91.0, 91.0, 91.0, np.nan, 1.0, ""),
         ("lfsr", "", 0.5, 89.5, 89.0, 90.0, 4e-7, 2.5, "50 %"),
         ("lfsr", "", 0.9, 84.0, 84.0, 84.0, 1e-7, 8.0, "90 %"),
-        ("bits", "", 0.0, 90.0, 90.0, 90.0, 2e-7, 4.0, "µ = 125"),
-        ("twofold", "strength 60", 0.9, 82.0, 82.0, 82.0, 3e-8, 20.0, "90 %"),
-        ("twofold", "strength 250", 0.9, 80.0, 80.0, 80.0, 2e-8, 30.0, "90 %"),
-        ("twofold", "strength 250", 0.5, 85.0, 85.0, 85.0, 5e-8, 12.0, "50 %"),
+        ("bits", "", 0.0, 90.0, 90.0, 90.0, 2e-7, 4.0, "µ 125"),
+        ("twofold", "strength 60", 0.9, 82.0, 82.0, 82.0, 3e-8, 20.0, "90 %, µ 60"),
+        ("twofold", "strength 250", 0.9, 80.0, 80.0, 80.0, 2e-8, 30.0, "90 %, µ 250"),
+        ("twofold", "strength 250", 0.5, 85.0, 85.0, 85.0, 5e-8, 12.0, "50 %, µ 250"),
     ],
     columns="method series sparsity test_accuracy lowest highest energy_j gain note".split(),
-)
+).assign(kind="")
 
 
 def test_plots_import_nothing_of_ours():
@@ -202,19 +203,50 @@ def test_gain_against_sparsity():
 def test_accuracy_against_energy():
     ax = plots.accuracy_against_energy(RUNS)
     drawn = lines(ax)
-    assert drawn == {
-        "LFSR mask": ([1e-7, 4e-7], [84.0, 89.5]),
-        "bits only": ([2e-7], [90.0]),
-        "twofold, strength 60": ([3e-8], [82.0]),
-        "twofold, strength 250": ([2e-8, 5e-8], [80.0, 85.0]),
-    }
+    assert drawn["LFSR mask"] == ([1e-7, 4e-7], [84.0, 89.5])
+    assert drawn["bits only"] == ([2e-7], [90.0])
+    assert drawn["twofold"] == ([2e-8, 5e-8], [80.0, 85.0])  # the line of strength 250
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["LFSR mask", "bits only", "twofold"]
     written = {(note.xy, note.get_text()) for note in ax.texts}
-    assert ((3e-8, 82.0), "90 %") in written
-    assert ((2e-7, 90.0), "µ = 125") in written
+    assert ((3e-8, 82.0), "90 %, µ 60") in written
+    assert ((2e-7, 90.0), "µ 125") in written
     assert len(ax.texts) == 6  # every point but the float network's, which has no energy
     assert ax.get_xscale() == "log"
-    looks = {line.get_label(): (line.get_linestyle(), line.get_fillstyle()) for line in ax.get_lines()}
-    assert looks["twofold, strength 60"] != looks["twofold, strength 250"]
+    twofold = [line for line in ax.get_lines() if line.get_marker() == "*"]
+    assert len(twofold) == 2  # a line a strength, alike but for their notes
+    assert len({(line.get_linestyle(), line.get_fillstyle(), line.get_color()) for line in twofold}) == 1
+
+
+def test_notes_step_aside_for_one_another_and_for_points():
+    """Three points at less than a note's height from each other: no two notes overlap, none hides a point."""
+    crowd = pd.DataFrame(
+        {
+            "method": ["lfsr", "magnitude", "twofold"],
+            "kind": "",
+            "series": "",
+            "energy_j": [1e-6, 1.1e-6, 1.2e-6],
+            "test_accuracy": [90.0, 90.2, 89.9],
+            "lowest": 0.0,
+            "highest": 0.0,
+            "note": ["50 %", "50 %, µ 125", "50 %, µ 500"],
+        }
+    )
+    frame = pd.concat([crowd, crowd.iloc[:1].assign(energy_j=1e-4, test_accuracy=50.0)])
+    ax = plots.accuracy_against_energy(frame)
+    ax.figure.canvas.draw()
+    boxes = [note.get_window_extent() for note in ax.texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    spots = ax.transData.transform(frame[["energy_j", "test_accuracy"]].to_numpy())
+    assert not any(box.contains(*spot) for box in boxes for spot in spots)
+
+
+def test_a_legend_of_long_words_stands_inside_the_figure():
+    words = ["signed rows, scale x0.5, as printed, distilled", "3 bits, differential, scale x0.5, distilled"]
+    frame = pd.concat([RUNS.assign(kind=kind) for kind in words])
+    ax = plots.accuracy_against_energy(frame)
+    ax.figure.canvas.draw()
+    legend, whole = ax.get_legend().get_window_extent(), ax.figure.bbox
+    assert whole.x0 <= legend.x0 and legend.x1 <= whole.x1
 
 
 def test_energy_by_layer_is_stacked():

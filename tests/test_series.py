@@ -53,6 +53,7 @@ def test_no_two_recipes_of_the_study_share_a_point_of_a_figure():
     frame = as_rows([config for config in STUDY if not config.get("held_out") and config["seed"] == 1])
     points = with_series(frame)
     assert not points.duplicated(["method", "series", "note"]).any()
+    assert not points.duplicated(["method", "kind", "note"]).any()
 
 
 @pytest.mark.parametrize(
@@ -60,15 +61,15 @@ def test_no_two_recipes_of_the_study_share_a_point_of_a_figure():
     [
         ("dense-8bit-s1", "", ""),
         ("lfsr-50-s1", "", "50 %"),
-        ("bits-250-s1", "", "µ = 250"),
-        ("popcount-10-s1", "popcount", "β = 10"),
-        ("twofold-70-s1", "strength 125", "70 %"),
+        ("bits-250-s1", "", "µ 250"),
+        ("popcount-10-s1", "popcount", "β 10"),
+        ("twofold-70-s1", "strength 125", "70 %, µ 125"),
         ("lfsr-90-erk-s1", "small layers spared", "90 %"),
-        ("bits-1100-clip-s1", "scale x0.5, distilled", "µ = 1100"),
-        ("twofold-90-200-rows-s1", "strength 200, signed rows, scale x2", "90 %"),
-        ("bits-2-5bit-rows-s1", "5 bits, signed rows, scale x0.85", "µ = 2"),
-        ("slides-50-printed-s1", "popcount, strength 10, slides' order, as printed", "50 %"),
-        ("slides-90-removed-s1", "popcount, strength 10, slides' order", "90 %"),
+        ("bits-1100-clip-s1", "scale x0.5, distilled", "µ 1100"),
+        ("twofold-90-200-rows-s1", "strength 200, signed rows, scale x2", "90 %, µ 200"),
+        ("bits-2-5bit-rows-s1", "5 bits, signed rows, scale x0.85", "µ 2"),
+        ("slides-50-printed-s1", "popcount, strength 10, slides' order, as printed", "50 %, β 10"),
+        ("slides-90-removed-s1", "popcount, strength 10, slides' order", "90 %, β 10"),
     ],
 )
 def test_words_of_a_figure(run, series, note):

@@ -34,7 +34,7 @@ PALETTE = [BLUE, RED, GREEN, ORANGE, PURPLE, SKY, YELLOW, BLACK]
 METHOD_STYLE = {
     "dense": (BLACK, "s", "dense, float"),
     "dense-8bit": (BLACK, "D", "dense, 8 bits"),
-    "rounded": (SKY, "d", "dense, fewer bits"),
+    "rounded": ("#8C6A00", "d", "dense, rounded"),
     "lfsr": (BLUE, "o", "LFSR mask"),
     "iid": ("#777777", "v", "i.i.d. mask"),
     "magnitude": ("#A3548A", "^", "magnitude mask"),
@@ -154,30 +154,64 @@ def curves(
     return ax
 
 
-def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes) -> None:
-    """A line a method and series, in the method's colour; a band between ``lowest`` and ``highest``."""
+def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes, *, told_by: str = "series") -> None:
+    """A line a method and series, with a band between ``lowest`` and ``highest``.
+
+    The method has a colour; what the column ``told_by`` holds has a look of its own and a line of the legend.
+    """
     for method, (colour, marker, name) in METHOD_STYLE.items():
         own = frame[frame.method == method].dropna(subset=[x, y])  # a float network has no cell energy
-        for number, (series, line) in enumerate(own.groupby("series")):
-            line = line.sort_values(x)
-            ax.plot(
-                line[x],
-                line[y],
-                linestyle=("-", "--", ":", "-.")[number % 4],
-                linewidth=1.2,
-                marker=marker,
-                color=colour,
-                fillstyle=("full", "none", "top", "left", "bottom", "right")[number % 6],
-                markersize=12 if marker == "*" else 8,
-                label=f"{name}, {series}" if series else name,
-            )
-            if y == "test_accuracy" and (line.highest > line.lowest).any():
-                ax.fill_between(line[x], line.lowest, line.highest, color=colour, alpha=0.2, linewidth=0)
+        for number, (words, group) in enumerate(own.groupby(told_by)):
+            label: str | None = f"{name}, {words}" if words else name
+            for _, line in group.groupby("series"):
+                line = line.sort_values(x)
+                ax.plot(
+                    line[x],
+                    line[y],
+                    linestyle=("-", "--", ":", "-.")[number % 4],
+                    linewidth=1.2,
+                    marker=marker,
+                    color=colour,
+                    fillstyle=("full", "none", "top", "left", "bottom", "right")[number % 6],
+                    markersize=12 if marker == "*" else 8,
+                    label=label,
+                )
+                label = None
+                if y == "test_accuracy" and (line.highest > line.lowest).any():
+                    ax.fill_between(line[x], line.lowest, line.highest, color=colour, alpha=0.2, linewidth=0)
 
 
 def _legend_below(ax: Axes) -> None:
-    """The legend under the panel, in two columns: a study has more series than a panel has empty room."""
-    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
+    """The legend under the panel: a study has more series than a panel has empty room.
+
+    In two columns if the words are short, else in one: two long ones would leave the figure at its sides.
+    """
+    words = ax.get_legend_handles_labels()[1]
+    ncols = 2 if max(map(len, words), default=0) <= 36 else 1
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=ncols)
+
+
+def _write_notes(frame: pd.DataFrame, x: str, y: str, ax: Axes) -> None:
+    """Each row's ``note`` beside its point, where it covers least of the other points and notes."""
+    ax.figure.draw_without_rendering()  # the layout moves the panel, and room is counted in printer's points
+    spots = ax.transData.transform(frame[[x, y]].to_numpy(float)) * 72 / ax.figure.dpi
+    taken = [(left - 7, low - 7, left + 7, low + 7) for left, low in spots]
+    for row, (left, low) in zip(frame.itertuples(), spots, strict=True):
+        width, height = 4.9 * len(row.note), 9.0
+        places = [(side, rise) for side in (8, -8 - width) for rise in (-12, 3)]
+        places += [(-width / 2, 8), (-width / 2, -17)]
+        boxes = [(left + dx, low + dy, left + dx + width, low + dy + height) for dx, dy in places]
+        best = int(np.argmin([sum(_shared(box, other) for other in taken) for box in boxes]))
+        taken.append(boxes[best])
+        at = (getattr(row, x), getattr(row, y))
+        style: dict = dict(textcoords="offset points", fontsize="x-small", color="#555555")
+        ax.annotate(row.note, at, xytext=places[best], **style)
+
+
+def _shared(box: tuple, other: tuple) -> float:
+    """Area that two boxes (left, low, right, high) have in common."""
+    width, height = (min(box[i + 2], other[i + 2]) - max(box[i], other[i]) for i in (0, 1))
+    return max(width, 0.0) * max(height, 0.0)
 
 
 def accuracy_against_sparsity(
@@ -223,23 +257,15 @@ def gain_against_sparsity(
 def accuracy_against_energy(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Test accuracy (%) against energy (column ``energy_j``), each point with its ``note``.
 
-    ``frame`` as in `accuracy_against_sparsity`.
+    ``frame`` as in `accuracy_against_sparsity`. A bit term's strength is in the notes, not the legend.
     """
-    ax = _axes(ax, figsize=(7.2, 6.0))
-    _by_series(frame, "energy_j", "test_accuracy", ax)
-    for row in frame.dropna(subset=["energy_j"]).itertuples():
-        ax.annotate(
-            row.note,
-            (row.energy_j, row.test_accuracy),
-            xytext=(6, -11) if row.sparsity else (-4, 8),
-            textcoords="offset points",
-            fontsize="x-small",
-            color="#555555",
-        )
+    ax = _axes(ax, figsize=(7.2, 6.8))
+    _by_series(frame, "energy_j", "test_accuracy", ax, told_by="kind")
     ax.margins(x=0.12, y=0.12)
     ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
     ax.xaxis.set_major_formatter(EngFormatter("J"))
     _legend_below(ax)
+    _write_notes(frame.dropna(subset=["energy_j"]), "energy_j", "test_accuracy", ax)
     return ax
 
 

@@ -78,17 +78,18 @@ def shown_first(runs: pd.DataFrame) -> pd.Series:
 
 
 def with_series(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with what a figure writes: ``series``, a legend's words beside the method's, and ``note``.
+    """The frame with what a figure writes: ``kind``, ``series`` and ``note``.
 
-    Bits-only networks with one bit term are one series, each noted with its strength (µ, for the slides'
-    terms beta); networks with masks are a series for each strength, each noted with the share removed.
+    ``kind`` is how a network differs from the plain ones of its method, its strength apart; ``series`` names
+    the strength, too, where weights are removed. ``note`` tells the points of one kind apart: the share
+    removed, and the strength (µ, for the slides' terms beta).
     """
-    words, notes = [], []
+    kinds, words, notes = [], [], []
     for row in frame.itertuples():
         symbol = "µ" if row.bit_term == "energy" else "β"
-        parts = [] if symbol == "µ" or not row.strength else [row.bit_term]
-        if row.strength and row.sparsity:
-            parts.append(f"strength {row.strength:g}")
+        term = [] if symbol == "µ" or not row.strength else [row.bit_term]
+        strength = [f"strength {row.strength:g}"] if row.strength and row.sparsity else []
+        parts = []
         if row.density_rule != "uniform":
             parts.append("small layers spared")
         if row.prune_epoch:
@@ -101,9 +102,8 @@ def with_series(frame: pd.DataFrame) -> pd.DataFrame:
             parts.append(f"scale x{row.clip_ratio:g}")
         if row.distillation:
             parts.append("distilled")
-        words.append(", ".join(parts))
-        if row.sparsity:
-            notes.append(f"{100 * row.sparsity:.0f} %")
-        else:
-            notes.append(f"{symbol} = {row.strength:g}" if row.strength else "")
-    return frame.assign(series=words, note=notes)
+        kinds.append(", ".join(term + parts))
+        words.append(", ".join(term + strength + parts))
+        removed = [f"{100 * row.sparsity:.0f} %"] if row.sparsity else []
+        notes.append(", ".join(removed + ([f"{symbol} {row.strength:g}"] if row.strength else [])))
+    return frame.assign(kind=kinds, series=words, note=notes)

@@ -39,7 +39,7 @@ def headline_points() -> pd.DataFrame:
     frame = with_series(over_seeds(frame.assign(test_accuracy=frame.test_accuracy_w8a8)))
     frame = frame.sort_values(["sparsity", "strength", "run"], ignore_index=True)
     columns = ["run", "method", "strength", "sparsity", "energy_j", "test_accuracy", "gain"]
-    return frame[[*columns, "series", "note", "lowest", "highest"]]
+    return frame[[*columns, "kind", "series", "note", "lowest", "highest"]]
 
 
 def data_mark(points: pd.DataFrame) -> str:
