@@ -181,19 +181,23 @@ def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes, *, told_by: str = 
                     ax.fill_between(line[x], line.lowest, line.highest, color=colour, alpha=0.2, linewidth=0)
 
 
-def _legend_below(ax: Axes) -> None:
+def _legend_below(ax: Axes, *, own: bool) -> None:
     """The legend under the panel: a study has more series than a panel has empty room.
 
-    In two columns if the words are short, else in one: two long ones would leave the figure at its sides.
+    In two columns if the words are short, else in one: two long ones would leave the figure at its sides. A
+    figure of our ``own`` grows by the legend's lines, so that the panel keeps its height.
     """
     words = ax.get_legend_handles_labels()[1]
     ncols = 2 if max(map(len, words), default=0) <= 36 else 1
     ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=ncols)
+    if own:
+        plt.gcf().set_figheight(plt.gcf().get_figheight() + 0.22 * -(-len(words) // ncols))
 
 
 def _write_notes(frame: pd.DataFrame, x: str, y: str, ax: Axes) -> None:
     """Each row's ``note`` beside its point, where it covers least of the other points and notes."""
-    ax.figure.draw_without_rendering()  # the layout moves the panel, and room is counted in printer's points
+    if (figure := ax.get_figure(root=True)) is not None:
+        figure.draw_without_rendering()  # the layout moves the panel; room is counted in printer's points
     spots = ax.transData.transform(frame[[x, y]].to_numpy(float)) * 72 / ax.figure.dpi
     taken = [(left - 7, low - 7, left + 7, low + 7) for left, low in spots]
     for row, (left, low) in zip(frame.itertuples(), spots, strict=True):
@@ -222,7 +226,7 @@ def accuracy_against_sparsity(
     ``frame`` is made by `series.over_seeds` and `series.with_series`: lines are means over seeds, bands reach
     from the lowest to the highest.
     """
-    ax = _axes(ax, figsize=(7.2, 6.0))
+    own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
     _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "test_accuracy", ax)
     if literature is not None:
         ax.plot(
@@ -234,7 +238,7 @@ def accuracy_against_sparsity(
             label="published",
         )
     ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
-    _legend_below(ax)
+    _legend_below(ax, own=own)
     return ax
 
 
@@ -242,7 +246,7 @@ def gain_against_sparsity(
     frame: pd.DataFrame, *, claims: pd.DataFrame | None = None, ax: Axes | None = None
 ) -> Axes:
     """Energy gain over dense 8 bits against overall sparsity; ``frame`` as in `accuracy_against_sparsity`."""
-    ax = _axes(ax, figsize=(7.2, 5.4))
+    own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
     _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "gain", ax)
     if claims is not None:
         ax.plot(
@@ -250,7 +254,7 @@ def gain_against_sparsity(
         )
     ax.set(yscale="log", xlabel="overall sparsity (%)", ylabel="energy gain over dense 8 bits")
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
-    _legend_below(ax)
+    _legend_below(ax, own=own)
     return ax
 
 
@@ -259,12 +263,12 @@ def accuracy_against_energy(frame: pd.DataFrame, *, ax: Axes | None = None) -> A
 
     ``frame`` as in `accuracy_against_sparsity`. A bit term's strength is in the notes, not the legend.
     """
-    ax = _axes(ax, figsize=(7.2, 6.8))
+    own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
     _by_series(frame, "energy_j", "test_accuracy", ax, told_by="kind")
     ax.margins(x=0.12, y=0.12)
     ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
     ax.xaxis.set_major_formatter(EngFormatter("J"))
-    _legend_below(ax)
+    _legend_below(ax, own=own)
     _write_notes(frame.dropna(subset=["energy_j"]), "energy_j", "test_accuracy", ax)
     return ax
 
