@@ -11,19 +11,21 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from benchmarks.determinism import SETTINGS
 from click.testing import CliRunner
+from safetensors import safe_open
 
 from twofold.cli import main
 from twofold.configs import RunConfig
 from twofold.results import collect, load_determinism, load_epochs, load_results
-from twofold.runs import execute
+from twofold.runs import carry_out, carry_out_all, execute
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -122,6 +124,36 @@ def test_a_run_killed_at_random_ends_bit_for_bit(repository, tmp_path, wanted):
     finish(train(TWOFOLD, tmp_path))
     assert numbers(final) == unbroken
     assert {p.name for p in work.iterdir()} == {"checkpoint.safetensors", "config.yml", "lock"}
+
+
+def test_runs_of_a_page_go_on_after_a_kill(repository, tmp_path):
+    """The first run, done before the kill, is not trained again: its epochs took, to the digit, as long."""
+    configs = [BITS, replace(TWOFOLD, batch_size=64)]
+    unbroken = [carry_out(config, progress_bar=False) for config in configs]
+    program = (
+        "import json, sys; from twofold.configs import RunConfig; from twofold.runs import carry_out_all;"
+        "carry_out_all([RunConfig(**values) for values in json.loads(sys.argv[1])], progress_bar=False)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, json.dumps([asdict(config) for config in configs])],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    while not list((repository / "runs").glob("together-*/1.safetensors")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (work,) = (repository / "runs").iterdir()
+    with safe_open(work / "0.safetensors", "pt") as checkpoint:
+        took = [row["seconds"] for row in json.loads(checkpoint.metadata()["history"])]
+
+    outcomes = carry_out_all(configs, progress_bar=False)
+    assert outcomes[0].epochs.seconds.tolist() == took
+    for outcome, whole in zip(outcomes, unbroken, strict=True):
+        assert outcome.epochs.drop(columns="seconds").equals(whole.epochs.drop(columns="seconds"))
+        for name, layer in outcome.finished.layers.items():
+            assert torch.equal(layer.codes, whole.finished.layers[name].codes)
+    assert not work.exists()
 
 
 def test_a_configuration_cut_by_a_kill_does_not_block_the_run(repository):

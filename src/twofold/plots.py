@@ -202,7 +202,7 @@ def _write_notes(frame: pd.DataFrame, x: str, y: str, ax: Axes) -> None:
     taken = [(left - 7, low - 7, left + 7, low + 7) for left, low in spots]
     for row, (left, low) in zip(frame.itertuples(), spots, strict=True):
         width, height = 4.9 * len(row.note), 9.0
-        places = [(side, rise) for side in (8, -8 - width) for rise in (-12, 3)]
+        places = [(side, rise) for rise in (-12, 3, -21, 12) for side in (8, -8 - width)]
         places += [(-width / 2, 8), (-width / 2, -17)]
         boxes = [(left + dx, low + dy, left + dx + width, low + dy + height) for dx, dy in places]
         best = int(np.argmin([sum(_shared(box, other) for other in taken) for box in boxes]))

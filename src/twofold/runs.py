@@ -4,9 +4,11 @@ Unfinished runs live in ``runs/<run>`` (checkpoints, ignored by git); a finished
 ``data/results/<run>`` with its configuration, a row per epoch, its weights or codes and a sidecar.
 """
 
+import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +33,7 @@ from twofold.results import RESULTS_VERSION
 from twofold.sparsify import Twofold
 from twofold.train import evaluate, fit
 
-__all__ = ["Outcome", "carry_out", "execute", "finished_alike"]
+__all__ = ["Outcome", "carry_out", "carry_out_all", "execute", "finished_alike"]
 
 CALIBRATION_IMAGES = 1000
 """Training images that set the activation scales; as many test images measure the activity."""
@@ -116,6 +118,28 @@ def carry_out(
         activity=activity,
     )
     return Outcome(model, epochs, finished, row)
+
+
+def carry_out_all(configs: Sequence[RunConfig], *, progress_bar: bool = True) -> list[Outcome]:
+    """`carry_out` one after the other, for hours of training whose outcome is kept in memory alone.
+
+    What is trained lies in ``runs/together-...``, a name made from all the configurations, until the last run
+    is done: if the process is killed, the same call goes on where it was.
+
+    Raises
+    ------
+    RuntimeError
+        Another process is working on these runs.
+    """
+    mark = hashlib.sha256("".join(map(_text, configs)).encode()).hexdigest()[:16]
+    work = paths.runs_dir() / f"together-{mark}"
+    with held(work / "lock", f"another process is working on {work}; wait for it or change a parameter"):
+        outcomes = [
+            carry_out(config, checkpoint=work / f"{number}.safetensors", progress_bar=progress_bar)
+            for number, config in enumerate(configs)
+        ]
+        shutil.rmtree(work)
+    return outcomes
 
 
 def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True) -> Path:
