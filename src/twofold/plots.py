@@ -243,9 +243,13 @@ def accuracy_against_sparsity(
 
 
 def gain_against_sparsity(
-    frame: pd.DataFrame, *, claims: pd.DataFrame | None = None, ax: Axes | None = None
+    frame: pd.DataFrame,
+    *,
+    claims: pd.DataFrame | None = None,
+    legend: bool = True,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Energy gain over dense 8 bits against overall sparsity; ``frame`` as in `accuracy_against_sparsity`."""
+    """Energy gain over dense 8 bits against overall sparsity; arguments as in `accuracy_against_energy`."""
     own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
     _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "gain", ax)
     if claims is not None:
@@ -254,21 +258,24 @@ def gain_against_sparsity(
         )
     ax.set(yscale="log", xlabel="overall sparsity (%)", ylabel="energy gain over dense 8 bits")
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
-    _legend_below(ax, own=own)
+    if legend:
+        _legend_below(ax, own=own)
     return ax
 
 
-def accuracy_against_energy(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def accuracy_against_energy(frame: pd.DataFrame, *, legend: bool = True, ax: Axes | None = None) -> Axes:
     """Test accuracy (%) against energy (column ``energy_j``), each point with its ``note``.
 
-    ``frame`` as in `accuracy_against_sparsity`. A bit term's strength is in the notes, not the legend.
+    ``frame`` as in `accuracy_against_sparsity`. A bit term's strength is in the notes, not the legend; without
+    a ``legend`` the figure of the same series that stands before it serves.
     """
     own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
     _by_series(frame, "energy_j", "test_accuracy", ax, told_by="kind")
     ax.margins(x=0.12, y=0.12)
     ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
     ax.xaxis.set_major_formatter(EngFormatter("J"))
-    _legend_below(ax, own=own)
+    if legend:
+        _legend_below(ax, own=own)
     _write_notes(frame.dropna(subset=["energy_j"]), "energy_j", "test_accuracy", ax)
     return ax
 
