@@ -266,8 +266,8 @@ def gain_against_sparsity(
 def accuracy_against_energy(frame: pd.DataFrame, *, legend: bool = True, ax: Axes | None = None) -> Axes:
     """Test accuracy (%) against energy (column ``energy_j``), each point with its ``note``.
 
-    ``frame`` as in `accuracy_against_sparsity`. A bit term's strength is in the notes, not the legend; without
-    a ``legend`` the figure of the same series that stands before it serves.
+    ``frame`` as in `accuracy_against_sparsity`. A bit term's strength is in the notes, not the legend;
+    without a ``legend`` the figure of the same series that stands before it serves.
     """
     own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
     _by_series(frame, "energy_j", "test_accuracy", ax, told_by="kind")
