@@ -99,15 +99,8 @@ BAD = {
 """Chapter -> values that it refuses, each with what the error says."""
 
 
-def with_two_sets_slow(runs):
-    """`make book` has run the defaults; of the other two sets, one is left to CI: to keep the suite short."""
-    return [
-        pytest.param(chapter, values, id=f"{chapter}-{i % 3}", marks=[pytest.mark.slow] * (i % 3 != 1))
-        for i, (chapter, values) in enumerate(runs)
-    ]
-
-
-@pytest.mark.parametrize("chapter, values", with_two_sets_slow(RUNS))
+@pytest.mark.slow  # `make book` has run every chapter at its defaults
+@pytest.mark.parametrize("chapter, values", RUNS, ids=[f"{run[0]}-{i % 3}" for i, run in enumerate(RUNS)])
 def test_chapter_runs_silently(chapter, values, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # another folder than the book's: no chapter may spell a relative path
     done = execute_chapter(chapter_path(chapter), values, tmp_path / "out", progress_bar=False)

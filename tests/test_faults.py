@@ -91,8 +91,8 @@ def wait_for(path: Path, process: subprocess.Popen) -> None:
 # ---- kills ----
 
 
-@pytest.mark.parametrize("wanted", [1, pytest.param(KILLS, marks=pytest.mark.slow)])
-def test_a_run_killed_at_random_ends_bit_for_bit(repository, tmp_path, wanted):
+@pytest.mark.slow
+def test_a_run_killed_at_random_ends_bit_for_bit(repository, tmp_path):
     """SIGKILL at a moment drawn from the whole of the work, again and again; the seed is printed."""
     seed = random.SystemRandom().randrange(2**32)
     draw = random.Random(seed)
@@ -107,7 +107,7 @@ def test_a_run_killed_at_random_ends_bit_for_bit(repository, tmp_path, wanted):
     shutil.rmtree(work)
 
     kills = 0
-    while kills < wanted:
+    while kills < KILLS:
         process = train(TWOFOLD, tmp_path)
         wait_for(work / "lock", process)
         time.sleep(draw.uniform(0, length_s))
@@ -126,6 +126,7 @@ def test_a_run_killed_at_random_ends_bit_for_bit(repository, tmp_path, wanted):
     assert {p.name for p in work.iterdir()} == {"checkpoint.safetensors", "config.yml", "lock"}
 
 
+@pytest.mark.slow
 def test_runs_of_a_page_go_on_after_a_kill(repository, tmp_path):
     """The first run, done before the kill, is not trained again: its epochs took, to the digit, as long."""
     configs = [BITS, replace(TWOFOLD, batch_size=64)]
