@@ -11,7 +11,7 @@ from twofold.provenance import provenance
 if TYPE_CHECKING:
     from IPython.display import HTML
 
-__all__ = ["closing", "counted", "explorer", "numbers"]
+__all__ = ["closing", "counted", "explorer", "gains", "numbers"]
 
 
 def numbers(**values: float | str) -> None:
@@ -29,6 +29,18 @@ def numbers(**values: float | str) -> None:
 def counted(count: int, noun: str) -> str:
     """``1 seed``, ``3 seeds``: a number with its noun, whose plural takes an s."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def gains(points: pd.DataFrame, *, join: str = " or ", bits: bool = False) -> str:
+    """``3.0x at 91.35 %`` for each row, with its number of ``bits`` if asked; without rows, words for that.
+
+    ``points`` : columns ``gain``, ``test_accuracy`` (%) and, for its number of bits, ``bits``.
+    """
+    said = [
+        f"{row.gain:.1f}x at {row.test_accuracy:.2f} %" + (f" ({row.bits} bits)" if bits else "")
+        for row in points.itertuples()
+    ]
+    return join.join(said) or "(no such network starts here)"
 
 
 def explorer(name: str, tables: dict) -> "HTML":
