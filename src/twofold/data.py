@@ -72,12 +72,13 @@ def augment(images: Images, generator: torch.Generator) -> Images:
     n, channels, height, width = images.pixels.shape
     shifts = torch.randint(0, 2 * pad + 1, (2, n, 1), generator=generator)
     mirrored = torch.randint(0, 2, (n, 1), generator=generator, dtype=torch.bool)
-    rows = torch.arange(height) + shifts[0]
-    columns = torch.arange(width) + shifts[1]
-    columns = torch.where(mirrored, columns.flip(1), columns)
     device = images.pixels.device
+    shifts, mirrored = shifts.to(device, non_blocking=True), mirrored.to(device, non_blocking=True)
+    rows = torch.arange(height, device=device) + shifts[0]
+    columns = torch.arange(width, device=device) + shifts[1]
+    columns = torch.where(mirrored, columns.flip(1), columns)
     padded = torch.nn.functional.pad(images.pixels, (pad,) * 4)
-    place = (rows[:, :, None] * (width + 2 * pad) + columns[:, None, :]).to(device)
+    place = rows[:, :, None] * (width + 2 * pad) + columns[:, None, :]
     flat = padded.flatten(2).gather(2, place.reshape(n, 1, -1).expand(n, channels, -1))
     return Images(flat.view(n, channels, height, width), images.labels, images.mean, images.std, pad)
 

@@ -13,7 +13,10 @@ _PACKAGES = ("twofold", "torch", "torchvision", "numpy", "pandas", "safetensors"
 
 
 def commit() -> str:
-    """The checkout's commit, with ``-dirty`` where the library differs from it; ``unknown`` outside git."""
+    """The checkout's commit, with ``-dirty`` where the library differs from it.
+
+    Outside git, as on a machine that was handed a copy, what ``TWOFOLD_COMMIT`` says, else ``unknown``.
+    """
     folder = Path(__file__).parent
 
     def git(*words: str) -> str:
@@ -25,7 +28,7 @@ def commit() -> str:
             "-dirty" if git("status", "--porcelain", ".") else ""
         )
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("TWOFOLD_COMMIT", "unknown")
 
 
 def versions() -> dict[str, str]:

@@ -30,10 +30,11 @@ class Recipe:
     seed : int
     precision : ``"bf16"`` (autocast) or ``"fp32"``
         Of the training steps; accuracies are always taken in fp32, where 8-bit codes are exact. A CPU
-        without AMX is faster in fp32.
+        without AMX is faster in fp32. On a GPU torch's convolutions train with fp32 factors rounded to TF32.
     compiled : bool
-        Whether ``torch.compile`` fuses the training steps: it needs a C++ compiler, and rounds otherwise than
-        plain steps do; ``data/determinism.csv`` has what that changes.
+        Whether the training steps are made one: on a CPU ``torch.compile`` fuses them, which needs a C++
+        compiler, and rounds otherwise than plain steps do (``data/determinism.csv`` has what that changes);
+        on a GPU they are recorded as CUDA graphs and replayed.
     """
 
     epochs: int

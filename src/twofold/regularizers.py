@@ -173,18 +173,20 @@ class CodeChooser(nn.Module):
         breaks[: len(hull) - 1] = np.diff(cost) / (2 * np.diff(codes[hull]))
         values = np.full(2 * self.limit + 1, codes[hull[-1]])
         values[: len(hull)] = codes[hull]
-        self.breaks.copy_(torch.from_numpy(breaks))
-        self.values.copy_(torch.from_numpy(values))
-        self._lay_grid(self.breaks[: len(hull) - 1].cpu())
+        # Rounded here, and not on the buffers' device: a GPU would have to be waited for.
+        rounded = torch.from_numpy(breaks).to(self.breaks.dtype)
+        self.breaks.copy_(rounded, non_blocking=True)
+        self.values.copy_(torch.from_numpy(values).to(self.values.dtype), non_blocking=True)
+        self._lay_grid(rounded[: len(hull) - 1])
 
     def _lay_grid(self, breaks: Float[Tensor, " breaks"]) -> None:
         cells = len(self.before)
         # A power of two scales without rounding, so that a fused multiply-add finds the same cell.
         scale = 2.0 ** math.floor(math.log2((cells - 2) / max(float(breaks[-1] - breaks[0]), 1.0)))
         grid = torch.tensor([scale, 1 - math.floor(scale * float(breaks[0]))])
-        self.grid.copy_(grid)
+        self.grid.copy_(grid, non_blocking=True)
         counts = torch.bincount(_cell(breaks, grid, cells), minlength=cells)
-        self.before.copy_(counts.cumsum(0) - counts)
+        self.before.copy_((counts.cumsum(0) - counts).to(self.before.dtype), non_blocking=True)
         # Rounded up, so that it seldom changes: a compiled graph is made anew for each number.
         self.inside = 2 ** max(1, math.ceil(math.log2(int(counts.max()))))
 

@@ -105,8 +105,9 @@ def carry_out(
     row["zero_codes"] = float((kept == 0).double().mean())
     row["cell_energy_j"] = float(code_energy(kept, table_j).sum())
     scales = activation_scales(model, normalise(train[:CALIBRATION_IMAGES]))
-    with quantised_activations(model, scales):
-        row["test_accuracy_w8a8"] = evaluate(model, test)
+    with quantised_activations(model.to(device), scales):
+        row["test_accuracy_w8a8"] = evaluate(model, test.to(device))
+    model.to("cpu")
     activity = measure_activity(model, normalise(test[:CALIBRATION_IMAGES]), scales=scales)
     finished = FinishedNetwork.from_model(
         model,

@@ -211,6 +211,12 @@ class Twofold:
         """Whether the masks are hard; a state dict carries it, so a resumed training knows."""
         return all(weight.active for _, weight, _ in self._parametrised())
 
+    @property
+    def branches(self) -> tuple[bool, bool, int]:
+        """What decides which operations a step consists of; while it stays, a recorded step stays valid."""
+        chooser = self.chooser
+        return (self.pruned, chooser is None or chooser.rounds, 0 if chooser is None else chooser.inside)
+
     # ---- while training ----
 
     def penalty(self) -> Float[Tensor, ""]:

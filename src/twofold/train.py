@@ -9,12 +9,12 @@ and ends bit for bit where an unbroken one ends.
 import json
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
@@ -25,6 +25,7 @@ from twofold.files import load_tensors, save_tensors
 from twofold.parametrizations import BitPlaneWeight
 from twofold.recipes import Recipe
 from twofold.sparsify import Twofold
+from twofold.steps import TrainingStep
 
 __all__ = ["evaluate", "fit", "logits"]
 
@@ -71,11 +72,15 @@ def fit(
     train, test = train.to(device), test.to(device)
     if teacher is not None:
         teacher.to(device).eval().requires_grad_(False)
+    # On a GPU the rate is a number on the device, which a recorded step reads anew each time.
+    on_gpu = torch.device(device).type == "cuda"
+    rate = torch.zeros((), device=device) if on_gpu else 0.0
     optimizer = torch.optim.SGD(
         _parameter_groups(model, recipe.weight_decay),
-        lr=0.0,
+        lr=rate,
         momentum=recipe.momentum,
         nesterov=recipe.momentum > 0,
+        fused=on_gpu,
     )
     history: list[dict] = []
     if checkpoint is not None and checkpoint.exists():
@@ -84,88 +89,95 @@ def fit(
             sparsity is not None
         ):  # checkpoints of version 0.1.0 do not hold the strength that has been reached
             sparsity.advance(len(history) / recipe.epochs)
-    # Two static graphs, for full batches and for an epoch's last one, instead of a slower one for any size.
-    forward = torch.compile(model, dynamic=False) if recipe.compiled else model
+    take_step = TrainingStep(
+        model, optimizer, recipe, sparsity=sparsity, teacher=teacher, device=device, layout=layout
+    )
     steps = math.ceil(len(train) / recipe.batch_size)
-    for epoch in range(len(history), recipe.epochs):
-        started = time.perf_counter()
-        row: dict = {"epoch": epoch + 1}
-        if sparsity is not None and sparsity.prune_due(epoch):
-            row["accuracy_before_pruning"] = evaluate(model, test)
-            sparsity.prune()
-            row["accuracy_after_pruning"] = evaluate(model, test)
-        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
-        order = torch.randperm(len(train), generator=generator).to(device)
-        model.train()
-        loss_sum = torch.zeros((), device=device)
-        correct = torch.zeros((), device=device)
-        bar = tqdm(
-            range(steps),
-            desc=f"epoch {epoch + 1}/{recipe.epochs}",
-            leave=False,
-            disable=not progress_bar,
-            mininterval=1,
-        )
-        for step in bar:
-            share = (epoch + step / steps) / recipe.epochs
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate_at(share)
-            if sparsity is not None:
-                sparsity.advance(share)
-            batch = augment(
-                train[order[step * recipe.batch_size : (step + 1) * recipe.batch_size]], generator
+    with _on_its_own_stream(device), _convolutions(tf32=True):
+        for epoch in range(len(history), recipe.epochs):
+            started = time.perf_counter()
+            row: dict = {"epoch": epoch + 1}
+            if sparsity is not None and sparsity.prune_due(epoch):
+                row["accuracy_before_pruning"] = evaluate(model, test)
+                sparsity.prune()
+                row["accuracy_after_pruning"] = evaluate(model, test)
+            generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+            order = torch.randperm(len(train), generator=generator).to(device)
+            model.train()
+            take_step.reset()
+            bar = tqdm(
+                range(steps),
+                desc=f"epoch {epoch + 1}/{recipe.epochs}",
+                leave=False,
+                disable=not progress_bar,
+                mininterval=1,
             )
-            images = normalise(batch).contiguous(memory_format=layout)
-            with torch.autocast(
-                torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bf16"
-            ):
-                answers = forward(images)
-                loss = F.cross_entropy(answers.float(), batch.labels)
-                if teacher is not None and recipe.distillation:
-                    with torch.no_grad():
-                        soft = teacher(images).float().softmax(1)
-                    soft_loss = F.cross_entropy(answers.float(), soft)
-                    loss = (1 - recipe.distillation) * loss + recipe.distillation * soft_loss
+            for step in bar:
+                share = (epoch + step / steps) / recipe.epochs
+                _set_rate(optimizer, recipe.learning_rate_at(share))
+                if sparsity is not None:
+                    sparsity.advance(share)
+                chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+                take_step(augment(train[chosen], generator))
+            row |= {
+                "learning_rate": recipe.learning_rate_at((epoch + 1) / recipe.epochs),
+                "loss": take_step.loss_sum.item() / steps,
+                "train_accuracy": 100 * take_step.correct.item() / len(train),
+            }
+            if not math.isfinite(row["loss"]):
+                raise ValueError(
+                    f"the loss is {row['loss']} after epoch {epoch + 1}; "
+                    f"a lower learning_rate than {recipe.learning_rate} or weaker penalties may help"
+                )
             if sparsity is not None:
-                loss = loss + sparsity.penalty()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            loss_sum += loss.detach()
-            correct += (answers.detach().argmax(1) == batch.labels).sum()
-        row |= {
-            "learning_rate": recipe.learning_rate_at((epoch + 1) / recipe.epochs),
-            "loss": loss_sum.item() / steps,
-            "train_accuracy": 100 * correct.item() / len(train),
-        }
-        if not math.isfinite(row["loss"]):
-            raise ValueError(
-                f"the loss is {row['loss']} after epoch {epoch + 1}; "
-                f"a lower learning_rate than {recipe.learning_rate} or weaker penalties may help"
-            )
-        if sparsity is not None:
-            sparsity.advance((epoch + 1) / recipe.epochs)
-            sparsity.requantise()
-            row |= sparsity.status()
-        row["test_accuracy"] = evaluate(model, test)
-        row["seconds"] = time.perf_counter() - started
-        history.append(row)
-        if checkpoint is not None:
-            _save(checkpoint, model, optimizer, recipe, history)
+                sparsity.advance((epoch + 1) / recipe.epochs)
+                sparsity.requantise()
+                row |= sparsity.status()
+            row["test_accuracy"] = evaluate(model, test)
+            row["seconds"] = time.perf_counter() - started
+            history.append(row)
+            if checkpoint is not None:
+                _save(checkpoint, model, optimizer, recipe, history)
     return pd.DataFrame(history)
 
 
 @torch.no_grad()
-def logits(model: nn.Module, images: Images, batch_size: int = 250) -> Float[Tensor, "n classes"]:
-    """The model's answers in evaluation mode, fp32, without augmentation."""
+def logits(model: nn.Module, images: Images, batch_size: int | None = None) -> Float[Tensor, "n classes"]:
+    """The model's answers in evaluation mode, fp32, without augmentation.
+
+    ``batch_size`` None: what suits the device, 250 images on a CPU and 2,500 on a GPU.
+    """
     model.eval()
-    batches = range(0, len(images), batch_size)
-    return torch.cat([model(normalise(images[i : i + batch_size])) for i in batches])
+    size = batch_size or (2500 if images.pixels.is_cuda else 250)
+    batches = range(0, len(images), size)
+    with _convolutions(tf32=False):
+        return torch.cat([model(normalise(images[i : i + size])) for i in batches])
 
 
-def evaluate(model: nn.Module, images: Images, batch_size: int = 250) -> float:
+def evaluate(model: nn.Module, images: Images, batch_size: int | None = None) -> float:
     """Accuracy in percent, in fp32."""
     return 100 * (logits(model, images, batch_size).argmax(1) == images.labels).double().mean().item()
+
+
+def _convolutions(tf32: bool) -> AbstractContextManager:
+    """How cuDNN convolves: always the same sums in the same order; TF32 rounds fp32 factors to 10 bits."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32)
+
+
+def _on_its_own_stream(device: str) -> AbstractContextManager:
+    """A GPU records steps on no stream but one that is not its default."""
+    if torch.device(device).type != "cuda":
+        return nullcontext()
+    torch.cuda.synchronize(device)  # what the default stream has laid there must be there
+    return torch.cuda.stream(torch.cuda.Stream(device))
+
+
+def _set_rate(optimizer: torch.optim.SGD, rate: float) -> None:
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
