@@ -13,10 +13,12 @@ _PACKAGES = ("twofold", "torch", "torchvision", "numpy", "pandas", "safetensors"
 
 
 def commit() -> str:
-    """The checkout's commit, with ``-dirty`` where the library differs from it.
+    """The checkout's commit, with ``-dirty`` where the library differs from it; ``unknown`` outside git.
 
-    Outside git, as on a machine that was handed a copy, what ``TWOFOLD_COMMIT`` says, else ``unknown``.
+    ``TWOFOLD_COMMIT`` goes before: a machine that is handed a copy of the files cannot know their commit.
     """
+    if named := os.environ.get("TWOFOLD_COMMIT"):
+        return named
     folder = Path(__file__).parent
 
     def git(*words: str) -> str:
@@ -28,7 +30,7 @@ def commit() -> str:
             "-dirty" if git("status", "--porcelain", ".") else ""
         )
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("TWOFOLD_COMMIT", "unknown")
+        return "unknown"
 
 
 def versions() -> dict[str, str]:

@@ -241,5 +241,6 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.SGD, recipe: R
                 raise ValueError(
                     f"{path} belongs to another model, move it away to start afresh: momentum of {name}"
                 )
-            optimizer.state[parameter]["momentum_buffer"] = buffer.to(parameter.device)
+            # Laid in memory as the parameter is: a fused update wants it so.
+            optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(buffer)
     return history
