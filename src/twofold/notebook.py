@@ -11,7 +11,7 @@ from twofold.provenance import provenance
 if TYPE_CHECKING:
     from IPython.display import HTML
 
-__all__ = ["closing", "counted", "explorer", "gains", "numbers"]
+__all__ = ["closing", "counted", "explorer", "gains", "numbers", "pruning_steps"]
 
 
 def numbers(**values: float | str) -> None:
@@ -29,6 +29,19 @@ def numbers(**values: float | str) -> None:
 def counted(count: int, noun: str) -> str:
     """``1 seed``, ``3 seeds``: a number with its noun, whose plural takes an s."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def pruning_steps(runs: pd.DataFrame) -> str:
+    """``with 50 % removed 76.8 %, 76.8 % once pruned, 73.7 % in the end`` for each row, or words for none.
+
+    ``runs`` : columns ``sparsity``, ``accuracy_before_pruning``, ``accuracy_after_pruning``, ``test_accuracy``.
+    """
+    said = [
+        f"with {100 * row.sparsity:.0f} % removed {row.accuracy_before_pruning:.1f} %, "
+        f"{row.accuracy_after_pruning:.1f} % once pruned, {row.test_accuracy:.1f} % in the end"
+        for row in runs.sort_values("sparsity").itertuples()
+    ]
+    return "; ".join(said) or "no such run has finished"
 
 
 def gains(points: pd.DataFrame, *, join: str = " or ", bits: bool = False) -> str:
