@@ -34,7 +34,8 @@ def counted(count: int, noun: str) -> str:
 def pruning_steps(runs: pd.DataFrame) -> str:
     """``with 50 % removed 76.8 %, 76.8 % once pruned, 73.7 % in the end`` for each row, or words for none.
 
-    ``runs`` : columns ``sparsity``, ``accuracy_before_pruning``, ``accuracy_after_pruning``, ``test_accuracy``.
+    ``runs`` : columns ``sparsity`` (share), ``accuracy_before_pruning``, ``accuracy_after_pruning`` and
+    ``test_accuracy`` (%).
     """
     said = [
         f"with {100 * row.sparsity:.0f} % removed {row.accuracy_before_pruning:.1f} %, "
