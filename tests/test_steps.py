@@ -1,4 +1,4 @@
-"""A step of training: what it sums up, and on a GPU that a recorded one is a plain one, bit for bit."""
+"""When a recorded step has to be recorded anew, and on a GPU that it is a plain one, bit for bit."""
 
 import pytest
 import torch

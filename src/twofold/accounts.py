@@ -85,7 +85,9 @@ def _priced(run: str, stamp: tuple | None, model: EnergyModel) -> tuple[pd.DataF
     return network_energy(layers, replace(model, bits=bits)), images
 
 
-@lru_cache(maxsize=64)  # a chapter prices every run on a dozen machines, and decoding walks each layer's LFSR
+# A chapter prices every run on a dozen machines, and decoding walks each layer's LFSR: room for more runs
+# than a study has, or each machine would decode them all again. A ResNet-20 takes about a megabyte.
+@lru_cache(maxsize=256)
 def _stored(run: str, stamp: tuple | None) -> tuple[dict[str, tuple], int, int]:
     """What `network_energy` takes of a run, its bits, and the images of its activity; anew for a new file."""
     network = load_network(run)

@@ -19,6 +19,7 @@ from twofold.lig import layer_seed
 from twofold.mask_measures import index_storage_bits, numerical_rank
 from twofold.masks import lfsr_mask, random_mask
 from twofold.models import build_model, weight_layers
+from twofold.notebook import pruning_steps
 from twofold.operations import load_operation_energies
 from twofold.regularizers import network_term
 from twofold.results import baseline_of, load_results, starting_from
@@ -105,13 +106,8 @@ def printed_polarity():
     printed = network_term([EXAMPLE_WEIGHTS], [EXAMPLE_MASK], "printed") ** 2
     removed = network_term([EXAMPLE_WEIGHTS], [EXAMPLE_MASK], "removed") ** 2
     share = float(printed / (printed + removed))
-    runs = load_results()
-    trained = runs[(runs.polarity == "printed") & (runs.prune_epoch > 0) & (runs.dataset == "cifar10")]
-    shown = "".join(
-        f" Trained as printed, {100 * run.sparsity:.0f} % removed: {run.accuracy_before_pruning:.1f} % "
-        f"before pruning, {run.accuracy_after_pruning:.1f} % after."
-        for run in trained.itertuples()
-    )
+    trained = _in_the_slides_order("printed")
+    shown = "" if trained.empty else f" Trained as printed: {pruning_steps(trained)}."
     return (
         100 * share,
         "misprint",
@@ -219,12 +215,10 @@ def gain_of_the_paper():
 
 
 def before_post_training():
-    runs = load_results()
-    joint = runs[(runs.prune_epoch > 0) & (runs.dataset == "cifar10") & ~runs.held_out]
-    if joint.empty:
-        return None, "open", "The slides' order (penalties, prune, train on) has no finished run yet."
     # As meant: the term as printed empties the weights that stay, and says nothing of post-training.
-    meant = joint[joint.polarity == "removed"].sort_values("sparsity")
+    meant = _in_the_slides_order("removed")
+    if meant.empty:
+        return None, "open", "The slides' order (penalties, prune, train on) has no finished run yet."
     change = meant.accuracy_before_pruning - meant.test_accuracy
     verdict = "holds" if (change > 0).all() else "does not hold" if (change <= 0).all() else "not always"
     each = ", ".join(
@@ -239,6 +233,13 @@ def before_post_training():
 
 def venue():
     return None, "superseded", "The paper appeared later, in IEEE Access (2024); see the bibliography."
+
+
+def _in_the_slides_order(polarity: str) -> pd.DataFrame:
+    """The runs that trained with both penalties, pruned and trained on, by sparsity."""
+    runs = load_results()
+    joint = (runs.prune_epoch > 0) & (runs.dataset == "cifar10") & ~runs.held_out
+    return runs[joint & (runs.polarity == polarity)].sort_values("sparsity")
 
 
 def _runs(name: str) -> pd.DataFrame:
