@@ -193,6 +193,9 @@ def test_select_names_what_there_is():
         select(load_results(), "cifar10", ["resnet20"], ["sorcery"])
     with pytest.raises(ValueError, match="no dataset 'mnist'"):
         select(load_results(), "mnist", [], [])
+    # What `papermill -p methods '["lfsr"]'` passes: beartype would take it for the sequence that a text is.
+    with pytest.raises(ValueError, match=r"methods is the text '\[\"lfsr\"\]'; it must be a list"):
+        select(load_results(), "cifar10", ["resnet20"], '["lfsr"]')
 
 
 def test_every_published_figure_has_a_source():

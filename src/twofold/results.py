@@ -99,8 +99,12 @@ def select(
     Raises
     ------
     ValueError
-        A name that the table does not hold, or nothing left; the message lists what there is.
+        A name that the table does not hold, or nothing left; the message lists what there is. A text where a
+        list belongs, which is what ``papermill -p`` makes of one (``-y`` keeps it).
     """
+    for parameter, names in (("networks", networks), ("methods", methods)):
+        if isinstance(names, str):
+            raise ValueError(f"{parameter} is the text {names!r}; it must be a list (papermill: -y, not -p)")
     wanted = {"dataset": [dataset], "network": list(networks), "method": list(methods)}
     for column, names in wanted.items():
         unknown = sorted(set(names) - set(frame[column]))
