@@ -8,7 +8,8 @@ import pytest
 import twofold
 
 FLOORS = [
-    {"gf2", "paths", "plots", "report_view", "files", "convolution", "series"},
+    {"gf2", "paths", "plots_notes", "report_view", "files", "convolution", "series"},
+    {"plots"},
     {
         "plots_lig",
         "plots_crossbar",

@@ -12,7 +12,7 @@ from matplotlib import colors
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from twofold import plots, plots_crossbar
+from twofold import plots, plots_crossbar, plots_notes
 
 matplotlib.use("Agg")
 
@@ -62,15 +62,19 @@ RUNS = pd.DataFrame(
 ).assign(kind="")
 
 
-def test_plots_import_nothing_of_ours():
-    tree = ast.parse(Path(plots.__file__).read_text(encoding="utf-8"))
-    imported = {
-        (node.module if isinstance(node, ast.ImportFrom) else alias.name).split(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    assert imported == {"matplotlib", "numpy", "pandas", "seaborn"}
+def test_plots_import_no_mathematics_of_ours():
+    for module in (plots, plots_notes):
+        tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+        imported = {
+            node.module if isinstance(node, ast.ImportFrom) else alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        ours = {name for name in imported if name.startswith("twofold")}
+        assert ours == ({"twofold.plots_notes"} if module is plots else set())
+        outside = {name.split(".")[0] for name in imported - ours}
+        assert outside <= {"collections", "matplotlib", "numpy", "pandas", "seaborn"}
 
 
 def test_every_method_has_a_look_of_its_own():
@@ -215,6 +219,14 @@ def test_accuracy_against_energy():
     twofold = [line for line in ax.get_lines() if line.get_marker() == "*"]
     assert len(twofold) == 2  # a line a strength, alike but for their notes
     assert len({(line.get_linestyle(), line.get_fillstyle(), line.get_color()) for line in twofold}) == 1
+
+
+def test_errors_are_drawn_on_a_logarithmic_scale():
+    """Halving the error takes the same height anywhere, and 100 % has a place."""
+    for ax in (plots.accuracy_against_energy(RUNS), plots.accuracy_against_sparsity(RUNS)):
+        height = ax.yaxis.get_transform().transform(np.array([60.0, 80.0, 90.0, 95.0, 100.0]))
+        assert np.diff(height)[:3] == pytest.approx(np.log10(2), rel=1e-12)
+        assert np.isfinite(height).all()
 
 
 def test_notes_step_aside_for_one_another_and_for_points():

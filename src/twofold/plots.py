@@ -1,4 +1,4 @@
-"""A tidy frame in, a matplotlib Axes out; nothing is computed here, and nothing else of twofold imported.
+"""A tidy frame in, a matplotlib Axes out; nothing is computed here, and no mathematics of twofold imported.
 
 Colours are Okabe and Ito's, told apart by colour-blind readers; methods differ by marker as well.
 """
@@ -8,7 +8,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+from twofold.plots_notes import write_notes
 
 __all__ = [
     "METHOD_STYLE",
@@ -194,39 +196,28 @@ def _legend_below(ax: Axes, *, own: bool) -> None:
         plt.gcf().set_figheight(plt.gcf().get_figheight() + 0.22 * -(-len(words) // ncols))
 
 
-def _write_notes(frame: pd.DataFrame, x: str, y: str, ax: Axes) -> None:
-    """Each row's ``note`` beside its point, where it covers least of the other points and notes."""
-    if (figure := ax.get_figure(root=True)) is not None:
-        figure.draw_without_rendering()  # the layout moves the panel; room is counted in printer's points
-    spots = ax.transData.transform(frame[[x, y]].to_numpy(float)) * 72 / ax.figure.dpi
-    taken = [(left - 7, low - 7, left + 7, low + 7) for left, low in spots]
-    for row, (left, low) in zip(frame.itertuples(), spots, strict=True):
-        width, height = 4.9 * len(row.note), 9.0
-        places = [(side, rise) for rise in (-12, 3, -21, 12) for side in (8, -8 - width)]
-        places += [(-width / 2, 8), (-width / 2, -17)]
-        boxes = [(left + dx, low + dy, left + dx + width, low + dy + height) for dx, dy in places]
-        best = int(np.argmin([sum(_shared(box, other) for other in taken) for box in boxes]))
-        taken.append(boxes[best])
-        at = (getattr(row, x), getattr(row, y))
-        style: dict = dict(textcoords="offset points", fontsize="x-small", color="#555555")
-        ax.annotate(row.note, at, xytext=places[best], **style)
+def _error_scale(ax: Axes) -> None:
+    """The error on a logarithmic scale, as accuracy: most networks lie within a few points of the best."""
+    ax.set_yscale("function", functions=(_of_error, lambda height: 100 - 10**-height))
 
 
-def _shared(box: tuple, other: tuple) -> float:
-    """Area that two boxes (left, low, right, high) have in common."""
-    width, height = (min(box[i + 2], other[i + 2]) - max(box[i], other[i]) for i in (0, 1))
-    return max(width, 0.0) * max(height, 0.0)
+def _of_error(accuracy):
+    return -np.log10(np.maximum(100 - accuracy, 0.01))
 
 
 def accuracy_against_sparsity(
-    frame: pd.DataFrame, *, literature: pd.DataFrame | None = None, ax: Axes | None = None
+    frame: pd.DataFrame,
+    *,
+    literature: pd.DataFrame | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Test accuracy (%) against overall sparsity (%), a line a series; literature as hollow marks.
 
     ``frame`` is made by `series.over_seeds` and `series.with_series`: lines are means over seeds, bands reach
     from the lowest to the highest.
     """
-    own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
+    own, ax = ax is None, _axes(ax, figsize=(7.2, 4.9))
+    _error_scale(ax)
     _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "test_accuracy", ax)
     if literature is not None:
         ax.plot(
@@ -264,19 +255,23 @@ def gain_against_sparsity(
 
 
 def accuracy_against_energy(frame: pd.DataFrame, *, legend: bool = True, ax: Axes | None = None) -> Axes:
-    """Test accuracy (%) against energy (column ``energy_j``), each point with its ``note``.
+    """Test accuracy (%) against energy (column ``energy_j``), each point with its ``note`` in its colour.
 
     ``frame`` as in `accuracy_against_sparsity`. A bit term's strength is in the notes, not the legend;
     without a ``legend`` the figure of the same series that stands before it serves.
     """
-    own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
+    own, ax = ax is None, _axes(ax, figsize=(7.2, 6.2))
+    _error_scale(ax)
     _by_series(frame, "energy_j", "test_accuracy", ax, told_by="kind")
     ax.margins(x=0.12, y=0.12)
     ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
-    ax.xaxis.set_major_formatter(EngFormatter("J"))
+    ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     if legend:
         _legend_below(ax, own=own)
-    _write_notes(frame.dropna(subset=["energy_j"]), "energy_j", "test_accuracy", ax)
+    priced = frame.dropna(subset=["energy_j"])
+    colours = [METHOD_STYLE[method][0] for method in priced.method]
+    write_notes(ax, priced.energy_j, priced.test_accuracy, priced.note.tolist(), colours)
     return ax
 
 
