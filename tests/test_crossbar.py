@@ -531,3 +531,17 @@ def test_cells_of_a_users_own_table_make_the_array_that_the_energy_is_of(cell_bi
     # the levels in the array, each read as often as its row carried a 1, at the table's price
     joules = torch.tensor(table.energy_j, dtype=torch.float64)[matrix.cells[: matrix._stored].long()]
     assert float((joules.sum((0, 1)) * matrix.activity.row_ones).sum()) == pytest.approx(row["array_j"])
+
+
+def test_codes_of_other_bits_than_the_machines_are_refused():
+    """They would be read as another fraction of the scale, and the outputs be wrong without a word."""
+    model = nn.Sequential(nn.Linear(6, 3))
+    layers, inputs = Twofold(model, bits=4).finish(), torch.rand(3, 6)
+    scales = activation_scales(model, inputs)
+    ideal = Adc(range_rule="none")
+    with pytest.raises(ValueError, match="the weight of layer 0 is not what its codes mean as 8 bits"):
+        with on_crossbars(model, layers, scales, Crossbar(adc=ideal)):
+            pass
+    expected = model(inputs).detach()
+    with on_crossbars(model, layers, scales, Crossbar(adc=ideal, bits=4, slices=(2, 2))) as analogue:
+        assert float((analogue(inputs) - expected).abs().max()) < 0.01

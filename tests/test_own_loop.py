@@ -2,6 +2,8 @@
 
 import copy
 import io
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
+import twofold
 from twofold import Twofold
 from twofold.lig import LAYER_POLYNOMIAL, layer_seed
 from twofold.masks import lfsr_mask
@@ -275,6 +278,7 @@ def test_half_precision_weights_are_refused_and_finished_ones_allowed(way, dtype
     with pytest.raises(ValueError, match=r"use torch\.autocast for speed"):
         loop.sparsity.codes()
     finished = Loop(way)
+    finished.sparsity.prune()
     finished.sparsity.finish()
     assert finished.model.to(dtype)(images().to(dtype)).dtype == dtype
 
@@ -377,3 +381,59 @@ def test_two_processes_end_with_the_same_codes(tmp_path):
                 assert torch.equal(keep, lfsr_mask(tuple(keep.shape), 0.5, seed=seed).keep)
             # One process with whole batches sums in another order: a few codes at a border may differ.
             assert (codes != alone[name].codes).double().mean() < 0.1, (way, name)
+
+
+def test_a_network_with_soft_masks_is_not_finished_and_its_report_says_so():
+    """All weights are still there: priced as a sparse network it would be a number of nothing."""
+    model = network()
+    sparsity = Twofold(model, density=0.5, prune_epoch=2, network_strength=1.0)
+    before = copy.deepcopy(model.state_dict())
+    assert "MASKS NOT ACTIVE YET" in twofold.report(sparsity).title
+    with pytest.raises(ValueError, match=r"the masks are not active yet, .*call prune\(\) first"):
+        sparsity.finish()
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    sparsity.prune()
+    assert "MASKS" not in twofold.report(sparsity).title
+    for name, layer in sparsity.finish().items():
+        assert not layer.codes[~layer.keep].any()
+        assert not model.get_submodule(name).weight[~layer.keep].any()
+
+
+OF_OTHER_TYPES = """
+import twofold
+from torch import nn
+for use in (
+    lambda: twofold.Twofold(nn.Linear(2, 2), prune_epoch=float("nan")),
+    lambda: twofold.Twofold(nn.Linear(2, 2), prune_epoch=1.5),
+    lambda: twofold.Twofold(nn.Linear(2, 2), bits=8.0),
+    lambda: twofold.Twofold(nn.Linear(2, 2), table="rram_2bit_cell"),
+    lambda: twofold.save("nowhere", nn.Linear(2, 2)),
+):
+    try:
+        use()
+    except (TypeError, ValueError) as error:
+        print(error)
+"""
+
+
+def test_values_of_other_types_are_refused_without_a_type_checker():
+    """The tests check all types at run time; a user's program does not."""
+    command = [sys.executable, "-c", OF_OTHER_TYPES]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said == [
+        "prune_epoch is nan; it must be a whole number of at least 0",
+        "prune_epoch is 1.5; it must be a whole number of at least 0",
+        "bits is 8.0, allowed are 2..16 (a sign and at least one bit of magnitude)",
+        "table is 'rram_2bit_cell', no CellTable; load_cell_table(name or path) gives one",
+        "save takes a path and a Twofold, not a Linear",
+    ]
+
+
+def test_codes_of_a_weight_changed_after_finish_are_lost_everywhere():
+    sparsity = Twofold(network(), density=0.5)
+    name = next(iter(sparsity.finish()))
+    with torch.no_grad():
+        sparsity.layers[name].weight.view(-1)[0] += 1
+    for use in (sparsity.codes, sparsity.status, lambda: twofold.report(sparsity)):
+        with pytest.raises(ValueError, match=rf"layer '{name}' was changed after finish"):
+            use()

@@ -243,3 +243,37 @@ def test_bad_options_are_quoted(attached, images):
 
 def measured(model, images):
     return measure_activity(model, images, scales=activation_scales(model, images))
+
+
+def test_total_gains_count_the_baseline_of_layers_without_joules():
+    """A layer whose codes are all 0, in cells that cost nothing for 0, has no gain of its own."""
+    table = cell_table({0: 0.0, 1: 1e-14, 2: 2e-14, 3: 3e-14}, adc_energy_j=0.0)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 4))
+    dense, sparsity = copy.deepcopy(model), Twofold(model, density=0.5, table=table)
+    with torch.no_grad():
+        model[2].parametrizations.weight.original.zero_()
+    found = report(sparsity, baseline=dense)
+    assert math.isnan(found.frame.gain_best_untrained[1])
+    cheapest_j = min(
+        report(Twofold(copy.deepcopy(dense), table=table), encoding=encoding).total.energy_j
+        for encoding in ("twos_complement", "offset_binary", "sign_magnitude", "differential", "signed_rows")
+    )
+    assert found.total.baseline_best_j == pytest.approx(cheapest_j, rel=1e-12)
+    assert found.total.gain_best_untrained == pytest.approx(cheapest_j / found.total.energy_j, rel=1e-12)
+
+
+def test_attention_left_out_by_type_needs_no_activity():
+    """Its out_proj is a linear layer that is never called as one."""
+    encoder = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+    sparsity = Twofold(encoder, density=0.5, exclude=nn.MultiheadAttention)
+    assert list(sparsity.layers) == ["linear1", "linear2"]
+    assert report(sparsity, images=torch.randn(2, 5, 16)).total.energy_j > 0
+
+
+@pytest.mark.parametrize("shape", [(7,), (0, 7)])
+def test_images_have_an_axis_of_images(shape):
+    with pytest.raises(
+        ValueError, match=rf"images is of shape .{shape[0]},.*its first axis must count the images"
+    ):
+        report(Twofold(nn.Sequential(nn.Linear(7, 3))), images=torch.randn(*shape))

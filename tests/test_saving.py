@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import twofold
+from twofold import Twofold
 from twofold.energy import activation_scales, measure_activity
 from twofold.memory import file_parts
 
@@ -201,3 +202,21 @@ def test_files_that_are_none(tmp_path):
     (tmp_path / "text").write_text("no tensors")
     with pytest.raises(ValueError, match="damaged or no safetensors file"):
         twofold.load(tmp_path / "text", Own())
+
+
+def test_what_a_second_twofold_still_computes_is_not_saved(tmp_path):
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
+    first, second = Twofold(model, layers="0", bits=4), Twofold(model, layers="2", bits=8)
+    first.finish()
+    with pytest.raises(ValueError, match=r"'2\.parametrizations.*another Twofold or parametrisation"):
+        twofold.save(tmp_path / "a.safetensors", first)
+    second.finish()
+    twofold.save(tmp_path / "a.safetensors", first)
+    again = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
+    twofold.load(tmp_path / "a.safetensors", again)
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in model.state_dict().items())
+
+
+def test_a_folder_is_no_network(tmp_path):
+    with pytest.raises(ValueError, match="is a folder, no safetensors file"):
+        twofold.load(tmp_path)

@@ -437,7 +437,7 @@ def test_uniform_density_is_uniform():
         ({"clip_ratio": 0.5, "scale": "ternary", "bits": 2}, "clip_ratio 0.5 needs scale 'max'"),
         (
             {"clip_ratio": 0.5, "strength": 0.1, "bit_term": "planes"},
-            "clip_ratio 0.5 .* not 'max' and 'planes'",
+            "clip_ratio 0.5 .* not 'max', 'planes'",
         ),
         ({"bits": 1}, "bits is 1, allowed are 2..16"),
         ({"bits": 17}, "bits is 17"),

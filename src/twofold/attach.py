@@ -165,16 +165,18 @@ def _fitting(
 ) -> dict[Choice, list[str]]:
     """The names that each choice stands for; none is an error."""
     choices = (choices,) if isinstance(choices, str | type) else tuple(choices)
-    found = {choice: [n for n, layer in layers.items() if _fits(choice, n, layer)] for choice in choices}
+    found = {choice: [n for n in layers if _fits(choice, n, layers)] for choice in choices}
     for choice, names in found.items():
         if not names:
             raise ValueError(f"{what} names {_spelt(choice)}; the layers are {_listed(layers)}")
     return found
 
 
-def _fits(choice: Choice, name: str, layer: nn.Module) -> bool:
+def _fits(choice: Choice, name: str, layers: Mapping[str, nn.Module]) -> bool:
     if isinstance(choice, type):
-        return isinstance(layer, choice)
+        # A layer inside one of that type, too: attention calls its out_proj by the weight, not as a layer.
+        own = (n for n, layer in layers.items() if isinstance(layer, choice))
+        return any(name == n or name.startswith(f"{n}.") for n in own)
     return fnmatchcase(name, choice) or fnmatchcase(name, f"{choice}.*")
 
 

@@ -14,15 +14,7 @@ import torch
 from jaxtyping import Float64, Int, Int32, UInt8
 from torch import Tensor
 
-from twofold.codes import (
-    ENCODINGS,
-    Encoding,
-    check_bits,
-    code_limit,
-    encode,
-    quantize,
-    words_per_code,
-)
+from twofold.codes import ENCODINGS, Encoding, check_bits, code_limit, encode, quantize, words_per_code
 from twofold.files import read_csv
 from twofold.paths import tables_dir
 
@@ -95,7 +87,8 @@ def read_energies(name_or_path: str | Path, key: str) -> pd.DataFrame:
         path = tables_dir() / f"{name_or_path}.csv"
         climbs = path.parent != tables_dir()
     if climbs or len(path.name) > 255 or not path.is_file():
-        known = ", ".join(sorted(p.stem for p in tables_dir().glob("*.csv")))
+        files = {p.stem: p.read_text(encoding="utf-8") for p in tables_dir().glob("*.csv")}
+        known = ", ".join(sorted(stem for stem, text in files.items() if text.startswith(f"{key},")))
         raise FileNotFoundError(f"no energy table {name_or_path}: give the path of a .csv, or one of {known}")
     frame = read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     missing = [column for column in (key, "energy", "unit", "source", "doi") if column not in frame]
@@ -223,8 +216,14 @@ def code_energy_table(bits: int, encoding: CellEncoding, table: CellTable) -> Fl
     Raises
     ------
     ValueError
-        A code needs a level that the table has no energy for.
+        Unknown encoding, or a code needs a level that the table has no energy for.
+    TypeError
+        The table is none.
     """
+    if encoding not in CELL_ENCODINGS:
+        raise ValueError(f"encoding is {encoding!r}, allowed are {', '.join(CELL_ENCODINGS)}")
+    if not isinstance(table, CellTable):
+        raise TypeError(f"table is {table!r}, no CellTable; load_cell_table(name or path) gives one")
     limit = code_limit(bits)
     codes = torch.arange(-limit, limit + 1)
     if encoding == "signed_rows":  # the first word of a pair that holds the magnitude

@@ -40,8 +40,8 @@ ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
 def check_bits(bits: int) -> int:
     """Return `bits`, or raise ``ValueError`` where it is not within 2..16."""
-    if not 2 <= bits <= 16:
-        raise ValueError(f"bits is {bits}, allowed are 2..16 (a sign and at least one bit of magnitude)")
+    if not hasattr(bits, "__index__") or not 2 <= bits <= 16:
+        raise ValueError(f"bits is {bits!r}, allowed are 2..16 (a sign and at least one bit of magnitude)")
     return bits
 
 

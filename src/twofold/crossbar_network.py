@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from twofold.codes import code_limit
 from twofold.convolution import check_convolution, window_view, windows
 from twofold.crossbar import Crossbar, ProgrammedMatrix
-from twofold.finished import FinishedLayer
+from twofold.finished import FinishedLayer, weight_of
 from twofold.inputs import InputScale, quantise_inputs, scale_of, watch_inputs
 from twofold.models import weight_layers
 
@@ -50,7 +50,7 @@ def on_crossbars(
     Parameters
     ----------
     model
-        The finished network; its own weights are not looked at, only its biases.
+        The finished network. Its biases are used; its weights must be what the codes say.
     layers
         Codes and weight scale of every convolution and linear layer.
     scales
@@ -65,12 +65,20 @@ def on_crossbars(
     Raises
     ------
     ValueError
-        A layer without codes or scale, a convolution that is no single crossbar, or calibrated converters
-        without calibration images.
+        A layer without codes or scale, one whose weight is not what its codes mean with the machine's bits, a
+        convolution that is no single crossbar, or calibrated converters without calibration images.
     """
     found = weight_layers(model)
     if missing := [name for name in found if name not in layers]:
         raise ValueError(f"no codes of {', '.join(missing)}; there are codes of {', '.join(layers)}")
+    for name, module in found.items():
+        own = module.weight.detach()
+        meant = weight_of(layers[name], machine.bits, own).to(own.dtype)
+        if not torch.allclose(own, meant, rtol=1e-3, atol=0):
+            raise ValueError(
+                f"the weight of layer {name} is not what its codes mean as {machine.bits} bits; give the "
+                "machine the bits that the network was made with, and a model that holds its weights"
+            )
     calibrated = machine.adc.range_rule == "calibrated"
     matrices = matrices or program({name: layers[name] for name in found}, machine)
     bits = machine.input_bits

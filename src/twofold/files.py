@@ -115,6 +115,8 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     FileNotFoundError
         There is no such file.
     """
+    if Path(path).is_dir():
+        raise ValueError(f"{path} is a folder, no safetensors file")
     try:
         with safe_open(path, "pt") as file:
             return dict(file.metadata() or {}), {name: file.get_tensor(name).clone() for name in file.keys()}

@@ -1,17 +1,20 @@
 """A layer as a memory would hold it: codes, one scale, and where its mask comes from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Int
-from torch import Tensor
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 
+from twofold.codes import dequantize
 from twofold.gf2 import Polynomial
 from twofold.lfsr import Form
 from twofold.lig import LAYER_POLYNOMIAL, Reduction
 from twofold.mask_measures import cheapest_index_bits
 from twofold.masks import Mask, lfsr_mask
 
-__all__ = ["FinishedLayer"]
+__all__ = ["FinishedLayer", "check_unchanged", "weight_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,3 +60,20 @@ class FinishedLayer:
         `mask_measures.index_storage_bits`; None where the LFSR says it.
         """
         return cheapest_index_bits(self.keep, code_bits) if self.seed is None else None
+
+
+def weight_of(layer: FinishedLayer, bits: int, own: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
+    """What the codes stand for, on the device and in the precision of a model's ``own`` weight.
+
+    In float32 where that is of half precision.
+    """
+    dtype = torch.promote_types(own.dtype, torch.float32)
+    return dequantize(layer.codes.to(own.device), torch.tensor(layer.scale, dtype=dtype), bits)
+
+
+def check_unchanged(modules: Mapping[str, nn.Module], layers: Mapping[str, FinishedLayer], bits: int) -> None:
+    """Raise ``ValueError`` where the weight of a finished module is no longer what its codes say."""
+    for name, layer in layers.items():
+        own = modules[name].get_parameter("weight").detach()
+        if not torch.equal(own, weight_of(layer, bits, own).to(own.dtype)):
+            raise ValueError(f"the weight of layer {name!r} was changed after finish(); its codes are lost")

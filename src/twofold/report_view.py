@@ -26,8 +26,9 @@ class Report:
         (stored), ``bytes_packed`` (kept codes of ``bits`` bits, scale and seed, and a bitmap where no LFSR
         made the mask), ``bytes_int8`` (a byte for every weight, and the scale), ``array_j``, ``adc_j``,
         ``index_j``, ``energy_j`` (their sum) and the machine's own columns, see
-        `energy.EnergyModel.describe`. With a baseline: ``baseline_j``, ``gain`` and ``gain_best_untrained``,
-        whose baseline is in the encoding that is cheapest for it in total. Joules and bytes, no prefixes.
+        `energy.EnergyModel.describe`. With a baseline: ``baseline_j`` and ``gain``; in the encoding that is
+        cheapest for the baseline in total, ``baseline_best_j`` and ``gain_best_untrained``. Joules and bytes,
+        no prefixes.
     title : str
     """
 
@@ -42,8 +43,8 @@ class Report:
         if "gain" in self.frame:
             total["baseline_j"] = self.frame.baseline_j.sum()
             total["gain"] = over(total.baseline_j, total.energy_j)
-            best_j = (self.frame.gain_best_untrained * self.frame.energy_j).sum()
-            total["gain_best_untrained"] = over(best_j, total.energy_j)
+            total["baseline_best_j"] = self.frame.baseline_best_j.sum()
+            total["gain_best_untrained"] = over(total.baseline_best_j, total.energy_j)
         return total
 
     def __repr__(self) -> str:

@@ -70,6 +70,10 @@ def report(
     machine = _machine(source, machine, bits, changes)
     what, count = "all ones (the slides' counting: each row read once with an input bit of 1)", 1
     if images is not None:
+        if images.dim() < 2 or len(images) == 0:
+            raise ValueError(
+                f"images is of shape {tuple(images.shape)}; its first axis must count the images"
+            )
         model = source.model if isinstance(source, Twofold) else _built(source)
         scales = activation_scales(model, images, layers=layers)
         activity = measure_activity(model, images, scales=scales, layers=layers)
@@ -82,7 +86,10 @@ def report(
     if activity is None:
         activity = {name: Activity.all_ones(layer.codes[0].numel()) for name, layer in layers.items()}
     elif missing := [name for name in layers if name not in activity]:
-        raise ValueError(f"no activity of layer {', '.join(missing)}; there is {', '.join(activity)}")
+        raise ValueError(
+            f"no activity of layer {', '.join(missing)}; there is {', '.join(activity)}. A layer that the "
+            "model does not call in evaluation mode has none: leave it out when attaching, with exclude"
+        )
 
     frame = _priced(layers, activity, machine, count)
     first = frame[["layer", "weights", "kept", "zero_codes", "bits", "cells"]]
@@ -95,12 +102,15 @@ def report(
         machine.adc_rule, f"ADC per column of {machine.array_rows} rows"
     )
     title += f", table {machine.table.name}; activity {what}"
+    if isinstance(source, Twofold) and source.finished is None and not source.pruned:
+        title += "; MASKS NOT ACTIVE YET: priced as if pruned now, while the model still has all weights"
     if baseline is not None:
         references = _references(_baseline_layers(baseline, layers, machine.bits), activity, machine, count)
         out["baseline_j"] = references[machine.encoding]
         best = min(references, key=lambda encoding: references[encoding].sum())
         out["gain"] = over(out.baseline_j, out.energy_j)
-        out["gain_best_untrained"] = over(references[best], out.energy_j)
+        out["baseline_best_j"] = references[best]
+        out["gain_best_untrained"] = over(out.baseline_best_j, out.energy_j)
         title += f"; gain over the baseline with the same inputs, and over it in {best}, cheapest for it"
     arguments = {name: value for name, value in machine.describe().items() if name not in out}
     return Report(out.assign(**arguments, activity=what), title)

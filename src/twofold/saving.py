@@ -10,13 +10,11 @@ dict as it is. It holds no code: the model itself comes from its own source.
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from twofold.codes import dequantize
 from twofold.energy import Activity
-from twofold.finished import FinishedLayer
+from twofold.finished import weight_of
 from twofold.memory import Packed, load_packed, save_packed
 from twofold.sparsify import Twofold
 
@@ -40,20 +38,27 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
     ------
     ValueError
         The masks are not active yet; a finished weight is no longer what its codes say; an entry of the state
-        dict that is no tensor; activity of a layer that is not attached. Each is named.
+        dict that is no tensor, or that another Twofold on the same model owns; activity of a layer that is
+        not attached. Each is named.
     """
+    if not isinstance(sparsity, Twofold):
+        raise TypeError(f"save takes a path and a Twofold, not a {type(sparsity).__name__}")
     layers, model = sparsity.codes(), sparsity.model
-    if sparsity.finished is None and not sparsity.pruned:
-        raise ValueError("the masks are not active yet, so nothing is removed; call prune() first")
+    sparsity.check_pruned()
     if unknown := [name for name in activity or {} if name not in layers]:
         raise ValueError(f"activity names {_listed(unknown)}; the attached layers are {_listed(layers)}")
     rest = dict(model.state_dict())
-    for name, layer in layers.items():
+    for name in layers:
         if sparsity.finished is None:
             for key in [key for key in rest if key.startswith(f"{_key(name, 'parametrizations.weight')}.")]:
                 del rest[key]
-        elif not _same(rest.pop(_key(name)), _weight(layer, sparsity.bits, model, name)):
-            raise ValueError(f"the weight of layer {name!r} was changed after finish(); its codes are lost")
+        else:
+            del rest[_key(name)]
+    if foreign := [key for key in rest if ".parametrizations." in f".{key}"]:
+        raise ValueError(
+            f"the state dict holds {_listed(foreign)}: weights that another Twofold or parametrisation "
+            "computes, and that no freshly built model can take; finish or remove that first"
+        )
     if odd := [key for key, value in rest.items() if not isinstance(value, Tensor)]:
         raise ValueError(f"the state dict holds {_listed(odd)}, which is no tensor and cannot be saved")
     # Copies: tied tensors share memory, which safetensors refuses.
@@ -106,24 +111,13 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
         )
     state = dict(packed.rest)
     for name, layer in packed.layers.items():
-        state[_key(name)] = _weight(layer, packed.bits, model, name)
+        state[_key(name)] = weight_of(layer, packed.bits, model.get_submodule(name).weight)
     model.load_state_dict(state)
     return packed
 
 
-def _same(own: Tensor, expected: Tensor) -> bool:
-    return torch.equal(own.detach(), expected.to(own.dtype))
-
-
 def _key(layer: str, tensor: str = "weight") -> str:
     return f"{layer}.{tensor}" if layer else tensor
-
-
-def _weight(layer: FinishedLayer, bits: int, model: nn.Module, name: str) -> Tensor:
-    """What the codes stand for, in the precision of the model's own weight."""
-    own = model.get_submodule(name).weight
-    dtype = torch.promote_types(own.dtype, torch.float32)
-    return dequantize(layer.codes.to(own.device), torch.tensor(layer.scale, dtype=dtype), bits)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ from twofold.attach import (
 )
 from twofold.cells import CellEncoding, CellTable, code_energy, code_energy_table, load_cell_table
 from twofold.codes import check_bits, check_clip_ratio
-from twofold.finished import FinishedLayer
+from twofold.finished import FinishedLayer, check_unchanged
 from twofold.masks import magnitude_mask
 from twofold.parametrizations import (
     BitPlaneWeight,
@@ -46,11 +46,7 @@ from twofold.regularizers import (
     popcount_term,
 )
 
-__all__ = [
-    "BIT_TERMS",
-    "SCALES",
-    "Twofold",
-]
+__all__ = ["BIT_TERMS", "SCALES", "Twofold"]
 
 BitTerm = Literal["energy", "popcount", "planes"]
 BIT_TERMS: tuple[BitTerm, ...] = get_args(BitTerm)
@@ -152,10 +148,9 @@ class Twofold:
             raise ValueError(f"scale 'ternary' needs bits 2 and bit_term 'energy', not {bits}, {bit_term!r}")
         if check_clip_ratio(clip_ratio) != 1 and (scale == "ternary" or (strength and bit_term != "energy")):
             raise ValueError(
-                f"clip_ratio {clip_ratio!r} needs scale 'max' and bit_term 'energy', not {scale!r} and "
-                f"{bit_term!r}"
+                f"clip_ratio {clip_ratio!r} needs scale 'max', bit_term 'energy', not {scale!r}, {bit_term!r}"
             )
-        if prune_epoch < 0:
+        if not hasattr(prune_epoch, "__index__") or prune_epoch < 0:
             raise ValueError(f"prune_epoch is {prune_epoch}; it must be a whole number of at least 0")
         chosen = choose_layers(
             model, layers, exclude=exclude, exclude_first=exclude_first, exclude_last=exclude_last
@@ -172,7 +167,7 @@ class Twofold:
         self.polarity = polarity
         self.prune_epoch = prune_epoch
         self.ramp = ramp
-        self.encoding, self.table = encoding, table or load_cell_table()
+        self.encoding, self.table = encoding, load_cell_table() if table is None else table
         self.energy_table_j = code_energy_table(bits, encoding, self.table)
         self.finished: dict[str, FinishedLayer] | None = None
         self.chooser = None
@@ -240,9 +235,7 @@ class Twofold:
     def advance(self, progress: float) -> None:
         """Call before each step with the share of the training that is done (0..1)."""
         if not 0 <= progress <= 1:
-            raise ValueError(
-                f"progress is {progress}; it is the share of the training that is done, in [0, 1]"
-            )
+            raise ValueError(f"progress is {progress}; it is the share of the training done, in [0, 1]")
         if self.chooser is not None:
             self.chooser.set_strength(self.strength * min(1.0, progress / self.ramp))
         for _, weight, original in self._parametrised():
@@ -280,9 +273,15 @@ class Twofold:
 
     # ---- afterwards ----
 
+    def check_pruned(self) -> None:
+        """Raise ``ValueError`` while the masks are not hard: the weights outside them are still there."""
+        if self.finished is None and not self.pruned:
+            raise ValueError("the masks are not active yet, so nothing is removed; call prune() first")
+
     def codes(self) -> dict[str, FinishedLayer]:
         """The codes, scale and mask of every attached layer as they are now."""
         if self.finished is not None:
+            check_unchanged(self.layers, self.finished, self.bits)
             return dict(self.finished)
         found = {}
         for name, weight, original in self._parametrised():
@@ -292,6 +291,7 @@ class Twofold:
 
     def finish(self) -> dict[str, FinishedLayer]:
         """Leave the model with plain weights (the codes times their scale) and hand back the codes."""
+        self.check_pruned()
         codes = self.codes()
         if self.finished is None:
             for layer in self.layers.values():
