@@ -341,6 +341,7 @@ def test_convolution_on_crossbars_is_torchs(arguments):
     torch.manual_seed(0)
     layer = nn.Conv2d(5, 4, **arguments)
     codes, images = draw(*layer.weight.shape), torch.randn(3, 5, 11, 9)
+    layer.weight.data.copy_(codes * 1.5 / 127)
     scale = InputScale(2.0, True)
     with on_crossbars(
         layer,

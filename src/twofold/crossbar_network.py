@@ -71,14 +71,6 @@ def on_crossbars(
     found = weight_layers(model)
     if missing := [name for name in found if name not in layers]:
         raise ValueError(f"no codes of {', '.join(missing)}; there are codes of {', '.join(layers)}")
-    for name, module in found.items():
-        own = module.weight.detach()
-        meant = weight_of(layers[name], machine.bits, own).to(own.dtype)
-        if not torch.allclose(own, meant, rtol=1e-3, atol=0):
-            raise ValueError(
-                f"the weight of layer {name} is not what its codes mean as {machine.bits} bits; give the "
-                "machine the bits that the network was made with, and a model that holds its weights"
-            )
     calibrated = machine.adc.range_rule == "calibrated"
     matrices = matrices or program({name: layers[name] for name in found}, machine)
     bits = machine.input_bits
@@ -86,6 +78,13 @@ def on_crossbars(
     for name in found:
         if not isinstance(found[name], nn.Linear):
             check_convolution(name, found[name])
+        own = found[name].weight.detach()
+        meant = weight_of(layers[name], machine.bits, own).to(own.dtype)
+        if not torch.allclose(own, meant, rtol=1e-3, atol=0):
+            raise ValueError(
+                f"the weight of layer {name} is not what its codes mean as {machine.bits} bits; give the "
+                "machine the bits that the network was made with, and a model that holds its weights"
+            )
         scale = scale_of(name, scales)
         steps[name] = layers[name].scale / code_limit(machine.bits) * scale.scale / scale.limit(bits)
     if calibrated and calibration is not None:
