@@ -55,7 +55,7 @@ def use_style() -> None:
         palette=PALETTE,
         rc={
             "figure.figsize": (7.2, 3.8),
-            "figure.dpi": 110,
+            "figure.dpi": 100,
             "figure.constrained_layout.use": True,
             "axes.spines.top": False,
             "axes.spines.right": False,
