@@ -74,7 +74,8 @@ def test_plots_import_no_mathematics_of_ours():
         ours = {name for name in imported if name.startswith("twofold")}
         assert ours == ({"twofold.plots_notes"} if module is plots else set())
         outside = {name.split(".")[0] for name in imported - ours}
-        assert outside <= {"collections", "matplotlib", "numpy", "pandas", "seaborn"}
+        drawing = {"matplotlib", "numpy", "pandas"}
+        assert outside == drawing | ({"seaborn"} if module is plots else {"collections"})
 
 
 def test_every_method_has_a_look_of_its_own():

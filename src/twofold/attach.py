@@ -175,8 +175,9 @@ def _fitting(
 def _fits(choice: Choice, name: str, layers: Mapping[str, nn.Module]) -> bool:
     if isinstance(choice, type):
         # A layer inside one of that type, too: attention calls its out_proj by the weight, not as a layer.
-        own = (n for n, layer in layers.items() if isinstance(layer, choice))
-        return any(name == n or name.startswith(f"{n}.") for n in own)
+        parts = name.split(".")
+        blocks = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        return any(isinstance(layers.get(block), choice) for block in blocks)
     return fnmatchcase(name, choice) or fnmatchcase(name, f"{choice}.*")
 
 

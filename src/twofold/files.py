@@ -115,7 +115,7 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     FileNotFoundError
         There is no such file.
     """
-    if Path(path).is_dir():
+    if path.is_dir():
         raise ValueError(f"{path} is a folder, no safetensors file")
     try:
         with safe_open(path, "pt") as file:

@@ -206,10 +206,7 @@ def _of_error(accuracy):
 
 
 def accuracy_against_sparsity(
-    frame: pd.DataFrame,
-    *,
-    literature: pd.DataFrame | None = None,
-    ax: Axes | None = None,
+    frame: pd.DataFrame, *, literature: pd.DataFrame | None = None, ax: Axes | None = None
 ) -> Axes:
     """Test accuracy (%) against overall sparsity (%), a line a series; literature as hollow marks.
 

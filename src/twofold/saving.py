@@ -54,7 +54,7 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
                 del rest[key]
         else:
             del rest[_key(name)]
-    if foreign := [key for key in rest if ".parametrizations." in f".{key}"]:
+    if foreign := _computed(rest):
         raise ValueError(
             f"the state dict holds {_listed(foreign)}: weights that another Twofold or parametrisation "
             "computes, and that no freshly built model can take; finish or remove that first"
@@ -94,7 +94,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
     there = model.state_dict()
     weights = {_key(name): layer.codes.shape for name, layer in packed.layers.items()}
     shapes = weights | {key: value.shape for key, value in packed.rest.items()}
-    if attached := [key for key in there if ".parametrizations." in f".{key}"]:
+    if attached := _computed(there):
         raise ValueError(f"the model is parametrised ({attached[0]}); load into a freshly built one")
     faults = []
     if missing := [key for key in shapes if key not in there]:
@@ -118,6 +118,11 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
 
 def _key(layer: str, tensor: str = "weight") -> str:
     return f"{layer}.{tensor}" if layer else tensor
+
+
+def _computed(state: Mapping[str, object]) -> list[str]:
+    """The keys of a state dict that belong to weights which a parametrisation computes."""
+    return [key for key in state if ".parametrizations." in f".{key}"]
 
 
 def _listed(names: Iterable[str]) -> str:
