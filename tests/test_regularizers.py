@@ -241,11 +241,21 @@ def test_shape_and_layout_of_the_places_do_not_matter():
     assert torch.equal(chooser(place.flatten()), chosen.flatten())
 
 
-@pytest.mark.parametrize("strength", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("strength", [-1.0, math.nan, math.inf, 1e40])
 def test_bad_strengths_are_refused(strength):
     chooser = CodeChooser(4, energies_pj(4, "twos_complement"))
     with pytest.raises(ValueError, match=re.escape(f"strength is {strength!r}")):
         chooser.set_strength(strength)
+    assert chooser.strength == 0
+
+
+@pytest.mark.parametrize("bits", [2, 8, 16])
+def test_the_largest_strength_leaves_only_the_cheapest_code(bits):
+    energy_pj = energies_pj(bits, "twos_complement")
+    chooser = CodeChooser(bits, energy_pj)
+    chooser.set_strength(1e30 / float(energy_pj.max()))
+    place = torch.linspace(-code_limit(bits), code_limit(bits), 999)
+    assert bool((chooser(place) == int(energy_pj.argmin()) - code_limit(bits)).all())
 
 
 def test_every_code_needs_one_energy():

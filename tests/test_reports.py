@@ -220,12 +220,22 @@ def test_what_is_no_source_is_told_what_is():
         report({}, bits=8)
 
 
+def test_one_image_needs_an_axis_that_counts_it():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(-3), nn.Linear(144, 2))
+    sparsity, images = Twofold(model), torch.rand(1, 3, 8, 8)
+    assert "mean of 1 images" in str(report(sparsity, images=images))
+    with pytest.raises(
+        ValueError, match=r"layer 0, a convolution, got .* shape \(3, 8, 8\); the images need a first"
+    ):
+        report(sparsity, images=images[0])
+
+
 def test_bad_options_are_quoted(attached, images):
     sparsity, dense = attached
     layers = sparsity.codes()
     for call, error, message in (
         (lambda: report(sparsity, dataflows="packed"), TypeError, "no option dataflows; a machine has table"),
-        (lambda: report(sparsity, array_rows=0), ValueError, "array_rows is 0, allowed are 1 or more"),
+        (lambda: report(sparsity, array_rows=0), ValueError, "array_rows is 0, allowed are whole numbers"),
         (lambda: report(sparsity, bits=4), ValueError, "bits is 4, but the codes of this network have 8"),
         (lambda: report(layers), ValueError, "give them: bits=8"),
         (lambda: report(layers, bits=8, images=images), ValueError, "codes alone"),

@@ -446,6 +446,8 @@ def test_uniform_density_is_uniform():
         ({"density": math.nan}, "density nan is outside"),
         ({"density": {"conv1": 0.5, "fc*": 0.0}}, r"density 0.0 of 'fc\*' is outside"),
         ({"prune_epoch": -1}, "prune_epoch is -1"),
+        ({"network_strength": 0.1}, "network_strength 0.1 acts until prune_epoch, which is 0"),
+        ({"strength": 1e40}, r"strength is 1e\+40; it must lie in \[0, .*e\+.* \(LSB\^2/pJ\)"),
     ],
 )
 def test_bad_options_are_refused_and_leave_the_model_as_it_was(options, message):
@@ -486,6 +488,17 @@ def test_weights_that_are_no_numbers_are_refused(way, bad):
     with pytest.raises(ValueError, match="1 of 10240 weights are NaN or infinite"):
         Twofold(model, **ATTACHED[way])
         model(images())
+
+
+@pytest.mark.parametrize("scale, bits", [("max", 8), ("ternary", 2)])
+def test_a_weight_that_turns_nan_in_training_is_refused_with_its_layer(scale, bits):
+    model = digits_net()
+    sparsity = Twofold(model, scale=scale, bits=bits)
+    with torch.no_grad():
+        model.fc1.parametrizations.weight.original[3, 4] = math.nan
+    for call in (lambda: model(images()), sparsity.codes):
+        with pytest.raises(ValueError, match="layer 'fc1': 1 of 10240 weights are NaN or infinite"):
+            call()
 
 
 @pytest.mark.parametrize("density", [0.0, -0.1, 1.1, math.nan])

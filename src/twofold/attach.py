@@ -62,7 +62,7 @@ def choose_layers(
     if not able:
         raise ValueError(f"{type(model).__name__} has no convolution and no linear layer to attach to")
     left_out = {name for found in _fitting("exclude", exclude, known).values() for name in found}
-    left_out |= {*list(able)[: int(exclude_first)], *list(able)[len(able) - int(exclude_last) :]}
+    left_out |= {*list(able)[: bool(exclude_first)], *list(able)[len(able) - bool(exclude_last) :]}
     wanted = set(known)
     if layers is not None:
         wanted = {name for found in _fitting("layers", layers, known).values() for name in found}

@@ -124,8 +124,8 @@ class EnergyModel:
                 f"encoding 'signed_rows' needs dataflow 'packed', not {self.dataflow!r}: a crossbar's row "
                 "drives weights of either sign at once"
             )
-        if not 1 <= self.array_rows < 2**31:
-            raise ValueError(f"array_rows is {self.array_rows}, allowed are 1 or more, below 2^31")
+        if not hasattr(self.array_rows, "__index__") or not 1 <= self.array_rows < 2**31:
+            raise ValueError(f"array_rows is {self.array_rows!r}, allowed are whole numbers in [1, 2^31)")
         for what in ("adc_energy_j", "lig_energy_j", "index_word_energy_j"):
             if (energy_j := getattr(self, what)) is not None and not 0 <= energy_j < math.inf:
                 raise ValueError(f"{what} is {energy_j}, allowed are finite numbers >= 0")

@@ -133,14 +133,24 @@ def watch_inputs(
     Raises
     ------
     ValueError
-        An image holds NaN or infinite values, or a convolution is transposed (the message names the layer).
+        An image holds NaN or infinite values, a convolution is transposed, or its input has no axis that
+        counts the images (the message names the layer).
     """
     if not bool(torch.isfinite(images).all()):
         raise ValueError(f"{int((~torch.isfinite(images)).sum())} values of the images are NaN or infinite")
+
+    def look(name: str, layer: nn.Module, inputs: tuple) -> None:
+        if isinstance(layer, nn.modules.conv._ConvNd) and inputs[0].dim() != len(layer.kernel_size) + 2:
+            raise ValueError(
+                f"layer {name}, a convolution, got an input of shape {tuple(inputs[0].shape)}; "
+                "the images need a first axis that counts them, also where there is only one"
+            )
+        see(name, layer, inputs[0])
+
     modes = {layer: layer.training for layer in model.modules()}
     try:
         model.eval()  # batch norm must neither use nor move its statistics by these images
-        with _hooked(model, lambda name, layer, inputs: see(name, layer, inputs[0]), layers), torch.no_grad():
+        with _hooked(model, look, layers), torch.no_grad():
             for batch in images.split(batch_size):
                 model(batch)
     finally:

@@ -36,6 +36,8 @@ class MaskedWeight(nn.Module):
     """
 
     keep: Tensor
+    layer: str = ""
+    """Name of the layer, for messages."""
 
     def __init__(
         self,
@@ -116,10 +118,13 @@ class SparseWeight(MaskedWeight):
     def _choose(self, original: Tensor, check: bool) -> tuple[Tensor, Tensor]:
         """Codes as floats, new ones, and their scale."""
         weight = self.masked(original.detach())
-        if self.ternary:
-            scale = ternary_scale(weight, self.keep if self.active else None, check)
-        else:
-            scale = weight_scale(weight, check) * self.clip_ratio
+        try:
+            if self.ternary:
+                scale = ternary_scale(weight, self.keep if self.active else None, check)
+            else:
+                scale = weight_scale(weight, check) * self.clip_ratio
+        except ValueError as error:
+            raise ValueError(f"layer {self.layer!r}: {error}") from error
         limit = code_limit(self.bits)
         if self.chooser is None or self.chooser.rounds:
             return round_to_grid(weight, scale / limit, self.bits), scale

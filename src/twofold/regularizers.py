@@ -33,6 +33,8 @@ __all__ = [
 Polarity = Literal["removed", "printed"]
 POLARITIES: tuple[Polarity, ...] = get_args(Polarity)
 
+_LARGEST_COST = 1e30
+
 
 def network_term(
     weights: Sequence[Float[Tensor, "..."]],
@@ -150,13 +152,20 @@ class CodeChooser(nn.Module):
 
     def set_strength(self, strength: float) -> None:
         """Weigh energy by ``strength`` LSB^2/pJ from now on; 0 rounds to the nearest code."""
-        if not 0 <= strength < float("inf"):
-            raise ValueError(f"strength is {strength!r}; it must be a finite number of at least 0 (LSB^2/pJ)")
+        self.check_strength(strength)
         if strength == self.strength:
             return
         self.strength = strength
         self.rounds = strength == 0
         self._fill()
+
+    def check_strength(self, strength: float) -> None:
+        """Raise ``ValueError`` where the breakpoints of this strength would be no numbers of float32."""
+        highest = _LARGEST_COST / max(float(abs(self._energy_pj).max()), 1.0)
+        if not 0 <= strength <= highest:  # false for NaN as well
+            raise ValueError(
+                f"strength is {strength!r}; it must lie in [0, {highest:.3g}] (LSB^2/pJ) with these energies"
+            )
 
     def _apply(self, fn, recurse=True):
         before = self.breaks.dtype

@@ -71,20 +71,18 @@ class Twofold:
         Which are kept. The magnitude mask looks at the weights at the moment of pruning.
     bits : 2..16
     scale : ``"max"`` or ``"ternary"``
-        What the largest code stands for: a layer's largest weight, or, for ``bits=2`` and so the codes -1, 0
-        and 1, what `codes.ternary_scale` says.
+        What the largest code stands for: a layer's largest weight, or, for ``bits=2``, the scale of
+        `codes.ternary_scale`.
     clip_ratio : float in (0, 4]
-        With scale "max": the largest code stands for this multiple of the largest weight. Below 1, what lies
-        beyond saturates: most weights are small, and in two's complement small negative ones are the dearest;
-        with a finer step they are larger numbers, and fewer of their cells are full. Above 1 the highest
-        codes stay unused: where magnitudes are stored the cheap codes are the small ones, and a coarser step
-        has more weights take them.
+        With scale "max": the largest code stands for this multiple of the largest weight. Below 1 what lies
+        beyond saturates; in two's complement the finer step spares small negative weights, the dearest ones.
+        Above 1 the highest codes stay unused; where magnitudes are stored more weights take cheap small ones.
     bit_term : ``"energy"``, ``"popcount"`` or ``"planes"``
         Energy-aware codes, or one of the penalties on trainable bit planes; see ``regularizers``.
     strength : float
         Of the bit term: LSB^2/pJ for ``"energy"``, the slides' beta for the others. 0 switches it off.
     network_strength : float
-        The slides' lambda: pulls the weights that will be removed towards zero until they are pruned.
+        The slides' lambda: pulls the weights that will be removed towards zero until ``prune_epoch``.
     polarity : see ``regularizers.network_term``
     prune_epoch : int
         The epoch (from 0) before which the masks become hard; 0 prunes at once.
@@ -92,7 +90,7 @@ class Twofold:
         Share of the training over which the strength of energy-aware codes rises from 0.
     encoding, table : what the energy-aware codes are made cheap for, see `cells.CELL_ENCODINGS`
     run : int
-        Number of the run: every run and layer starts its LFSR at its own far point of the cycle.
+        Each run and layer starts its LFSR at its own far point; a second Twofold on a model needs another.
 
     Raises
     ------
@@ -152,6 +150,8 @@ class Twofold:
             )
         if not hasattr(prune_epoch, "__index__") or prune_epoch < 0:
             raise ValueError(f"prune_epoch is {prune_epoch}; it must be a whole number of at least 0")
+        if network_strength and not prune_epoch:
+            raise ValueError(f"network_strength {network_strength!r} acts until prune_epoch, which is 0")
         chosen = choose_layers(
             model, layers, exclude=exclude, exclude_first=exclude_first, exclude_last=exclude_last
         )
@@ -173,6 +173,7 @@ class Twofold:
         self.chooser = None
         if strength and bit_term == "energy":
             self.chooser = CodeChooser(bits, self.energy_table_j * 1e12)
+            self.chooser.check_strength(strength)
         # All masks before the first layer is touched: an error leaves the model as it was.
         masks = {
             name: draw_mask(layer.weight.detach(), self.densities[name], mask, index, run)
@@ -186,6 +187,7 @@ class Twofold:
                 self.layers[name].weight.grad = None  # an old one has another shape than the planes
             else:
                 weight = SparseWeight(keep, bits, self.chooser, stored, scale == "ternary", clip_ratio)
+            weight.layer = name
             weight.to(keep.device, self.layers[name].weight.dtype)
             parametrize.register_parametrization(self.layers[name], "weight", weight, unsafe=True)
         leave_to_each_process(model)
@@ -194,9 +196,7 @@ class Twofold:
 
     def _parametrised(self):
         if self.finished is not None:
-            raise ValueError(
-                "this Twofold is finished, its model has plain weights; to train on, attach anew"
-            )
+            raise ValueError("this Twofold is finished, its weights are plain; to train on, attach anew")
         for name, layer in self.layers.items():
             slot = layer.parametrizations.weight
             yield name, slot[0], slot.original
