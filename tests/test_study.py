@@ -102,6 +102,21 @@ def finish(process: subprocess.Popen) -> str:
     return printed
 
 
+@needs_snakemake
+def test_a_clone_has_nothing_left_but_what_is_missing(tmp_path):
+    """Also without the images, and without the network that all runs started from."""
+    results = tmp_path / "data" / "results"
+    for record in (CHECKOUT / "data" / "results").glob("*/config.yml"):
+        shutil.copytree(record.parent, results / record.parent.name, ignore=lambda *_: ["codes.safetensors"])
+    shutil.copytree(CHECKOUT / "workflow", tmp_path / "workflow")
+    for run in ("dense-60", "lfsr-50-s1"):
+        shutil.rmtree(results / run)
+    missing = {c["run"] for c in STUDY["RUNS"] if not (results / c["run"]).exists()}
+    listed = finish(snakemake(tmp_path, "-n", "tables")).split("Job stats:")[1].split("total")[0]
+    jobs = {line.split()[0] for line in listed.splitlines()[3:] if line.strip()}
+    assert jobs == {"tables", "images"} | missing
+
+
 def content(folder: Path) -> dict[str, bytes]:
     """The files of all results that do not depend on when and how fast they were made."""
     names = ("config.yml", "codes.safetensors", "weights.safetensors")
