@@ -188,9 +188,21 @@ def test_accuracy_against_sparsity():
     assert drawn["twofold, strength 250"] == ([50.0, 90.0], [85.0, 80.0])
     assert drawn["published"] == ([67.0, 89.0], [92.0, 90.9])
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(drawn)
-    (band,) = ax.collections  # from the lowest to the highest seed, only where they differ
+    # Two points are not joined; each has a bar from its lowest to its highest seed.
+    assert {line.get_linestyle() for line in ax.get_lines()} == {"None"}
+    (bars,) = ax.collections
+    spans = [path.vertices.tolist() for path in bars.get_paths()]
+    assert spans == [[[50.0, 89.0], [50.0, 90.0]], [[90.0, 84.0], [90.0, 84.0]]]
+
+
+def test_three_sparsities_are_joined_with_a_band_between_the_seeds():
+    between = RUNS[(RUNS.method == "lfsr") & (RUNS.sparsity == 0.9)].assign(sparsity=0.7)
+    ax = plots.accuracy_against_sparsity(pd.concat([RUNS, between]))
+    (line,) = (line for line in ax.get_lines() if line.get_label() == "LFSR mask")
+    assert line.get_linestyle() == "-"
+    (band,) = ax.collections  # only where they differ
     corners = {tuple(corner) for corner in band.get_paths()[0].vertices.round(6).tolist()}
-    assert corners == {(50.0, 89.0), (50.0, 90.0), (90.0, 84.0)}
+    assert corners == {(50.0, 89.0), (50.0, 90.0), (70.0, 84.0), (90.0, 84.0)}
 
 
 def test_gain_against_sparsity():

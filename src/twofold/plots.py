@@ -156,21 +156,24 @@ def curves(
     return ax
 
 
-def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes, *, told_by: str = "series") -> None:
+def _by_series(
+    frame: pd.DataFrame, x: str, y: str, ax: Axes, *, told_by: str = "series", fewest: int = 1
+) -> None:
     """A line a method and series, with a band between ``lowest`` and ``highest``.
 
     The method has a colour; what the column ``told_by`` holds has a look of its own and a line of the legend.
+    Where a series has less than ``fewest`` points, nothing joins them.
     """
     for method, (colour, marker, name) in METHOD_STYLE.items():
         own = frame[frame.method == method].dropna(subset=[x, y])  # a float network has no cell energy
         for number, (words, group) in enumerate(own.groupby(told_by)):
             label: str | None = f"{name}, {words}" if words else name
             for _, line in group.groupby("series"):
-                line = line.sort_values(x)
+                line, joined = line.sort_values(x), len(line) >= fewest
                 ax.plot(
                     line[x],
                     line[y],
-                    linestyle=("-", "--", ":", "-.")[number % 4],
+                    linestyle=("-", "--", ":", "-.")[number % 4] if joined else "none",
                     linewidth=1.2,
                     marker=marker,
                     color=colour,
@@ -180,7 +183,12 @@ def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes, *, told_by: str = 
                 )
                 label = None
                 if y == "test_accuracy" and (line.highest > line.lowest).any():
-                    ax.fill_between(line[x], line.lowest, line.highest, color=colour, alpha=0.2, linewidth=0)
+                    if joined:
+                        ax.fill_between(
+                            line[x], line.lowest, line.highest, color=colour, alpha=0.2, linewidth=0
+                        )
+                    else:
+                        ax.vlines(line[x], line.lowest, line.highest, color=colour, alpha=0.4, linewidth=5)
 
 
 def _legend_below(ax: Axes, *, own: bool) -> None:
@@ -211,11 +219,11 @@ def accuracy_against_sparsity(
     """Test accuracy (%) against overall sparsity (%), a line a series; literature as hollow marks.
 
     ``frame`` is made by `series.over_seeds` and `series.with_series`: lines are means over seeds, bands reach
-    from the lowest to the highest.
+    from the lowest to the highest. Two points are not joined: accuracy bends too much between them.
     """
     own, ax = ax is None, _axes(ax, figsize=(7.2, 4.9))
     _error_scale(ax)
-    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "test_accuracy", ax)
+    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "test_accuracy", ax, fewest=3)
     if literature is not None:
         ax.plot(
             100 * literature.sparsity,
