@@ -11,7 +11,7 @@ from twofold.provenance import provenance
 if TYPE_CHECKING:
     from IPython.display import HTML
 
-__all__ = ["closing", "counted", "explorer", "gains", "numbers", "pruning_steps"]
+__all__ = ["closing", "counted", "explorer", "gains", "numbers", "pruning_steps", "through"]
 
 
 def numbers(**values: float | str) -> None:
@@ -45,16 +45,28 @@ def pruning_steps(runs: pd.DataFrame) -> str:
     return "; ".join(said) or "no such run has finished"
 
 
-def gains(points: pd.DataFrame, *, join: str = " or ", bits: bool = False) -> str:
-    """``3.0x at 91.35 %`` for each row, with its number of ``bits`` if asked; without rows, words for that.
+def gains(points: pd.DataFrame, *, join: str = " or ", bits: bool = False, removed: bool = False) -> str:
+    """``3.0x at 91.35 %`` for each row; without rows, words for that.
 
-    ``points`` : columns ``gain``, ``test_accuracy`` (%) and, for its number of bits, ``bits``.
+    With its number of ``bits`` and the share ``removed``, if asked: ``... (3 bits, 50 % removed)``.
+
+    ``points`` : columns ``gain``, ``test_accuracy`` (%) and, where asked for, ``bits`` and ``sparsity``.
     """
-    said = [
-        f"{row.gain:.1f}x at {row.test_accuracy:.2f} %" + (f" ({row.bits} bits)" if bits else "")
-        for row in points.itertuples()
-    ]
+    said = []
+    for row in points.itertuples():
+        told = [f"{row.bits} bits"] if bits else []
+        told += [f"{100 * row.sparsity:.0f} % removed"] if removed else []
+        said.append(
+            f"{row.gain:.1f}x at {row.test_accuracy:.2f} %" + (f" ({', '.join(told)})" if told else "")
+        )
     return join.join(said) or "(no such network starts here)"
+
+
+def through(values: pd.Series, spec: str = "z.1f") -> str:
+    """``1.3 at 50 %, 7.9 at 90 %``: numbers by their index, the share of weights removed (0..1)."""
+    known = values.dropna().sort_index()
+    said = ", ".join(f"{value:{spec}} at {100 * share:.0f} %" for share, value in known.items())
+    return said or "(no such runs)"
 
 
 def explorer(name: str, tables: dict) -> "HTML":

@@ -247,7 +247,7 @@ def gain_against_sparsity(
 ) -> Axes:
     """Energy gain over dense 8 bits against overall sparsity; all else as in `accuracy_against_energy`."""
     own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
-    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "gain", ax, told_by="kind")
+    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "gain", ax, told_by="kind", fewest=3)
     if claims is not None:
         ax.plot(
             100 * claims.sparsity, claims.gain, "x", color="#777777", markersize=9, label="stated in the talk"
