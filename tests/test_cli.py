@@ -159,7 +159,7 @@ def test_train_and_collect(repository, tmp_path):
     folder = repository / "data" / "results" / "a"
     assert f"a: {folder}\n" in call("train", path)  # beside the progress bar
     assert (folder / "weights.safetensors").is_file()
-    assert call("train", path) == f"a: {folder}\n"
+    assert call("train", path) == f"a: {folder} is finished already and left as it is\n"
     lines = call("collect").splitlines()
     assert lines[0].split() == (
         "run method sparsity strength epochs test_accuracy zero_codes minutes".split()

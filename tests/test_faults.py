@@ -123,7 +123,7 @@ def test_a_run_killed_at_random_ends_bit_for_bit(repository, tmp_path):
             shutil.rmtree(work)
     finish(train(TWOFOLD, tmp_path))
     assert numbers(final) == unbroken
-    assert {p.name for p in work.iterdir()} == {"checkpoint.safetensors", "config.yml", "lock"}
+    assert {p.name for p in work.iterdir()} == {"lock"}
 
 
 @pytest.mark.slow
@@ -162,6 +162,8 @@ def test_a_configuration_cut_by_a_kill_does_not_block_the_run(repository):
     execute(BITS, progress_bar=False)
     first = numbers(repository / "data" / "results" / "bits")
     shutil.rmtree(repository / "data" / "results")
+    (repository / "data" / "results" / ".bits.partial").mkdir(parents=True)
+    (repository / "data" / "results" / ".bits.partial" / "run.json").write_text("{")
     (repository / "runs" / "bits" / "config.yml.partial").write_text("run: bi")
     (repository / "runs" / "bits" / "checkpoint.safetensors.partial").write_bytes(b"half")
     assert numbers(execute(BITS, progress_bar=False)) == first
@@ -207,7 +209,12 @@ def test_a_full_disk_stops_a_run_that_then_goes_on(small_disk, repository, monke
     assert (work / "checkpoint.safetensors").is_file()
     assert numbers(execute(BITS, progress_bar=False)) == unbroken
 
-    shutil.rmtree(final)  # all epochs are trained, and there is no room for what they made
+    shutil.rmtree(final)
+    obstacle = final.with_name(".bits.partial")
+    obstacle.touch()
+    with pytest.raises(OSError, match=r"the results of bits could not be written: .*File exists"):
+        execute(BITS, progress_bar=False)
+    obstacle.unlink()  # all epochs are trained, and now there is no room for what they made
     ballast = fill(small_disk, 8 << 10)
     path = small_disk.parent / "bits.yml"
     path.write_text(yaml.safe_dump(asdict(BITS)))
@@ -217,7 +224,7 @@ def test_a_full_disk_stops_a_run_that_then_goes_on(small_disk, repository, monke
     assert "No space left on device" in told.output
     assert "Traceback" not in told.output
     assert not final.exists()
-    assert {p.name for p in work.iterdir()} == {"checkpoint.safetensors", "config.yml", "lock"}
+    assert {p.name for p in work.iterdir()} == {"checkpoint.safetensors", "config.yml", "parts.json", "lock"}
     ballast.unlink()
     assert numbers(execute(BITS, progress_bar=False)) == unbroken
 

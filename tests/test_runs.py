@@ -266,11 +266,49 @@ def test_a_finished_run_is_left_alone(repository):
     assert contents(repository) == before
 
 
+def stop_before_the_results(config: RunConfig, repository: Path) -> None:
+    """Train, and fail at a file that lies where the results are put together."""
+    obstacle = repository / "data" / "results" / f".{config.run}.partial"
+    obstacle.parent.mkdir(parents=True, exist_ok=True)
+    obstacle.touch()
+    with pytest.raises(OSError, match="could not be written"):
+        execute(config, progress_bar=False)
+    obstacle.unlink()
+
+
+def test_a_removed_run_is_trained_again_and_not_taken_from_its_checkpoint(repository, monkeypatch):
+    monkeypatch.setenv("TWOFOLD_COMMIT", "first")
+    folder = execute(config(), progress_bar=False)
+    assert {p.name for p in (repository / "runs" / "try").iterdir()} == {"lock"}
+    first = json.loads((folder / "run.json").read_text())
+    shutil.rmtree(folder)
+    monkeypatch.setenv("TWOFOLD_COMMIT", "second")
+    again = json.loads((execute(config(seed=2), progress_bar=False) / "run.json").read_text())
+    assert (first["result"]["commit"], again["result"]["commit"]) == ("first", "second")
+    assert "note" not in first and "note" not in again
+
+
+def test_a_run_that_goes_on_with_another_commit_says_so(repository, monkeypatch):
+    """And what a kill leaves behind the results is cleared away by the next call."""
+    monkeypatch.setenv("TWOFOLD_COMMIT", "first")
+    stop_before_the_results(config(), repository)
+    work = repository / "runs" / "try"
+    left = {p.name: p.read_bytes() for p in work.iterdir()}
+    monkeypatch.setenv("TWOFOLD_COMMIT", "second")
+    folder = execute(config(), progress_bar=False)
+    note = json.loads((folder / "run.json").read_text())["note"]
+    assert note.startswith("Trained in parts: ")
+    assert [part.split("commit ")[1] for part in note.rstrip(".").split("; then ")] == ["first", "second"]
+    for name, content in left.items():
+        (work / name).write_bytes(content)
+    execute(config(), progress_bar=False)
+    assert {p.name for p in work.iterdir()} == {"lock"}
+
+
 def test_a_half_finished_run_of_another_configuration_is_left_alone(repository):
     """The same recipe, another strength: the checkpoint would load, and the row would lie."""
     weak = config(method="bits", strength=10.0)
-    folder = execute(weak, progress_bar=False)
-    shutil.rmtree(folder)  # as if it had been killed just before its results appeared
+    stop_before_the_results(weak, repository)
     before = contents(repository)
     with pytest.raises(
         ValueError, match="try holds a half-finished run of another configuration; move it away"

@@ -106,15 +106,17 @@ def finish(process: subprocess.Popen) -> str:
 def test_a_clone_has_nothing_left_but_what_is_missing(tmp_path):
     """Also without the images, and without the network that all runs started from."""
     results = tmp_path / "data" / "results"
+    shutil.copytree(CHECKOUT / "book", tmp_path / "book", ignore=lambda _, names: {*names} - {"_toc.yml"})
     for record in (CHECKOUT / "data" / "results").glob("*/config.yml"):
         shutil.copytree(record.parent, results / record.parent.name, ignore=lambda *_: ["codes.safetensors"])
     shutil.copytree(CHECKOUT / "workflow", tmp_path / "workflow")
     for run in ("dense-60", "lfsr-50-s1"):
         shutil.rmtree(results / run)
+    (results / "runs.csv").touch()
     missing = {c["run"] for c in STUDY["RUNS"] if not (results / c["run"]).exists()}
     listed = finish(snakemake(tmp_path, "-n", "tables")).split("Job stats:")[1].split("total")[0]
     jobs = {line.split()[0] for line in listed.splitlines()[3:] if line.strip()}
-    assert jobs == {"tables", "images"} | missing
+    assert jobs == {"tables", "collect", "images"} | missing
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -143,6 +145,27 @@ def test_a_study_that_is_killed_again_and_again_ends_where_an_unbroken_one_ends(
     assert list(tables[0].run) == ["both", "plain", "start"]
     same = ["run", "test_accuracy", "test_accuracy_w8a8", "zero_codes", "cell_energy_j"]
     pd.testing.assert_frame_equal(tables[0][same], tables[1][same])
+    assert "Nothing to be done" in finish(snakemake(broken, "-n", "tables"))
+
+    # A run that is removed is made again, and one that appears meanwhile is neither lost nor repeated.
+    results = broken / "data" / "results"
+    for run in ("start", "plain"):
+        shutil.rmtree(results / run)
+    process = snakemake(broken, "tables")
+    deadline = time.monotonic() + 300
+    while (
+        not (broken / "runs" / "start" / "lock").exists()
+        or not (broken / "runs" / "start" / "config.yml").exists()
+    ):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    shutil.copytree(unbroken / "data" / "results" / "plain", results / "plain")
+    finish(process)
+    record = [
+        (folder / "data" / "results" / "plain" / "run.json").read_bytes() for folder in (unbroken, broken)
+    ]
+    assert record[0] == record[1]
+    assert content(unbroken / "data" / "results") == content(results)
     assert "Nothing to be done" in finish(snakemake(broken, "-n", "tables"))
 
     config = broken / "workflow" / "configs" / "plain.yml"

@@ -1,8 +1,8 @@
 """The runs of the study, in the order in which they are made; ``python workflow/study.py`` writes the files.
 
-A run is one YAML file below ``workflow/configs``. Sixty files by hand would drift apart, so they come from
-this list; a test holds them equal. The first runs of this repository (`dense` and those that start from it,
-without a seed in their names) are not in it: their files are their record.
+A run is one YAML file below ``workflow/configs``. By hand a hundred files would soon differ, so they come
+from this list, and a test holds them equal. The first runs of this repository (`dense` and those that start
+from it, without a seed in their names) are not in it: their files are their record.
 """
 
 from pathlib import Path

@@ -13,8 +13,8 @@ from twofold.results import load_results
 __all__ = ["best_learning_rates", "held_out_runs", "strongest_within"]
 
 
-def held_out_runs() -> pd.DataFrame:
-    """The fine-tuned runs that choices were made from, a row each.
+def held_out_runs(start: str = "tune-start") -> pd.DataFrame:
+    """The fine-tuned runs that choices were made from, a row each: those on held-out images from ``start``.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def held_out_runs() -> pd.DataFrame:
         where no such run has finished.
     """
     runs = load_results()
-    runs = runs[runs.held_out & runs.init.notna()]
+    runs = runs[runs.held_out & (runs.init == start)]
     configs = [RunConfig.from_yaml(paths.results_dir() / run / "config.yml") for run in runs.run]
     columns = [
         "run",

@@ -77,12 +77,15 @@ def train(configs: tuple[Path, ...], device: str, quiet: bool) -> None:
     import torch
 
     from twofold.configs import RunConfig
+    from twofold.paths import results_dir
     from twofold.runs import execute
 
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch sees no CUDA device; take cpu")
     for config in [RunConfig.from_yaml(path) for path in configs]:
-        click.echo(f"{config.run}: {execute(config, device=device, progress_bar=not quiet)}")
+        there = (results_dir() / config.run).exists()
+        folder = execute(config, device=device, progress_bar=not quiet)
+        click.echo(f"{config.run}: {folder}{' is finished already and left as it is' if there else ''}")
 
 
 @main.command()

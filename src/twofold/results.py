@@ -41,7 +41,9 @@ STUDY_START = "dense-60"
 def collect() -> pd.DataFrame:
     """Make ``data/results/runs.csv`` from the folders of all finished runs; returns it."""
     rows, epochs = [], []
-    for sidecar_path in sorted(paths.results_dir().glob("*/run.json")):
+    for sidecar_path in sorted(
+        paths.results_dir().glob("[!.]*/run.json")
+    ):  # not what a kill left half-written
         result, curve = _finished_run(sidecar_path)
         label = {"results_version": RESULTS_VERSION, "run": result["run"]}
         rows.append(label | SINCE_ADDED | result)

@@ -24,7 +24,7 @@ from twofold.configs import METHODS, RunConfig
 from twofold.data import Images, load_images, normalise
 from twofold.densities import layer_densities
 from twofold.energy import activation_scales, measure_activity, quantised_activations
-from twofold.files import held, load_tensors, save_tensors, written_whole
+from twofold.files import held, load_tensors, read_json, save_tensors, written_whole
 from twofold.models import build_model, weight_layers
 from twofold.pack import FinishedNetwork, save_codes
 from twofold.provenance import commit, device_name, versions
@@ -35,6 +35,7 @@ from twofold.train import evaluate, fit
 
 __all__ = ["Outcome", "carry_out", "carry_out_all", "execute", "finished_alike"]
 
+CHECKPOINT = "checkpoint.safetensors"
 CALIBRATION_IMAGES = 1000
 """Training images that set the activation scales; as many test images measure the activity."""
 
@@ -59,6 +60,7 @@ def carry_out(
     FileNotFoundError
         The run named by ``init`` has no weights, or the images are missing.
     """
+    made_by = commit()  # now: the checkout may have gone on by the time that the training ends
     train, test = load_images(config.dataset, held_out=config.held_out)
     model = _initial_model(config, train)
     mask, _ = METHODS[config.method]
@@ -94,7 +96,7 @@ def carry_out(
         progress_bar=progress_bar,
     )
     model.to("cpu").to(memory_format=torch.contiguous_format)
-    row = _row(config, epochs, device)
+    row = _row(config, epochs, device, made_by)
     if sparsity is None:
         row["kept_weights"] = sum(layer.weight.numel() for layer in weight_layers(model).values())
         return Outcome(model, epochs, None, row)
@@ -146,8 +148,9 @@ def carry_out_all(configs: Sequence[RunConfig], *, progress_bar: bool = True) ->
 def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True) -> Path:
     """Carry a run out, or finish a killed one; returns the folder of its results.
 
-    A run that is already finished is left as it is. Nothing appears in ``data/results`` before the
-    run is complete, and then all of it at once.
+    A run that is already finished is left as it is; to repeat it, remove its folder first. Nothing appears in
+    ``data/results`` before the run is complete, and then all of it at once. A run that went on with another
+    commit, device or number of threads than it began with says so in the note of its ``run.json``.
 
     Raises
     ------
@@ -159,27 +162,26 @@ def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True
         The results cannot be written, or the disk is full. What was trained up to the last whole epoch is
         kept: the same call goes on from there.
     """
-    final = paths.results_dir() / config.run
+    final, work = paths.results_dir() / config.run, paths.runs_dir() / config.run
     if _finished(final, config):
+        _forget(work)  # what a kill left there just after the results had appeared
         return final
     place = next(p for p in final.parents if p.exists())
     if not os.access(place, os.W_OK):  # said now, and not after hours of training
         raise PermissionError(f"{place} cannot be written to, and the results of {config.run} belong there")
-    work = paths.runs_dir() / config.run
     with held(work / "lock", f"another process is working on {work}; wait for it or choose another run name"):
         if _finished(final, config):  # by the process that held the folder until now
             return final
-        _claim(work, config)
-        outcome = carry_out(
-            config, checkpoint=work / "checkpoint.safetensors", device=device, progress_bar=progress_bar
-        )
-        partial = work / "finished"
+        parts = _claim(work, config, device)
+        outcome = carry_out(config, checkpoint=work / CHECKPOINT, device=device, progress_bar=progress_bar)
+        # Beside its place: `runs` may lie on another file system, from which nothing moves in one piece.
+        partial = final.with_name(f".{config.run}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
         try:
-            _write(partial, config, outcome)
-            final.parent.mkdir(parents=True, exist_ok=True)
+            partial.mkdir(parents=True)
+            _write(partial, config, outcome, parts)
             partial.replace(final)
+            _forget(work)
         except OSError as error:
             raise OSError(f"the results of {config.run} could not be written: {error}") from error
         finally:
@@ -189,7 +191,7 @@ def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True
 
 def finished_alike(config: RunConfig) -> list[str]:
     """Names of the finished runs that have this configuration, apart from its name."""
-    records = sorted(paths.results_dir().glob("*/config.yml"))
+    records = sorted(paths.results_dir().glob("[!.]*/config.yml"))
     return [p.parent.name for p in records if replace(RunConfig.from_yaml(p), run=config.run) == config]
 
 
@@ -201,7 +203,13 @@ def _finished(final: Path, config: RunConfig) -> bool:
     return True
 
 
-def _write(folder: Path, config: RunConfig, outcome: Outcome) -> None:
+def _forget(work: Path) -> None:
+    """Leave no checkpoint of a finished run: the next of its name would take it for its own."""
+    for name in (CHECKPOINT, "parts.json", "config.yml"):
+        (work / name).unlink(missing_ok=True)
+
+
+def _write(folder: Path, config: RunConfig, outcome: Outcome, parts: Sequence[dict]) -> None:
     if outcome.finished is None:
         save_tensors(folder / "weights.safetensors", outcome.model.state_dict())
     else:
@@ -211,6 +219,9 @@ def _write(folder: Path, config: RunConfig, outcome: Outcome) -> None:
     with written_whole(folder / "config.yml") as partial:
         partial.write_text(_text(config), encoding="utf-8")
     sidecar = {"results_version": RESULTS_VERSION, "result": outcome.row, "versions": versions()}
+    if len(parts) > 1:
+        told = [f"{p['device']}, threads {p['threads']}, commit {p['commit']}" for p in parts]
+        sidecar["note"] = f"Trained in parts: {'; then '.join(told)}."
     with written_whole(folder / "run.json") as partial:
         partial.write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
 
@@ -219,18 +230,28 @@ def _text(config: RunConfig) -> str:
     return yaml.safe_dump(asdict(config), sort_keys=False)
 
 
-def _claim(work: Path, config: RunConfig) -> None:
-    """Note whose checkpoint ``work`` holds, so that no other configuration goes on from it."""
-    note = work / "config.yml"
-    if note.exists() and (work / "checkpoint.safetensors").exists() and RunConfig.from_yaml(note) != config:
+def _claim(work: Path, config: RunConfig, device: str) -> list[dict]:
+    """Note whose checkpoint ``work`` holds, so that no other configuration goes on from it, and who trains.
+
+    Returns the parts that the training has had: commit, device and threads, where they differ from the last.
+    """
+    note, ledger, begun = work / "config.yml", work / "parts.json", (work / CHECKPOINT).exists()
+    if note.exists() and begun and RunConfig.from_yaml(note) != config:
         raise ValueError(
             f"{work} holds a half-finished run of another configuration; move it away or choose another name"
         )
     with written_whole(note) as partial:
         partial.write_text(_text(config), encoding="utf-8")
+    parts = read_json(ledger)["parts"] if begun and ledger.exists() else []
+    now = {"commit": commit(), "device": device_name(device), "threads": torch.get_num_threads()}
+    if now not in parts[-1:]:
+        parts.append(now)
+        with written_whole(ledger) as partial:
+            partial.write_text(json.dumps({"parts": parts}), encoding="utf-8")
+    return parts
 
 
-def _row(config: RunConfig, epochs: pd.DataFrame, device: str) -> dict:
+def _row(config: RunConfig, epochs: pd.DataFrame, device: str, made_by: str) -> dict:
     """The configuration's part of a results row, and what the last epoch said."""
     names = (
         *("run", "method", "network", "dataset", "bits", "sparsity", "density_rule", "bit_term", "strength"),
@@ -253,7 +274,7 @@ def _row(config: RunConfig, epochs: pd.DataFrame, device: str) -> dict:
         "minutes": round(float(epochs.seconds.sum()) / 60, 2),
         "device": device_name(device),
         "threads": torch.get_num_threads(),
-        "commit": commit(),
+        "commit": made_by,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

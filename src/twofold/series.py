@@ -23,6 +23,27 @@ MEASURED = (
 """Columns of `results.load_results`, `accounts.energies` and `goals` that differ from seed to seed."""
 
 
+ALIKE = (
+    "method",
+    "network",
+    "dataset",
+    "bits",
+    "sparsity",
+    "density_rule",
+    "bit_term",
+    "strength",
+    "network_strength",
+    "polarity",
+    "prune_epoch",
+    "encoding",
+    "clip_ratio",
+    "distillation",
+    "epochs",
+    "held_out",
+)
+"""Columns of `results.load_results` that do not differ between the seeds of a recipe."""
+
+
 def recipe_names(runs: pd.DataFrame) -> pd.Series:
     """Names without their seeds: ``lfsr-50`` for ``lfsr-50-s2``. A name without a seed is its own."""
     names = [run.removesuffix(f"-s{seed}") for run, seed in zip(runs.run, runs.seed, strict=True)]
@@ -39,11 +60,28 @@ def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns of ``runs``, without ``seed``; ``run`` is the name without the seed. Then ``seeds``, how
-        many there are, and ``lowest`` and ``highest``, the range of ``test_accuracy`` (%) over them.
+        The columns of ``runs``, without ``seed``; ``run`` is the name without the seed, with the start in
+        brackets where runs of one name started from different networks. Then ``seeds``, how many there are,
+        and ``lowest`` and ``highest``, the range of ``test_accuracy`` (%) over them.
+
+    Raises
+    ------
+    ValueError
+        Runs that only their seed tells apart by name have another configuration (named).
     """
     named = runs.assign(run=recipe_names(runs))
+    if "init" in named:
+        starts = named.init.fillna("none")
+        several = starts.groupby(named.run).transform("nunique") > 1
+        named["run"] = named.run.where(~several, named.run + " (" + starts + ")")
     groups = named.groupby("run", sort=False)
+    for column in (name for name in ALIKE if name in named):
+        if (mixed := groups[column].nunique(dropna=False) > 1).any():
+            run = mixed.idxmax()
+            values = sorted({*named[column][named.run == run].astype(str)})
+            raise ValueError(
+                f"the seeds of {run} differ in {column}: {', '.join(values)}; rename one of them"
+            )
     frame = groups.head(1).set_index("run").drop(columns="seed")
     measured = [name for name in MEASURED if name in runs]
     frame[measured] = groups[measured].mean()
