@@ -1,10 +1,13 @@
-// A formula that is wider than its column scrolls in its own box, and a keyboard scrolls only what it can focus.
-function focusWideFormulas() {
-  for (const formula of document.querySelectorAll('mjx-container[display="true"]')) {
-    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
-    else formula.removeAttribute("tabindex");
+// What is larger than its box scrolls in it, and a keyboard scrolls only what it can focus: wide formulas, and the
+// long tables of cells tagged "scroll-output".
+function focusWhatScrolls() {
+  for (const box of document.querySelectorAll('mjx-container[display="true"], .tag_scroll-output > .cell_output')) {
+    const tall = box.matches(".cell_output") && box.scrollHeight > box.clientHeight;
+    if (tall || box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
   }
 }
 
-window.addEventListener("load", () => window.MathJax?.startup?.promise.then(focusWideFormulas));
-window.addEventListener("resize", focusWideFormulas);
+window.addEventListener("load", focusWhatScrolls);
+window.addEventListener("load", () => window.MathJax?.startup?.promise.then(focusWhatScrolls));
+window.addEventListener("resize", focusWhatScrolls);
