@@ -120,9 +120,11 @@ def with_series(frame: pd.DataFrame) -> pd.DataFrame:
 
     ``kind`` is how a network differs from the plain ones of its method, its strength apart; ``series`` names
     the strength, too, where weights are removed. ``note`` tells the points of one kind apart: the share
-    removed, and the strength (µ, for the slides' terms beta).
+    removed, and the strength (µ, for the slides' terms beta). Where networks of several starts are there,
+    ``kind`` and ``series`` name the start as well.
     """
     kinds, words, notes = [], [], []
+    several = "init" in frame and frame.init.nunique() > 1
     for row in frame.itertuples():
         symbol = "µ" if row.bit_term == "energy" else "β"
         term = [] if symbol == "µ" or not row.strength else [row.bit_term]
@@ -140,6 +142,8 @@ def with_series(frame: pd.DataFrame) -> pd.DataFrame:
             parts.append(f"scale x{row.clip_ratio:g}")
         if row.distillation:
             parts.append("distilled")
+        if several and isinstance(row.init, str):
+            parts.append(f"from {row.init}")
         kinds.append(", ".join(term + parts))
         words.append(", ".join(term + strength + parts))
         removed = [f"{100 * row.sparsity:.0f} %"] if row.sparsity else []
