@@ -25,6 +25,11 @@ RATES = [
 ]
 
 
+def test_only_runs_from_the_named_start_take_part():
+    assert set(held_out_runs().run) <= {config["run"] for config in STUDY["RUNS"]}
+    assert len(held_out_runs()) and held_out_runs("dense").empty
+
+
 def test_each_sparsity_has_its_best_rate():
     assert best_learning_rates(frame(*RATES)) == {0.5: 0.02, 0.9: 0.05}
 

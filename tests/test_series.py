@@ -49,6 +49,23 @@ def test_means_over_seeds():
     assert "seed" not in frame
 
 
+def test_runs_of_one_name_from_two_starts_are_two_recipes():
+    frame = over_seeds(RUNS[recipe_names(RUNS) == "lfsr-50"])
+    assert set(frame.run) == {"lfsr-50 (dense)", "lfsr-50 (dense-60)"}
+    assert dict(zip(frame.init, frame.seeds, strict=True)) == {"dense": 1, "dense-60": 3}
+    assert set(with_series(frame).series) == {"from dense", "from dense-60"}
+
+
+@pytest.mark.parametrize("column, value", [("strength", 500.0), ("epochs", 2), ("bit_term", None)])
+def test_a_seed_of_another_configuration_is_refused(column, value):
+    seeds = RUNS[RUNS.run.isin(["twofold-50-s1", "twofold-50-s2"])]
+    alien = seeds.tail(1).assign(run="twofold-50-s4", seed=4, **{column: value})
+    with pytest.raises(
+        ValueError, match=f"the seeds of twofold-50 differ in {column}: .*; rename one of them"
+    ):
+        over_seeds(pd.concat([seeds, alien]))
+
+
 def test_no_two_recipes_of_the_study_share_a_point_of_a_figure():
     frame = as_rows([config for config in STUDY if not config.get("held_out") and config["seed"] == 1])
     points = with_series(frame)

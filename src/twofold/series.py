@@ -78,7 +78,7 @@ def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     for column in (name for name in ALIKE if name in named):
         if (mixed := groups[column].nunique(dropna=False) > 1).any():
             run = mixed.idxmax()
-            values = sorted({*named[column][named.run == run].astype(str)})
+            values = sorted({str(value) for value in named[column][named.run == run]})
             raise ValueError(
                 f"the seeds of {run} differ in {column}: {', '.join(values)}; rename one of them"
             )
