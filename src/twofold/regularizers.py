@@ -152,9 +152,9 @@ class CodeChooser(nn.Module):
 
     def set_strength(self, strength: float) -> None:
         """Weigh energy by ``strength`` LSB^2/pJ from now on; 0 rounds to the nearest code."""
-        self.check_strength(strength)
         if strength == self.strength:
             return
+        self.check_strength(strength)
         self.strength = strength
         self.rounds = strength == 0
         self._fill()
