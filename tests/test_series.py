@@ -94,6 +94,22 @@ def test_words_of_a_figure(run, series, note):
     assert (row.series, row.note) == (series, note)
 
 
+def test_a_longer_schedule_is_named_and_not_usual():
+    names = ["lfsr-90-s1", "lfsr-90-24epochs-s1", "twofold-90-60-rows-24epochs-s1", "dense-60", "tune-start"]
+    frame = as_rows([config for config in STUDY if config["run"] in names]).set_index("run", drop=False)
+    assert usual(frame)[names].tolist() == [True, False, False, True, True]
+    assert shown_first(frame)[names].tolist() == [True, False, False, True, True]
+    named = with_series(frame)
+    assert named.series[names[:3]].tolist() == [
+        "",
+        "24 epochs",
+        "strength 60, signed rows, scale x2, 24 epochs",
+    ]
+    assert (named.kind[names[3:]] == "").all()  # of more epochs, but a float network has no control
+    alone = frame.loc[["lfsr-90-24epochs-s1"]]  # a study of 24 epochs throughout is as usual as one of 12
+    assert usual(alone).all() and (with_series(alone).series == "").all()
+
+
 def test_first_page_shows_plain_runs_at_the_ends_only():
     frame = as_rows([config for config in STUDY if not config.get("held_out")])
     shown = set(recipe_names(frame[shown_first(frame) & (frame.method != "dense")]))

@@ -94,7 +94,8 @@ def usual(runs: pd.DataFrame) -> pd.Series:
     """Whether a run is of the plain kind: no variant of densities, bit term, order, codes or loss.
 
     The same density in each layer, energy-aware codes where there is a bit term, masks from the first epoch,
-    codes of 8 bits in two's complement that reach to the largest weight, and labels alone to learn from.
+    codes of 8 bits in two's complement that reach to the largest weight, labels alone to learn from, and no
+    more epochs than others in the frame from its start.
     """
     plain_codes = (runs.bits == 8) & (runs.encoding == "twos_complement") & (runs.clip_ratio == 1)
     return _plain_training(runs) & plain_codes
@@ -102,7 +103,13 @@ def usual(runs: pd.DataFrame) -> pd.Series:
 
 def _plain_training(runs: pd.DataFrame) -> pd.Series:
     own_codes = runs.bit_term.fillna("energy") == "energy"
-    return (runs.density_rule == "uniform") & own_codes & (runs.prune_epoch == 0) & (runs.distillation == 0)
+    own_order = (runs.prune_epoch == 0) & (runs.distillation == 0) & ~_longer(runs)
+    return (runs.density_rule == "uniform") & own_codes & own_order
+
+
+def _longer(runs: pd.DataFrame) -> pd.Series:
+    """Whether a fine-tuned run has more epochs than another in the frame that started from the same network."""
+    return runs.epochs > runs.epochs.groupby(runs.init).transform("min")  # NaN, so False, without a start
 
 
 def shown_first(runs: pd.DataFrame) -> pd.Series:
@@ -121,11 +128,12 @@ def with_series(frame: pd.DataFrame) -> pd.DataFrame:
     ``kind`` is how a network differs from the plain ones of its method, its strength apart; ``series`` names
     the strength, too, where weights are removed. ``note`` tells the points of one kind apart: the share
     removed, and the strength (µ, for the slides' terms beta). Where networks of several starts are there,
-    ``kind`` and ``series`` name the start as well.
+    ``kind`` and ``series`` name the start as well, and the epochs of those that were fine-tuned for longer
+    than others from their start.
     """
     kinds, words, notes = [], [], []
     several = "init" in frame and frame.init.nunique() > 1
-    for row in frame.itertuples():
+    for row, longer in zip(frame.itertuples(), _longer(frame), strict=True):
         symbol = "µ" if row.bit_term == "energy" else "β"
         term = [] if symbol == "µ" or not row.strength else [row.bit_term]
         strength = [f"strength {row.strength:g}"] if row.strength and row.sparsity else []
@@ -142,6 +150,8 @@ def with_series(frame: pd.DataFrame) -> pd.DataFrame:
             parts.append(f"scale x{row.clip_ratio:g}")
         if row.distillation:
             parts.append("distilled")
+        if longer:
+            parts.append(f"{row.epochs} epochs")
         if several and isinstance(row.init, str):
             parts.append(f"from {row.init}")
         kinds.append(", ".join(term + parts))
