@@ -108,7 +108,7 @@ def _plain_training(runs: pd.DataFrame) -> pd.Series:
 
 
 def _longer(runs: pd.DataFrame) -> pd.Series:
-    """Whether a fine-tuned run has more epochs than another in the frame that started from the same network."""
+    """Whether a fine-tuned run has more epochs than another in the frame that started where it did."""
     return runs.epochs > runs.epochs.groupby(runs.init).transform("min")  # NaN, so False, without a start
 
 
