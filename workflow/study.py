@@ -16,8 +16,8 @@ START = "dense-60"
 STRENGTH = 125.0
 """LSB^2/pJ of the energy-aware codes wherever only one strength is run; chosen on held-out images."""
 
-# All fine-tuned runs, the controls too, have the same epochs, so that none is better for longer training. A run
-# of more epochs has a control of its own.
+# All fine-tuned runs, the controls too, have the same epochs, so that none is better for longer training. A
+# run of more epochs has a control of its own.
 FINE_TUNED = {
     "network": "resnet20",
     "dataset": "cifar10",
