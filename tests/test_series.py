@@ -119,7 +119,7 @@ def test_first_page_shows_plain_runs_at_the_ends_only():
         for p in (50, 90)
     }
     rows = {f"twofold-{which}-rows" for which in ("50-80", "50-400", "90-60", "90-200")}
-    rows |= {f"{which}-5bit-rows" for which in ("bits-2", "twofold-50-1", "twofold-90-1")}
+    rows |= {f"{which}-5bit-rows" for which in ("bits-2", "lfsr-90", "twofold-50-1", "twofold-90-1")}
     rows |= {f"{which}-3bit-rows" for which in ("rounded", "bits-0.8", "lfsr-50", "twofold-50-0.8")}
     assert shown == plain | rows | {"dense-8bit", "twofold-50-500"} | {
         f"bits-{mu}" for mu in (60, 125, 250, 500, 1000)
