@@ -10,7 +10,7 @@ from twofold import goals
 from twofold.goals import GOALS, goal_candidates, goal_table
 from twofold.paths import repository
 from twofold.results import load_results, starting_from
-from twofold.series import over_seeds, recipe_names, shown_first, usual, with_series
+from twofold.series import over_seeds, recipe_names, shown_first, trained_alike, usual, with_series
 
 RUNS = load_results()
 STUDY = runpy.run_path(str(repository() / "workflow" / "study.py"))["RUNS"]
@@ -108,6 +108,13 @@ def test_a_longer_schedule_is_named_and_not_usual():
     assert (named.kind[names[3:]] == "").all()  # of more epochs, but a float network has no control
     alone = frame.loc[["lfsr-90-24epochs-s1"]]  # a study of 24 epochs throughout is as usual as one of 12
     assert usual(alone).all() and (with_series(alone).series == "").all()
+
+
+def test_trained_alike_asks_for_the_order_the_labels_and_the_epochs():
+    names = ["lfsr-90-24epochs-s1", "lfsr-90-distilled-s1", "slides-90-removed-s1", "lfsr-90-erk-s1"]
+    names += ["twofold-90-60-rows-s1", "popcount-10-s1"]  # other codes and bit terms are trained alike
+    frame = as_rows(STUDY).set_index("run")
+    assert trained_alike(frame)[names].tolist() == [False, False, False, True, True, True]
 
 
 def test_first_page_shows_plain_runs_at_the_ends_only():

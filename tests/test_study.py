@@ -43,10 +43,11 @@ def test_every_method_is_in_the_study_and_every_fine_tuned_run_has_a_control_of_
     assert {c["method"] for c in compared} == set(METHODS)
     tuned = [c for c in compared if c["method"] != "dense"]
     usual = STUDY["FINE_TUNED"]["epochs"]
-    for longer in (c for c in tuned if c["epochs"] != usual):
-        assert longer["epochs"] > usual
-        same = [c for c in tuned if c["epochs"] == longer["epochs"] and c["seed"] == longer["seed"]]
-        assert any((c["method"], c["sparsity"]) == ("lfsr", longer["sparsity"]) for c in same)
+    longer = {c["run"]: c for c in tuned if c["epochs"] != usual}
+    assert set(longer) == {"lfsr-90-24epochs-s1", "twofold-90-60-rows-24epochs-s1"}
+    control, own = longer.values()
+    codes = {"run", "method", "strength", "encoding", "clip_ratio"}
+    assert {k: own[k] for k in own.keys() - codes} == {k: control[k] for k in control.keys() - codes}
 
 
 def test_what_is_chosen_on_held_out_images_starts_from_a_network_that_never_saw_them():

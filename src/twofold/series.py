@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-__all__ = ["over_seeds", "recipe_names", "shown_first", "usual", "with_series"]
+__all__ = ["over_seeds", "recipe_names", "shown_first", "trained_alike", "usual", "with_series"]
 
 MEASURED = (
     "test_accuracy",
@@ -101,10 +101,17 @@ def usual(runs: pd.DataFrame) -> pd.Series:
     return _plain_training(runs) & plain_codes
 
 
+def trained_alike(runs: pd.DataFrame) -> pd.Series:
+    """Whether a run was trained as most: masks from the first epoch, on labels alone, and for no longer.
+
+    That is, no fine-tuned run of more epochs than another in the frame that started from the same network.
+    """
+    return (runs.prune_epoch == 0) & (runs.distillation == 0) & ~_longer(runs)
+
+
 def _plain_training(runs: pd.DataFrame) -> pd.Series:
     own_codes = runs.bit_term.fillna("energy") == "energy"
-    own_order = (runs.prune_epoch == 0) & (runs.distillation == 0) & ~_longer(runs)
-    return (runs.density_rule == "uniform") & own_codes & own_order
+    return (runs.density_rule == "uniform") & own_codes & trained_alike(runs)
 
 
 def _longer(runs: pd.DataFrame) -> pd.Series:
