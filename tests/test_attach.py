@@ -80,7 +80,7 @@ def test_a_mapping_leaves_the_layers_it_does_not_name_alone():
     before = copy.deepcopy(model.state_dict())
     sparsity = Twofold(model, density={"features": 0.5, "head.fc1": 1.0})
     assert list(sparsity.layers) == list(sparsity.densities) == ["features.0", "features.3", "head.fc1"]
-    assert sparsity.seeds == {
+    assert {n: g.get("seed") for n, g in sparsity.generators.items()} == {
         "features.0": layer_seed("x^31+x^3+1", 0),
         "features.3": layer_seed("x^31+x^3+1", 1),
         "head.fc1": None,

@@ -4,8 +4,15 @@ import galois
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sympy import totient
 
-from twofold.gf2 import Polynomial, least_divisor, primitive_polynomial
+from twofold.gf2 import (
+    Polynomial,
+    least_divisor,
+    primitive_count,
+    primitive_polynomial,
+    primitive_polynomials,
+)
 
 # polynomials
 
@@ -140,3 +147,11 @@ def test_numbers_that_are_no_masks_and_no_periods_are_refused():
         Polynomial(0b111).product(3, -1)
     with pytest.raises(ValueError, match="number 0 "):
         least_divisor(0, bool)
+
+
+@pytest.mark.parametrize("degree", range(2, 13))
+def test_primitive_polynomials_are_all_of_them_and_each_once(degree):
+    found = list(primitive_polynomials(degree))
+    assert len(found) == len(set(found)) == totient(2**degree - 1) // degree == primitive_count(degree)
+    assert all(p.degree == degree and p.is_primitive() for p in found)
+    assert found[0] == primitive_polynomial(degree)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from twofold.gf2 import primitive_polynomial
 from twofold.lfsr import LFSR
-from twofold.lig import LAYER_POLYNOMIAL, layer_seed
+from twofold.lig import LAYER_POLYNOMIAL, layer_polynomial, layer_seed
 from twofold.mask_measures import overlap
 from twofold.masks import lfsr_mask, magnitude_mask, nested_mask, pair_mask, random_mask
 
@@ -273,3 +273,26 @@ def test_bad_input_is_quoted(call, message, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # what users see, who run without it
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 27, 300, 2304])
+@pytest.mark.parametrize("density", [0.1, 0.5, 0.9, 1.0])
+def test_by_rejection_no_position_comes_twice(size, density):
+    polynomial = layer_polynomial(size, 5)
+    mask = lfsr_mask((size,), density, polynomial, layer_seed(polynomial, 5), reduction="rejection")
+    order, state = [], layer_seed(polynomial, 5)
+    clocks = 0
+    while len(order) < max(1, round(density * size)):  # the register, one clock after the other
+        clocks += 1
+        if state <= size:
+            order.append(state - 1)
+        feedback = (state & (polynomial.mask ^ 1 << polynomial.degree)).bit_count() & 1
+        state = state >> 1 | feedback << (polynomial.degree - 1)
+    assert mask.order.tolist() == order
+    assert len(set(order)) == mask.kept
+    assert mask.clocks == clocks <= 2 * size + 1
+
+
+def test_rejection_needs_a_state_for_every_position():
+    with pytest.raises(ValueError, match=r"x\^9\+x\^4\+1 has 511 states, too few for 512 positions"):
+        lfsr_mask((512,), 0.5, "x^9+x^4+1", reduction="rejection")

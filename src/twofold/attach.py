@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parametrize
 
 from twofold.codes import weight_scale
-from twofold.lig import LAYER_POLYNOMIAL, LAYERS_PER_RUN, layer_seed
+from twofold.lig import LAYER_POLYNOMIAL, LAYERS_PER_RUN, Reduction, layer_polynomial, layer_seed
 from twofold.masks import lfsr_mask, magnitude_mask, random_mask
 from twofold.models import weight_layers
 
@@ -141,23 +141,31 @@ def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, lfsr: boo
 
 
 def draw_mask(
-    weight: Tensor, density: float, mask: MaskKind, index: int, run: int
-) -> tuple[Bool[Tensor, "out *rest"], int | None]:
-    """A layer's mask, laid out in memory as its weight is, and the seed where an LFSR makes it.
+    weight: Tensor,
+    density: float,
+    mask: MaskKind,
+    index: int,
+    run: int,
+    reduction: Reduction = "multiply-shift",
+) -> tuple[Bool[Tensor, "out *rest"], dict]:
+    """A layer's mask, laid out in memory as its weight is, and the generator where an LFSR makes it.
 
     ``index`` counts the attached layers: it and ``run`` decide where the layer's generator starts.
     """
-    seed = None
+    generator: dict = {}
     if density == 1:
-        return torch.ones_like(weight, dtype=torch.bool), seed
+        return torch.ones_like(weight, dtype=torch.bool), generator
     if mask == "magnitude":
         drawn = magnitude_mask(weight, density)
     elif mask == "iid":
         drawn = random_mask(weight.shape, density, seed=1000 * run + index)
     else:
-        seed = layer_seed(LAYER_POLYNOMIAL, index, run)
-        drawn = lfsr_mask(tuple(weight.shape), density, seed=seed)
-    return torch.empty_like(weight, dtype=torch.bool).copy_(drawn.keep), seed
+        rejects = reduction == "rejection"
+        polynomial = layer_polynomial(weight.numel(), index, run) if rejects else LAYER_POLYNOMIAL
+        seed = layer_seed(polynomial, index, run)
+        generator = {"seed": seed, "polynomial": polynomial, "reduction": reduction}
+        drawn = lfsr_mask(tuple(weight.shape), density, polynomial, seed, reduction=reduction)
+    return torch.empty_like(weight, dtype=torch.bool).copy_(drawn.keep), generator
 
 
 def _fitting(

@@ -58,6 +58,8 @@ class RunConfig(Recipe):
         As in ``sparsify.Twofold``.
     energy_table : str, see ``cells.load_cell_table``
         What the energy-aware codes are made cheap for.
+    generator : ``"multiply-shift"`` or ``"rejection"``
+        How the register of an LFSR's mask says its positions, see `lig.reduce_states`.
     held_out : bool
         Train without 5,000 images and evaluate on those instead of the test set.
     """
@@ -79,6 +81,7 @@ class RunConfig(Recipe):
     ramp: float = 0.5
     encoding: str = "twos_complement"
     energy_table: str = "rram_2bit_cell"
+    generator: str = "multiply-shift"
     held_out: bool = False
 
     def __post_init__(self):
@@ -94,6 +97,7 @@ class RunConfig(Recipe):
             "bit_term": BIT_TERMS,
             "polarity": POLARITIES,
             "encoding": CELL_ENCODINGS,
+            "generator": ("multiply-shift", "rejection"),
         }
         for name, names in allowed.items():
             if getattr(self, name) not in names:

@@ -9,12 +9,19 @@ Source: Golomb, "Shift Register Sequences" (1967), for the order of x.
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import combinations
+from itertools import combinations, count
 
-__all__ = ["MAX_DEGREE", "Polynomial", "least_divisor", "primitive_polynomial"]
+__all__ = [
+    "MAX_DEGREE",
+    "Polynomial",
+    "least_divisor",
+    "primitive_count",
+    "primitive_polynomial",
+    "primitive_polynomials",
+]
 
 MAX_DEGREE = 64
 """The highest degree of a polynomial, so that a register's state fits into one 64-bit word."""
@@ -119,6 +126,44 @@ def primitive_polynomial(degree: int) -> Polynomial:
             if _is_primitive(mask):
                 return Polynomial(mask)
     raise AssertionError(f"degree {degree} has no primitive polynomial of five terms")  # never reached
+
+
+def primitive_count(degree: int) -> int:
+    """How many primitive polynomials a degree has: ``totient(2^n - 1) / n`` (48 of degree 9)."""
+    full = 2**degree - 1
+    for prime in _prime_factors(2**degree - 1):
+        full -= full // prime
+    return full // degree
+
+
+def primitive_polynomials(degree: int) -> Iterator[Polynomial]:
+    """All primitive polynomials of a degree in 2..64, each once, the first being `primitive_polynomial`.
+
+    Where a is a root of that first one, the others are the minimal polynomials of a^j, one for each
+    cyclotomic coset {j, 2j, 4j, ...} whose j has no divisor in common with 2^n - 1. The cosets come in the
+    order of their least members 1, 3, 5, ...: below 2^(n/2) every odd j is the least of its own, so the
+    first polynomials cost no search.
+
+    Source: Golomb, "Shift Register Sequences" (1967), chapter 4, on decimation.
+    """
+    first, full = primitive_polynomial(degree), 2**degree - 1
+    found, total = 0, primitive_count(degree)
+    for j in count(1, 2):
+        if math.gcd(j, full) == 1 and j == min((j << i | j >> (degree - i)) & full for i in range(degree)):
+            yield _minimal_polynomial(j, first)
+            found += 1
+            if found == total:
+                return
+
+
+def _minimal_polynomial(power: int, modulus: Polynomial) -> Polynomial:
+    """The product of (x + a^(j 2^i)) over a conjugate each, in the field that a root a of `modulus` spans."""
+    root, coefficients = modulus.power_of_x(power), [1]  # the highest power first
+    for _ in range(modulus.degree):
+        shifted = [modulus.product(root, c) for c in coefficients]
+        coefficients = [a ^ b for a, b in zip([*coefficients, 0], [0, *shifted], strict=True)]
+        root = modulus.product(root, root)
+    return Polynomial(int("".join(map(str, coefficients)), 2))
 
 
 def least_divisor(number: int, returns: Callable[[int], bool]) -> int:

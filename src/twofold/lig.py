@@ -5,17 +5,25 @@ Source: slide "LFSR Indexing Generator (LIG) Block", example `P.P. = X^9 + X^4 +
 
 import operator
 from functools import lru_cache
+from itertools import islice
 from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Int64, UInt
 
-from twofold.gf2 import Polynomial
+from twofold.gf2 import Polynomial, primitive_count, primitive_polynomials
 from twofold.lfsr import LFSR, Form
 
-__all__ = ["LAYERS_PER_RUN", "LAYER_POLYNOMIAL", "Reduction", "layer_seed", "reduce_states"]
+__all__ = [
+    "LAYERS_PER_RUN",
+    "LAYER_POLYNOMIAL",
+    "Reduction",
+    "layer_polynomial",
+    "layer_seed",
+    "reduce_states",
+]
 
-Reduction = Literal["multiply-shift", "modulo"]
+Reduction = Literal["multiply-shift", "modulo", "rejection"]
 
 LAYER_POLYNOMIAL = Polynomial.parse("x^31+x^3+1")
 """The register of the layers: one XOR gate, and a period, 2^31 - 1, that is prime."""
@@ -32,7 +40,9 @@ def reduce_states(
 ) -> Int64[np.ndarray, "*shape"]:
     """Map the states of a register of `degree` bits to positions in [0, size).
 
-    "multiply-shift" is `(state * size) >> degree`, a multiplier and no divider; "modulo" is `state % size`.
+    "rejection" is `state - 1`, and states above the size are left out, so that no position comes twice
+    within a period. The others map every state and repeat positions: "multiply-shift" is
+    `(state * size) >> degree`, a multiplier and no divider; "modulo" is `state % size`.
 
     Raises
     ------
@@ -41,6 +51,8 @@ def reduce_states(
     """
     if not 0 < size < 2**63:
         raise ValueError(f"size {size} cannot be indexed; allowed are 1 to 2^63-1")
+    if reduction == "rejection":
+        return states[states <= size].astype(np.int64) - 1
     if reduction == "modulo":
         word = states.dtype if size <= np.iinfo(states.dtype).max else np.uint64
         return np.remainder(states, size, dtype=word).astype(np.int64)
@@ -79,3 +91,20 @@ def layer_seed(polynomial: Polynomial | str, layer: int, run: int = 0, form: For
     register = LFSR(polynomial, form=form)
     share = (1 + layer + LAYERS_PER_RUN * run) * _GOLDEN % 2**64
     return register.jump(share * register.period >> 64).seed
+
+
+_POLYNOMIALS_BETWEEN_RUNS = 41
+
+
+@lru_cache(maxsize=1 << 12)
+def layer_polynomial(size: int, layer: int, run: int = 0) -> Polynomial:
+    """The register of a layer whose positions are found by rejection: the shortest that reaches them all.
+
+    Its degree is `ceil(log2(size + 1))`, and of the `gf2.primitive_polynomials` of that degree each layer
+    takes the next, since two registers of one polynomial are arcs of one cycle and overlap by anything.
+    Further runs begin 41 polynomials on. Where a degree has fewer than there are layers of it, they begin
+    again, with other seeds.
+    """
+    degree = max(2, size.bit_length())
+    number = (layer + _POLYNOMIALS_BETWEEN_RUNS * run) % primitive_count(degree)
+    return next(islice(primitive_polynomials(degree), number, None))

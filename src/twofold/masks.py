@@ -77,6 +77,8 @@ def lfsr_mask(
 ) -> Mask:
     """Keep the first `round(density * size)` distinct positions (at least one) that one register points at.
 
+    By `lig.reduce_states`; "rejection" needs a register of as many states as there are positions.
+
     Raises
     ------
     ValueError
@@ -84,6 +86,8 @@ def lfsr_mask(
     """
     register = LFSR(polynomial, seed, form)
     size = _size(shape)
+    if reduction == "rejection":
+        return _by_rejection(register, shape, _kept(size, density))
 
     def draw(start: int, count: int) -> np.ndarray:
         return reduce_states(register.jump(start).states(count), size, register.degree, reduction)
@@ -204,6 +208,23 @@ def magnitude_mask(weight: Float[Tensor, "*shape"], density: float) -> Mask:
     ranking = weight.detach().abs().flatten().argsort(descending=True, stable=True)
     order = ranking[: _kept(_size(weight.shape), density)].cpu().numpy()
     return _mask(order, weight.shape, clocks=0)
+
+
+def _by_rejection(register: LFSR, shape: Sequence[int], kept: int) -> Mask:
+    """The mask of the first `kept` states that are positions: none comes twice, so nothing is looked up."""
+    size, period = math.prod(shape), register.period
+    if size > period:
+        raise ValueError(
+            f"{register.polynomial} has {period} states, too few for {size} positions; "
+            f"take a primitive polynomial of degree {size.bit_length()} or more"
+        )
+    count = min(period, kept * period // size + 4 * math.isqrt(kept * (period - size) // size + 1) + 64)
+    while True:
+        states = register.states(count)
+        clocks = np.flatnonzero(states <= size)[:kept]
+        if len(clocks) == kept:
+            return _mask(states.take(clocks).astype(np.int64) - 1, shape, int(clocks[-1]) + 1)
+        count = min(period, 2 * count)
 
 
 def _first_sights(

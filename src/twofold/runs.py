@@ -81,6 +81,7 @@ def carry_out(
             encoding=config.encoding,
             table=load_cell_table(config.energy_table),
             run=config.seed,
+            reduction=config.generator,
         )
     teacher = _initial_model(config, train) if config.distillation else None
     recipe = Recipe(**{f.name: getattr(config, f.name) for f in fields(Recipe)})
@@ -255,7 +256,15 @@ def _row(config: RunConfig, epochs: pd.DataFrame, device: str, made_by: str) -> 
     """The configuration's part of a results row, and what the last epoch said."""
     names = (
         *("run", "method", "network", "dataset", "bits", "sparsity", "density_rule", "bit_term", "strength"),
-        *("network_strength", "polarity", "prune_epoch", "encoding", "clip_ratio", "distillation"),
+        *(
+            "network_strength",
+            "polarity",
+            "prune_epoch",
+            "encoding",
+            "clip_ratio",
+            "distillation",
+            "generator",
+        ),
         *("seed", "epochs", "init", "held_out"),
     )
     row = {name: getattr(config, name) for name in names}

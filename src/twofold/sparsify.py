@@ -29,6 +29,7 @@ from twofold.attach import (
 from twofold.cells import CellEncoding, CellTable, code_energy, code_energy_table, load_cell_table
 from twofold.codes import check_bits, check_clip_ratio
 from twofold.finished import FinishedLayer, check_unchanged
+from twofold.lig import Reduction
 from twofold.masks import magnitude_mask
 from twofold.parametrizations import (
     BitPlaneWeight,
@@ -89,6 +90,9 @@ class Twofold:
     ramp : float in (0, 1]
         Share of the training over which the strength of energy-aware codes rises from 0.
     encoding, table : what the energy-aware codes are made cheap for, see `cells.CELL_ENCODINGS`
+    reduction : see ``lig.reduce_states``
+        How an LFSR mask's register says its positions. With ``"rejection"`` each layer has a register of its
+        own polynomial and size.
     run : int
         Each run and layer starts its LFSR at its own far point; a second Twofold on a model needs another.
 
@@ -128,12 +132,14 @@ class Twofold:
         encoding: CellEncoding = "twos_complement",
         table: CellTable | None = None,
         run: int = 0,
+        reduction: Reduction = "multiply-shift",
     ):
         for name, word, allowed in (
             ("mask", mask, MASKS),
             ("scale", scale, SCALES),
             ("bit_term", bit_term, BIT_TERMS),
             ("polarity", polarity, POLARITIES),
+            ("reduction", reduction, get_args(Reduction)),
         ):
             if word not in allowed:
                 raise ValueError(f"{name} is {word!r}; it must be one of {', '.join(allowed)}")
@@ -176,10 +182,10 @@ class Twofold:
             self.chooser.check_strength(strength)
         # All masks before the first layer is touched: an error leaves the model as it was.
         masks = {
-            name: draw_mask(layer.weight.detach(), self.densities[name], mask, index, run)
+            name: draw_mask(layer.weight.detach(), self.densities[name], mask, index, run, reduction)
             for index, (name, layer) in enumerate(self.layers.items())
         }
-        self.seeds = {name: seed for name, (_, seed) in masks.items()}
+        self.generators = {name: generator for name, (_, generator) in masks.items()}
         for name, (keep, _) in masks.items():
             stored = mask == "magnitude" and self.densities[name] < 1
             if strength and bit_term != "energy":
@@ -286,7 +292,7 @@ class Twofold:
         found = {}
         for name, weight, original in self._parametrised():
             codes, scale = weight.codes(original)
-            found[name] = FinishedLayer(codes, float(scale), weight.keep.clone(), self.seeds[name])
+            found[name] = FinishedLayer(codes, float(scale), weight.keep.clone(), **self.generators[name])
         return found
 
     def finish(self) -> dict[str, FinishedLayer]:
