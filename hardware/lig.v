@@ -1,12 +1,12 @@
 // LFSR index generator (LIG): the positions of a layer's kept weights, one at a time, none stored.
 //
 // A shift register runs through its states; each state becomes a position below M, by multiply and shift or by the
-// remainder (twofold.lig.reduce_states). Bit i of TAPS is the coefficient of x^i of the characteristic polynomial,
-// without x^DEGREE (twofold.lfsr):
+// remainder (twofold.masks.generator.reduce_states). Bit i of TAPS is the coefficient of x^i of the characteristic polynomial,
+// without x^DEGREE (twofold.masks.lfsr):
 //   Fibonacci  shifts right; the XOR of the tapped bits comes in on top; bit 0 is the oldest.
 //   Galois     shifts left, that is, multiplies by x; where x^DEGREE falls out, TAPS is added.
 //
-// Positions repeat. With DEDUP = 1 the generator hands out first sights only, as twofold.masks.lfsr_mask does: it
+// Positions repeat. With DEDUP = 1 the generator hands out first sights only, as twofold.masks.draw.lfsr_mask does: it
 // spends a scratch bit for each position (first_sights.v). With DEDUP = 0 every state gives an index and there is
 // no scratch memory; then the weight memory must hold a 0 wherever an index comes again.
 //

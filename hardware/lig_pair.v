@@ -1,7 +1,7 @@
-// Row and column indices from two generators that are clocked together, as twofold.masks.pair_mask defines it.
+// Row and column indices from two generators that are clocked together, as twofold.masks.draw.pair_mask defines it.
 //
 // The widths of the two registers must be coprime: otherwise their periods share a factor g, and the pair walks only
-// 1/g of the matrix. First sights are recognised on {column, row} side by side, which saves the multiplication
+// 1/g of the matrix. First sights are recognized on {column, row} side by side, which saves the multiplication
 // column * ROWS at the price of scratch bits where ROWS is no power of two. Handshake, KEPT and `rst`: see lig.v.
 `default_nettype none
 module lig_pair #(

@@ -1,4 +1,4 @@
-// Prints what the LIG does at each of CLOCKS clocks, for twofold.hardware to read. The parameters are set on
+// Prints what the LIG does at each of CLOCKS clocks, for companion.study.verilog to read. The parameters are set on
 // iverilog's command line (-P). The first clock printed is the first after the scratch bits are cleared.
 `timescale 1ns / 1ps
 module lig_tb;

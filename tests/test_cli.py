@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from twofold.cli import main
+from companion.__main__ import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -65,7 +65,7 @@ def test_help_needs_nothing_heavy(words):
     """In a process of its own: neither torch nor pandas nor papermill is loaded for it."""
     script = (
         "import sys\n"
-        "from twofold.cli import main\n"
+        "from companion.__main__ import main\n"
         "try:\n    main(sys.argv[1:])\n"
         "except SystemExit as end:\n    assert end.code == 0\n"
         "print(sorted({'torch', 'numpy', 'pandas', 'papermill', 'torchvision'} & set(sys.modules)))\n"
@@ -81,7 +81,7 @@ def test_help_names_every_command():
 
 
 def test_an_error_is_one_line_on_standard_error(repository):
-    script = "from twofold.cli import main; main()"
+    script = "from companion.__main__ import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", script, "run", "nonsense"], capture_output=True, text=True, env=os.environ
     )
@@ -135,7 +135,7 @@ def test_run_refuses_what_the_chapter_does_not_know(chapter, tmp_path, words, me
         ("share: [1\ncount", "is no readable YAML: while parsing a flow sequence"),
         ("- share", "holds list, not keys with values"),
         ("", "holds NoneType, not keys with values"),
-        ("colour: 1", "01-tiny has no parameter 'colour'"),
+        ("color: 1", "01-tiny has no parameter 'color'"),
         ("1: 2", "01-tiny has no parameter '1'; it has"),
     ],
 )
@@ -172,7 +172,7 @@ def test_train_and_collect(repository, tmp_path):
     "text, message",
     [
         ("run: [a", "is no readable YAML: while parsing a flow sequence"),
-        ("method: dense\ncolour: red", "unknown colour; known are"),
+        ("method: dense\ncolor: red", "unknown color; known are"),
         ("method: dense", "epochs, run is missing"),
         ("run: a\nmethod: dense\nepochs: 1\nlearning_rate: 1e-3", "YAML wants 1e-3 written as 1.0e-3"),
         ("run: a\nmethod: lfsr\nepochs: 1", "sparsity is 0.0, but method 'lfsr' needs one above 0"),

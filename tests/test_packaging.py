@@ -101,9 +101,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_wheel_holds_the_typed_package_its_tables_and_its_licence(wheel: Path):
+def test_wheel_holds_the_typed_package_its_tables_and_its_license(wheel: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
-    tables = {path.name for path in (ROOT / "data" / "tables").glob("*.csv")}
+    tables = {path.name for path in (ROOT / "src" / "twofold" / "tables").glob("*.csv")}
     assert {f"twofold/tables/{name}" for name in tables} <= names
     assert {"energy_ops_45nm.csv", "rram_2bit_cell.csv"} <= tables
     assert "twofold/py.typed" in names
@@ -124,10 +124,10 @@ def test_installed_wheel_finds_its_tables_from_any_directory(wheel: Path, tmp_pa
         "loaded = twofold.load('net.safetensors')\n"
         "assert twofold.report(loaded, table=twofold.load_cell_table()).total.kept == 4\n"
         "assert 'ADC per column' in str(twofold.report(sparse))\n"
-        "import twofold.cells, twofold.operations, twofold.paths\n"
-        "print(twofold.paths.tables_dir())\n"
-        "print(len(twofold.cells.load_cell_table('rram_2bit_cell').energy_j))\n"
-        "print(len(twofold.operations.load_operation_energies('energy_ops_45nm')))\n"
+        "import twofold.codes.cells, twofold.codes.tables, companion.paths\n"
+        "print(twofold.codes.tables.tables_dir())\n"
+        "print(len(twofold.codes.tables.load_cell_table('rram_2bit_cell').energy_j))\n"
+        "print(len(twofold.codes.tables.load_operation_energies('energy_ops_45nm')))\n"
     )
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -5,8 +5,8 @@ same command goes on; after networks were trained anew, it measures them anew. W
 most comes first. It needs the images of CIFAR-10.
 """
 
-from twofold.codes import ENCODINGS
-from twofold.crossbar_study import Point, sweep
+from companion.study.crossbar import Point, sweep
+from twofold.codes.encodings import ENCODINGS
 
 RUNS = [
     "dense-8bit",

@@ -69,12 +69,12 @@ SLIDES = {
 }
 
 # For the energy goals. Where magnitudes are stored the cheap codes are the small ones, and a coarser step has
-# more weights take them; in two's complement it is a finer step that helps (`twofold.rate_distortion`).
+# more weights take them; in two's complement it is a finer step that helps (`companion.study.rate_distortion`).
 DISTILLED = {"distillation": 0.5}
 SIGNED = {"encoding": "sign_magnitude", "clip_ratio": 2.0, **DISTILLED}
 ROWS = {"encoding": "signed_rows", "clip_ratio": 2.0}
 CLIPPED = {"clip_ratio": 0.5, **DISTILLED}
-# A sign, and a magnitude that fills one cell or two. Strengths and scales by `twofold.rate_distortion` on the
+# A sign, and a magnitude that fills one cell or two. Strengths and scales by `companion.study.rate_distortion` on the
 # float network and on those of the masks, before any of these runs: the least error for the energy.
 ONE_CELL = {"bits": 3, "encoding": "signed_rows", "clip_ratio": 0.5}
 TWO_CELLS = {"bits": 5, "encoding": "signed_rows", "clip_ratio": 0.85}

@@ -4,25 +4,91 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from twofold.cells import load_cell_table
-    from twofold.device_tables import cell_table, ternary_table
+    from twofold.codes import CellTable, cell_table, dequantize, load_cell_table, quantize, ternary_table
+    from twofold.crossbar import Adc, Crossbar, Device, on_crossbars
+    from twofold.energy import EnergyModel, network_energy
+    from twofold.inputs import Activity, activation_scales, measure_activity, quantized_activations
+    from twofold.masks import LFSR, Mask, Polynomial, lfsr_mask, magnitude_mask, random_mask
     from twofold.reports import report
-    from twofold.saving import load, save
-    from twofold.sparsify import Twofold
+    from twofold.sparsity import (
+        CodeChooser,
+        Twofold,
+        layer_densities,
+        network_term,
+        planes_term,
+        popcount_term,
+    )
+    from twofold.storage import load, save
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-__all__ = ["Twofold", "cell_table", "load", "load_cell_table", "report", "save", "ternary_table"]
+__all__ = [
+    "LFSR",
+    "Activity",
+    "Adc",
+    "CellTable",
+    "CodeChooser",
+    "Crossbar",
+    "Device",
+    "EnergyModel",
+    "Mask",
+    "Polynomial",
+    "Twofold",
+    "activation_scales",
+    "cell_table",
+    "dequantize",
+    "layer_densities",
+    "lfsr_mask",
+    "load",
+    "load_cell_table",
+    "magnitude_mask",
+    "measure_activity",
+    "network_energy",
+    "network_term",
+    "on_crossbars",
+    "planes_term",
+    "popcount_term",
+    "quantize",
+    "quantized_activations",
+    "random_mask",
+    "report",
+    "save",
+    "ternary_table",
+]
 
 # Where each name lies. It is imported when it is first used, so `import twofold` alone does not import torch.
 _HOMES = {
-    "Twofold": "twofold.sparsify",
-    "cell_table": "twofold.device_tables",
-    "load": "twofold.saving",
-    "load_cell_table": "twofold.cells",
+    "Activity": "twofold.inputs",
+    "Adc": "twofold.crossbar",
+    "CellTable": "twofold.codes",
+    "CodeChooser": "twofold.sparsity",
+    "Crossbar": "twofold.crossbar",
+    "Device": "twofold.crossbar",
+    "EnergyModel": "twofold.energy",
+    "LFSR": "twofold.masks",
+    "Mask": "twofold.masks",
+    "Polynomial": "twofold.masks",
+    "Twofold": "twofold.sparsity",
+    "activation_scales": "twofold.inputs",
+    "cell_table": "twofold.codes",
+    "dequantize": "twofold.codes",
+    "layer_densities": "twofold.sparsity",
+    "lfsr_mask": "twofold.masks",
+    "load": "twofold.storage",
+    "load_cell_table": "twofold.codes",
+    "magnitude_mask": "twofold.masks",
+    "measure_activity": "twofold.inputs",
+    "network_energy": "twofold.energy",
+    "network_term": "twofold.sparsity",
+    "on_crossbars": "twofold.crossbar",
+    "planes_term": "twofold.sparsity",
+    "popcount_term": "twofold.sparsity",
+    "quantize": "twofold.codes",
+    "quantized_activations": "twofold.inputs",
+    "random_mask": "twofold.masks",
     "report": "twofold.reports",
-    "save": "twofold.saving",
-    "ternary_table": "twofold.device_tables",
+    "save": "twofold.storage",
+    "ternary_table": "twofold.codes",
 }
 
 

@@ -1,0 +1,128 @@
+"""The command line. Nothing heavy is imported before a command needs it, so ``--help`` answers at once."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+import click
+
+__all__ = ["main"]
+
+
+_ERRORS = (ValueError, FileNotFoundError, RuntimeError, OSError)
+
+
+def _plainly(command: Callable) -> Callable:
+    """Errors that we raise with an explanation reach a reader as one line, not as a traceback."""
+
+    @wraps(command)
+    def wrapped(*args, **kwargs):
+        try:
+            return command(*args, **kwargs)
+        except _ERRORS as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="twofold")
+def main() -> None:
+    """Twofold sparsity: re-run a chapter, repeat a run of the study, fetch the images."""
+
+
+@main.command()
+@click.argument("chapter")
+@click.option(
+    "-p", "--parameter", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="One parameter."
+)
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Parameters from a YAML file.",
+)
+@click.option(
+    "-o",
+    "--output",
+    default="out",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the notebook and its page.",
+)
+@_plainly
+def run(chapter: str, pairs: tuple, files: tuple[Path, ...], output: Path) -> None:
+    """Run CHAPTER (4, 04-training or training) with your own parameters."""
+    from companion.book.chapters import build_page, chapter_path, execute_chapter
+    from companion.files import parse_yaml, read_yaml
+
+    values: dict[str, object] = {}
+    for file in files:
+        values |= read_yaml(file)
+    values |= {name: parse_yaml(text, f"{name} {text!r}") for name, text in pairs}
+    notebook = execute_chapter(chapter_path(chapter), values, output)
+    click.echo(f"notebook: {notebook}\npage: {build_page(notebook)}")
+
+
+@main.command()
+@click.argument(
+    "configs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--device", default="cpu", show_default=True, help="A torch device: cpu, cuda, cuda:1.")
+@click.option("--quiet", is_flag=True, help="No progress bar, for log files.")
+@_plainly
+def train(configs: tuple[Path, ...], device: str, quiet: bool) -> None:
+    """Carry out the runs that the CONFIGS (YAML) describe; a killed run goes on where it stopped."""
+    import torch
+
+    from companion.paths import results_dir
+    from companion.study.config import RunConfig
+    from companion.study.run import execute
+
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r}, but torch sees no CUDA device; take cpu")
+    for config in [RunConfig.from_yaml(path) for path in configs]:
+        there = (results_dir() / config.run).exists()
+        folder = execute(config, device=device, progress_bar=not quiet)
+        click.echo(f"{config.run}: {folder}{' is finished already and left as it is' if there else ''}")
+
+
+@main.command()
+@_plainly
+def collect() -> None:
+    """Make the results tables, and README's table and figure, anew from the folders of all finished runs."""
+    from companion.study.results import STUDY_START
+    from companion.study.results import collect as collect_runs
+
+    frame = collect_runs()
+    columns = ["run", "method", "sparsity", "strength", "epochs", "test_accuracy", "zero_codes", "minutes"]
+    click.echo(frame[columns].to_string(index=False))
+    if STUDY_START in set(frame.init[frame.method == "dense-8bit"]):
+        from companion.book.headline import save_headline
+        from companion.study.energies import readme_table
+
+        click.echo(f"\nThe table of README.md:\n{readme_table()}")
+        for path in save_headline():
+            click.echo(f"The figure of README.md: {path}")
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Only say what is there; download nothing.")
+@_plainly
+def data(check: bool) -> None:
+    """Download CIFAR-10 through torchvision (170 MB) and verify every file."""
+    from companion.paths import data_root
+    from companion.study.images import cifar10_status
+
+    root = data_root()
+    status = cifar10_status(root)
+    if not status.whole.all() and not check:
+        from torchvision.datasets import CIFAR10
+
+        CIFAR10(root, download=True)
+        status = cifar10_status(root)
+    click.echo(f"CIFAR-10 under {root}:\n{status.to_string(index=False)}")
+    if not status.whole.all():
+        raise ValueError("CIFAR-10 is not whole; run `twofold data` without --check to download it")

@@ -1,0 +1,1 @@
+"""What the chapters call: findings, examples, glue, and running a chapter with other parameters."""

@@ -1,0 +1,302 @@
+"""A tidy frame in, a matplotlib Axes out; nothing is computed here, and no mathematics of twofold imported.
+
+Colors are Okabe and Ito's, told apart by color-blind readers; methods differ by marker as well.
+"""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+from companion.book.figures.notes import write_notes
+
+__all__ = [
+    "METHOD_STYLE",
+    "accuracy_against_energy",
+    "accuracy_against_sparsity",
+    "bars",
+    "bits_strip",
+    "code_energies",
+    "code_histogram",
+    "curves",
+    "energy_by_layer",
+    "gain_against_sparsity",
+    "masks",
+    "points",
+    "use_style",
+]
+
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
+    "#0072B2 #E69F00 #009E73 #D55E00 #CC79A7 #56B4E9 #B8A900 #333333".split()
+)
+
+
+PALETTE = [BLUE, RED, GREEN, ORANGE, PURPLE, SKY, YELLOW, BLACK]
+
+
+METHOD_STYLE = {
+    "dense": (BLACK, "s", "dense, float"),
+    "dense-8bit": (BLACK, "D", "dense, 8 bits"),
+    "rounded": ("#8C6A00", "d", "dense, rounded"),
+    "lfsr": (BLUE, "o", "LFSR mask"),
+    "iid": ("#777777", "v", "i.i.d. mask"),
+    "magnitude": ("#A3548A", "^", "magnitude mask"),
+    "bits": (GREEN, "P", "bits only"),
+    "twofold": (RED, "*", "twofold"),
+    "magnitude-bits": (PURPLE, "X", "magnitude + bits"),
+}
+"""Method -> color, marker, name in legends; the same in every chapter, and readable on light and dark."""
+
+
+def use_style() -> None:
+    """Set the look of all figures: one call at the top of a chapter."""
+    sns.set_theme(
+        context="notebook",
+        style="whitegrid",
+        palette=PALETTE,
+        rc={
+            "figure.figsize": (7.2, 3.8),
+            "figure.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": "medium",
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "grid.color": "#e4e4e4",
+            "legend.frameon": False,
+            "svg.hashsalt": "twofold",
+        },
+    )
+
+
+def _axes(ax: Axes | None, **size) -> Axes:
+    return plt.subplots(**size)[1] if ax is None else ax
+
+
+def bars(
+    frame: pd.DataFrame, x: str, y: str, *, unit: str, log: bool = False, ax: Axes | None = None
+) -> Axes:
+    """Horizontal bars, one a row of ``frame``, each with its value; ``y`` names what, ``x`` how much."""
+    ax = _axes(ax, figsize=(7.2, 0.9 + 0.42 * len(frame)))
+    ax.barh(frame[y].astype(str), frame[x], color=BLUE, height=0.65)
+    form = EngFormatter(unit, places=None)
+    for row, value in enumerate(frame[x]):
+        ax.text(value, row, f" {form(float(f'{value:.3g}'))}", va="center", fontsize="small")
+    if log:
+        ax.set_xscale("log")
+    ax.margins(x=0.18)
+    ax.invert_yaxis()
+    ax.xaxis.set_major_formatter(form)
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel="", ylabel="")
+    return ax
+
+
+def bits_strip(bits, *, per_row: int = 128, ax: Axes | None = None) -> Axes:
+    """A bit sequence as a strip of black (1) and white (0) squares, at most ``per_row`` of them a row."""
+    per_row = max(1, min(per_row, len(bits)))
+    rows = -(-len(bits) // per_row)
+    ax = _axes(ax, figsize=(7.2, 0.5 + 7.2 * rows / per_row))
+    squares = np.full(rows * per_row, np.nan)  # NaN leaves the end of the last row empty
+    squares[: len(bits)] = bits
+    ax.imshow(squares.reshape(rows, per_row), cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
+    ax.set(yticks=[], xlabel="clock, row by row")
+    ax.grid(False)
+    return ax
+
+
+def points(frame: pd.DataFrame, x: str, y: str, *, hue: str | None = None, ax: Axes | None = None) -> Axes:
+    """Small dots, such as the indices of a generator against its clock."""
+    ax = _axes(ax)
+    sns.scatterplot(frame, x=x, y=y, hue=hue, s=14, linewidth=0, ax=ax, color=BLUE if hue is None else None)
+    return ax
+
+
+def masks(named: dict, *, ax: list[Axes] | None = None) -> list[Axes]:
+    """Masks side by side: dark where a weight is kept."""
+    axes = plt.subplots(1, len(named), figsize=(7.2, 2.9), squeeze=False)[1][0] if ax is None else ax
+    for axis, (name, keep) in zip(axes, named.items(), strict=True):
+        axis.imshow(keep, cmap="Blues", vmin=-0.2, vmax=1, interpolation="nearest", aspect="auto")
+        axis.set(title=name, xticks=[], yticks=[])
+        axis.grid(False)
+    return list(axes)
+
+
+def code_energies(frame: pd.DataFrame) -> list[Axes]:
+    """Energy of every code, a panel an encoding; columns ``code``, ``energy_j``, ``encoding``."""
+    names = list(frame.encoding.unique())
+    size = (7.2, 1.7 * len(names) + 0.4)
+    axes = list(plt.subplots(len(names), 1, figsize=size, sharex=True, sharey=True, squeeze=False)[1].flat)
+    for ax, name in zip(axes, names, strict=True):
+        own = frame[frame.encoding == name]
+        ax.plot(own.code, own.energy_j, drawstyle="steps-mid", color=BLUE, linewidth=1)
+        ax.set(title=name.replace("_", " "), ylim=(0, None))
+        ax.yaxis.set_major_formatter(EngFormatter("J"))
+    axes[-1].set(xlabel="code")
+    return axes
+
+
+def code_histogram(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Share of the kept weights at every code; columns ``code``, ``share``, ``network``."""
+    ax = _axes(ax)
+    sns.lineplot(frame, x="code", y="share", hue="network", drawstyle="steps-mid", linewidth=1.2, ax=ax)
+    ax.set(yscale="log", ylabel="share of kept weights")
+    ax.legend(title="")
+    return ax
+
+
+def curves(
+    frame: pd.DataFrame, x: str, y: str, *, hue: str, ylabel: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Lines over ``x``, one for each value of ``hue``."""
+    ax = _axes(ax)
+    sns.lineplot(frame, x=x, y=y, hue=hue, errorbar=None, ax=ax)
+    ax.set(ylabel=ylabel or y)
+    ax.legend(title="", fontsize="small")
+    return ax
+
+
+def _by_series(
+    frame: pd.DataFrame, x: str, y: str, ax: Axes, *, told_by: str = "series", fewest: int = 1
+) -> None:
+    """A line a method and series, with a band between ``lowest`` and ``highest``.
+
+    The method has a color; what the column ``told_by`` holds has a look of its own and a line of the legend.
+    Where a series has less than ``fewest`` points, nothing joins them.
+    """
+    for method, (color, marker, name) in METHOD_STYLE.items():
+        own = frame[frame.method == method].dropna(subset=[x, y])  # a float network has no cell energy
+        for number, (words, group) in enumerate(own.groupby(told_by)):
+            label: str | None = f"{name}, {words}" if words else name
+            for _, line in group.groupby("series"):
+                line, joined = line.sort_values(x), len(line) >= fewest
+                ax.plot(
+                    line[x],
+                    line[y],
+                    linestyle=("-", "--", ":", "-.")[number % 4] if joined else "none",
+                    linewidth=1.2,
+                    marker=marker,
+                    color=color,
+                    fillstyle=("full", "none", "top", "left", "bottom", "right")[number % 6],
+                    markersize=12 if marker == "*" else 8,
+                    label=label,
+                )
+                label = None
+                if y == "test_accuracy" and (line.highest > line.lowest).any():
+                    if joined:
+                        ax.fill_between(
+                            line[x], line.lowest, line.highest, color=color, alpha=0.2, linewidth=0
+                        )
+                    else:
+                        ax.vlines(line[x], line.lowest, line.highest, color=color, alpha=0.4, linewidth=5)
+
+
+def _legend_below(ax: Axes, *, own: bool) -> None:
+    """The legend under the panel: a study has more series than a panel has empty room.
+
+    In two columns if the words are short, else in one: two long ones would leave the figure at its sides. A
+    figure of our ``own`` grows by the legend's lines, so that the panel keeps its height.
+    """
+    words = ax.get_legend_handles_labels()[1]
+    ncols = 2 if max(map(len, words), default=0) <= 36 else 1
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=ncols)
+    if own:
+        plt.gcf().set_figheight(plt.gcf().get_figheight() + 0.22 * -(-len(words) // ncols))
+
+
+def _error_scale(ax: Axes) -> None:
+    """The error on a logarithmic scale, as accuracy: most networks lie within a few points of the best."""
+    ax.set_yscale("function", functions=(_of_error, lambda height: 100 - 10**-height))
+
+
+def _of_error(accuracy):
+    return -np.log10(np.maximum(100 - accuracy, 0.01))
+
+
+def accuracy_against_sparsity(
+    frame: pd.DataFrame, *, literature: pd.DataFrame | None = None, ax: Axes | None = None
+) -> Axes:
+    """Test accuracy (%) against overall sparsity (%), a line a series; literature as hollow marks.
+
+    ``frame`` is made by `series.over_seeds` and `series.with_series`: lines are means over seeds, bands reach
+    from the lowest to the highest. Two points are not joined: accuracy bends too much between them.
+    """
+    own, ax = ax is None, _axes(ax, figsize=(7.2, 4.9))
+    _error_scale(ax)
+    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "test_accuracy", ax, fewest=3)
+    if literature is not None:
+        ax.plot(
+            100 * literature.sparsity,
+            literature.test_accuracy,
+            "o",
+            markerfacecolor="none",
+            color="#777777",
+            label="published",
+        )
+    ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
+    _legend_below(ax, own=own)
+    return ax
+
+
+def gain_against_sparsity(
+    frame: pd.DataFrame,
+    *,
+    claims: pd.DataFrame | None = None,
+    legend: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Energy gain over dense 8 bits against overall sparsity; all else as in `accuracy_against_energy`."""
+    own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
+    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "gain", ax, told_by="kind", fewest=3)
+    if claims is not None:
+        ax.plot(
+            100 * claims.sparsity, claims.gain, "x", color="#777777", markersize=9, label="stated in the talk"
+        )
+    ax.set(yscale="log", xlabel="overall sparsity (%)", ylabel="energy gain over dense 8 bits")
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
+    if legend:
+        _legend_below(ax, own=own)
+    return ax
+
+
+def accuracy_against_energy(frame: pd.DataFrame, *, legend: bool = True, ax: Axes | None = None) -> Axes:
+    """Test accuracy (%) against energy (column ``energy_j``), each point with its ``note`` in its color.
+
+    ``frame`` as in `accuracy_against_sparsity`. A bit term's strength is in the notes, not the legend;
+    without a ``legend`` the figure of the same series that stands before it serves.
+    """
+    own, ax = ax is None, _axes(ax, figsize=(7.2, 6.2))
+    _error_scale(ax)
+    _by_series(frame, "energy_j", "test_accuracy", ax, told_by="kind")
+    ax.margins(x=0.12, y=0.12)
+    ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
+    ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    if legend:
+        _legend_below(ax, own=own)
+    priced = frame.dropna(subset=["energy_j"])
+    colors = [METHOD_STYLE[method][0] for method in priced.method]
+    write_notes(ax, priced.energy_j, priced.test_accuracy, priced.note.tolist(), colors)
+    return ax
+
+
+def energy_by_layer(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Stacked bars of a layer's energies; columns ``layer``, ``array_j``, ``adc_j``, ``index_j``."""
+    ax = _axes(ax, figsize=(7.2, 4))
+    parts = {"array_j": ("cells", BLUE), "adc_j": ("ADC", ORANGE), "index_j": ("index", GREEN)}
+    bottom = 0.0
+    for column, (name, color) in parts.items():
+        if frame[column].sum() > 0:
+            ax.bar(frame.layer, frame[column], bottom=bottom, color=color, label=name, width=0.75)
+            bottom = bottom + frame[column]
+    ax.yaxis.set_major_formatter(EngFormatter("J"))
+    ax.tick_params(axis="x", rotation=90, labelsize="small")
+    ax.grid(axis="x", visible=False)
+    ax.set(ylabel="energy")
+    # Above the panel, clear of the bars.
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.2)
+    return ax

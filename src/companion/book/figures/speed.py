@@ -1,0 +1,62 @@
+"""Timings as pictures: ratios beside their goals, and time and memory against size."""
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, StrMethodFormatter
+
+from companion.book.figures.basic import PALETTE
+
+__all__ = ["growth", "ratios"]
+
+
+_MARKERS = "osD^vPX*"
+
+
+def ratios(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """A dot for each comparison's ratio and a tick at its goal, on a log axis: left of the tick is reached.
+
+    Columns ``work``, ``peer``, ``ratio``, ``goal``, ``reached``.
+    """
+    ax = plt.subplots(figsize=(7.2, 0.9 + 0.36 * len(frame)))[1] if ax is None else ax
+    rows = range(len(frame))
+    ax.hlines(rows, frame.ratio, frame.goal, color="#999999", linewidth=1)
+    ax.scatter(frame.goal, rows, marker="|", s=160, color=PALETTE[-1], label="goal")
+    for reached, color, marker in ((True, PALETTE[0], "o"), (False, PALETTE[1], "X")):
+        chosen = [row for row in rows if bool(frame.reached.iloc[row]) == reached]
+        label = "reached" if reached else "missed"
+        if chosen:
+            ax.scatter(frame.ratio.iloc[chosen], chosen, color=color, marker=marker, label=label, zorder=3)
+    ax.set_yticks(rows, [f"{work} : {peer}" for work, peer in zip(frame.work, frame.peer, strict=True)])
+    ax.tick_params(axis="y", labelsize="small")
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.invert_yaxis()
+    ax.set(xlabel="time, ours / peer's")
+    ax.legend(loc="best")
+    return ax
+
+
+def growth(frame: pd.DataFrame, floor: str, *, ax: list[Axes] | None = None) -> list[Axes]:
+    """Seconds, and peak memory, against the number of weights on log axes; the work ``floor`` is dashed.
+
+    Columns ``work``, ``weights``, ``seconds``, ``peak_mb``. In the right panel the floor is what the float
+    weights themselves take, four bytes each.
+    """
+    axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")[1] if ax is None else ax
+    works = [work for work in frame.work.unique() if work != floor]
+    for index, work in enumerate(works):
+        rows = frame[frame.work == work].sort_values("weights")
+        color, marker = PALETTE[index % len(PALETTE)], _MARKERS[index % len(_MARKERS)]
+        axes[0].plot(rows.weights, rows.seconds, color=color, marker=marker, label=work)
+        held = rows[rows.peak_mb > 0]  # small ones fit into what the imports held
+        axes[1].plot(held.weights, 1e6 * held.peak_mb, color=color, marker=marker)
+    rows = frame[frame.work == floor].sort_values("weights")
+    axes[0].plot(rows.weights, rows.seconds, "--", color="#777777", label=floor)
+    axes[1].plot(rows.weights, 4 * rows.weights, "--", color="#777777")
+    for axis, unit, label in ((axes[0], "s", "time"), (axes[1], "B", "peak memory")):
+        axis.set(xscale="log", yscale="log", xlabel="weights", ylabel=label)
+        axis.xaxis.set_major_formatter(EngFormatter())
+        axis.yaxis.set_major_formatter(EngFormatter(unit))
+    axes[0].figure.legend(loc="outside lower center", ncols=3, fontsize="small")
+    return list(axes)

@@ -1,0 +1,60 @@
+"""Who made a number: commit, versions, machine."""
+
+import contextlib
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+__all__ = ["commit", "device_name", "provenance", "versions"]
+
+
+_PACKAGES = ("twofold", "torch", "torchvision", "numpy", "pandas", "safetensors")
+
+
+def commit() -> str:
+    """The checkout's commit, with ``-dirty`` where the library differs from it; ``unknown`` outside git.
+
+    ``TWOFOLD_COMMIT`` goes before: a machine that is handed a copy of the files cannot know their commit.
+    """
+    if named := os.environ.get("TWOFOLD_COMMIT"):
+        return named
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "-dirty" if git("status", "--porcelain", ".") else ""
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that decide numbers, those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):  # digits need no torchvision
+            found[name] = version(name)
+    return found
+
+
+def device_name(device: str = "cpu") -> str:
+    """The processor that a torch device stands for, in words."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores"
+
+
+def provenance(device: str = "cpu") -> dict[str, str]:
+    """What closes every chapter: commit, device and versions."""
+    return {"commit": commit(), "device": device_name(device)} | versions()

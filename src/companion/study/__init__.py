@@ -1,0 +1,1 @@
+"""The study: its plan, its runs, their results, and what they say."""

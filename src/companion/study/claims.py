@@ -1,0 +1,338 @@
+"""The claims ledger: what the slides say, what this repository measures, and who measures it.
+
+Each claim is a small function that returns the measured number and its verdict; the frame that the page
+shows is the frame that the tests check. No number of ours is typed here: the slides' are, as quotations.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from companion.book.glue import counted, pruning_steps
+from companion.study.energies import cells_only, energies
+from companion.study.grouping import over_seeds, usual
+from companion.study.results import baseline_of, load_results, starting_from
+from companion.study.zoo import build_model
+from twofold.codes.cells import code_energy_table
+from twofold.codes.tables import (
+    MEMORY_WORD_BITS,
+    load_cell_table,
+    load_operation_energies,
+    memory_word_energy_j,
+)
+from twofold.energy.index import lig_energy_j, load_lig_cells
+from twofold.layer import weight_layers
+from twofold.masks.draw import lfsr_mask, random_mask
+from twofold.masks.generator import LAYER_POLYNOMIAL, layer_seed
+from twofold.masks.gf2 import Polynomial
+from twofold.masks.lfsr import LFSR
+from twofold.masks.measures import index_storage_bits, numerical_rank
+from twofold.sparsity.penalties import network_term
+
+__all__ = ["EXAMPLE_MASK", "EXAMPLE_WEIGHTS", "Claim", "easy_in_hardware", "energy_of_no_addresses", "ledger"]
+
+
+EXAMPLE_WEIGHTS = torch.tensor(
+    [[4.2, 0.3, 0.1, 2.8], [3.1, 0.02, 0.05, 0.12], [0.06, 2.3, 0.03, 3.6], [0.1, 0.01, 1.9, 0.02]]
+)
+"""The weights of the slides' worked example ("Method: Twofold Sparsity")."""
+
+
+EXAMPLE_MASK = torch.tensor([[1, 0, 0, 1], [1, 1, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0]], dtype=torch.bool)
+"""Its mask M; 1 = kept."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the slides.
+
+    Attributes
+    ----------
+    says : what the slides say, in words
+    where : title of the slide
+    value, unit : the slides' number, if they give one
+    measure : returns (our number or None, verdict, one sentence)
+    """
+
+    says: str
+    where: str
+    value: float | None
+    unit: str
+    measure: Callable[[], tuple[float | None, str, str]]
+
+
+def ledger() -> pd.DataFrame:
+    """A row a claim, in the order of the slides.
+
+    Columns: ``claim``, ``slide``, ``they_say``, ``we_measure``, ``unit``, ``difference``, ``verdict``,
+    ``finding``, ``measured_by``. ``difference`` is (ours - theirs) / theirs; empty where either has
+    no number.
+    """
+    rows = []
+    for claim in CLAIMS:
+        ours, verdict, finding = claim.measure()
+        rows.append(
+            {
+                "claim": claim.says,
+                "slide": claim.where,
+                "they_say": claim.value,
+                "we_measure": ours,
+                "unit": claim.unit,
+                # No ratio to a claimed 0.
+                "difference": ours / claim.value - 1 if ours is not None and claim.value else None,
+                "verdict": verdict,
+                "finding": finding,
+                "measured_by": f"{claim.measure.__module__}.{claim.measure.__name__}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def dram_over_add():
+    table = load_operation_energies().set_index("operation").energy_j
+    ratio = float(table["32-bit DRAM memory"] / table["32-bit float ADD"])
+    return (
+        ratio,
+        "rounded up",
+        "The cited table gives this ratio to a float ADD; the thousand is a round number.",
+    )
+
+
+def multiply_energy():
+    table = load_operation_energies().set_index("operation").energy_j * 1e12
+    floating, whole = float(table["32-bit float MULT"]), float(table["32-bit int MULT"])
+    return floating, "wrong", f"{whole:g} pJ is the integer MULT of the cited table."
+
+
+def dearest_over_cheapest_cell():
+    energy_j = load_cell_table().energy_j
+    return energy_j[3] / energy_j[0], "rounded up", "The ratio of the slides' own two entries."
+
+
+def printed_polarity():
+    printed = network_term([EXAMPLE_WEIGHTS], [EXAMPLE_MASK], "printed") ** 2
+    removed = network_term([EXAMPLE_WEIGHTS], [EXAMPLE_MASK], "removed") ** 2
+    share = float(printed / (printed + removed))
+    trained = _in_the_slides_order("printed")
+    shown = "" if trained.empty else f" Trained as printed: {pruning_steps(trained)}."
+    return (
+        100 * share,
+        "misprint",
+        "This share of the example's squared weight lies under M = 1, which the printed term would punish; "
+        "the slides' own result keeps exactly those entries. We punish (1 - M) * W." + shown,
+    )
+
+
+def decimal_truncation():
+    weight, limit = 0.34, 127
+    rounded = round(weight * limit) / limit
+    return rounded, "illustration", "Eight bits at scale 1 keep this value; cutting decimals is no quantizer."
+
+
+def example_polynomial():
+    polynomial = Polynomial.parse("x^9+x^4+1")
+    verdict = "holds" if polynomial.is_primitive() else "wrong"
+    return float(polynomial.order()), verdict, "Primitive: the register runs through all states but 0."
+
+
+def example_repeats():
+    register, size, density = LFSR("x^9+x^4+1"), 300, 0.5
+    mask = lfsr_mask((size,), density, register.polynomial)
+    return (
+        mask.clocks / mask.kept,
+        "omitted",
+        f"Indices repeat: with M = {size}, {mask.kept} different positions take {mask.clocks} clocks.",
+    )
+
+
+def rank_of_masks():
+    worst = 1.0
+    for index, layer in enumerate(weight_layers(build_model("resnet20")).values()):
+        shape = tuple(layer.weight.shape)
+        ours = numerical_rank(lfsr_mask(shape, 0.5, seed=layer_seed("x^31+x^3+1", index)).matrix)
+        chance = numerical_rank(random_mask(shape, 0.5, seed=index).matrix)
+        worst = min(worst, ours / chance)
+    verdict = "holds, as for any random mask" if worst >= 0.99 else "does not hold"
+    return worst, verdict, "Lowest ratio of a layer's LFSR mask to an i.i.d. mask's rank, ResNet-20 at 50 %."
+
+
+def address_storage():
+    totals: dict[str, int] = {}
+    for layer in weight_layers(build_model("resnet20")).values():
+        table = index_storage_bits(lfsr_mask(tuple(layer.weight.shape), 0.5).keep)
+        for scheme, bits in zip(table.scheme, table.bits, strict=True):
+            totals[scheme] = totals.get(scheme, 0) + bits
+    best = min((bits, scheme) for scheme, bits in totals.items() if scheme != "lfsr")
+    return (
+        float(totals["lfsr"]),
+        "holds, nearly",
+        "Bits of taps, seeds and counters for all of ResNet-20 at 50 %; the cheapest stored index "
+        f"({best[1]}) takes {best[0]:,}. A scratch bitmap that recognizes repeats is not counted.",
+    )
+
+
+def zero_cells_cap_the_gain():
+    runs = load_results()
+    row = _runs(baseline_of(starting_from(runs).iloc[0], runs)).iloc[0]
+    zero_j = float(code_energy_table(8, "twos_complement", load_cell_table())[127])
+    return (
+        float(row.cell_energy_j / row.kept_weights / zero_j),
+        "omitted",
+        "Mean code energy of the dense 8-bit net over a zero's: with pruned weights stored as 00 cells, "
+        "no network can save more, were all cells read alike.",
+    )
+
+
+def macro_energy():
+    cheapest_j = load_cell_table().energy_j[0]
+    macro_j = 1 / 118.44e12
+    return (
+        cheapest_j / macro_j,
+        "unexplained",
+        "Cheapest table entry over the cited macro's energy for one operation at its peak of 118.44 TOPS/W.",
+    )
+
+
+def gain_at_ninety():
+    return _gain_at(0.9)
+
+
+def gain_at_ten():
+    return _gain_at(0.1)
+
+
+def gain_of_the_paper():
+    return (
+        None,
+        "open",
+        "The abstract does not name its baselines, so there is nothing to reproduce yet.",
+    )
+
+
+def before_post_training():
+    # As meant: the term as printed empties the weights that stay, and says nothing of post-training.
+    meant = _in_the_slides_order("removed")
+    if meant.empty:
+        return None, "open", "The slides' order (penalties, prune, train on) has no finished run yet."
+    change = meant.accuracy_before_pruning - meant.test_accuracy
+    verdict = "holds" if (change > 0).all() else "does not hold" if (change <= 0).all() else "not always"
+    each = ", ".join(
+        f"{c:.1f} with {100 * s:.0f} % removed" for c, s in zip(change, meant.sparsity, strict=True)
+    )
+    return (
+        float(change.mean()),
+        verdict,
+        f"Accuracy before pruning less the accuracy at the end, in points, the mean of: {each}.",
+    )
+
+
+def venue():
+    return None, "superseded", "The paper appeared later, in IEEE Access (2024); see the bibliography."
+
+
+def _in_the_slides_order(polarity: str) -> pd.DataFrame:
+    """The runs that trained with both penalties, pruned and trained on, by sparsity."""
+    runs = load_results()
+    joint = (runs.prune_epoch > 0) & (runs.dataset == "cifar10") & ~runs.held_out
+    return runs[joint & (runs.polarity == polarity)].sort_values("sparsity")
+
+
+def _runs(name: str) -> pd.DataFrame:
+    runs = load_results()
+    return runs[runs.run == name]
+
+
+def _gain_at(sparsity: float) -> tuple[float | None, str, str]:
+    """The gain of the study's plain twofold recipe that saves most packed, a mean over its seeds."""
+    runs = starting_from(load_results())
+    own = usual(runs) & (runs.method == "twofold") & (runs.sparsity.sub(sparsity).abs() < 1e-9)
+    if not own.any():
+        return None, "open", f"No twofold run with {100 * sparsity:.0f} % removed is finished."
+    packed, crossbar = (
+        over_seeds(energies(runs[own], cells_only(dataflow))).set_index("run")
+        for dataflow in ("packed", "crossbar")
+    )
+    best = packed.loc[packed.gain.idxmax()]
+    return (
+        float(best.gain),
+        "depends on the machine",
+        f"{best.name}, {best.test_accuracy:.2f} %, mean over {counted(int(best.seeds), 'seed')}: packed, "
+        f"no ADC, over dense 8 bits; stored in a crossbar: {crossbar.gain[best.name]:.2f}x.",
+    )
+
+
+SIZE, DENSITY = 36864, 0.5  # the largest layer of ResNet-20, half of it kept
+
+
+def easy_in_hardware() -> tuple[float, str, str]:
+    """Gate equivalents of the slides' example; "1. LFSRs can be easily be implemented in hardware"."""
+    cells = load_lig_cells()
+    example = cells[(cells.block == "lig") & (cells.degree == 9) & (cells.reduction == "multiply-shift")]
+    raw, first = (example[example.dedup == dedup].iloc[0] for dedup in (0, 1))
+    return (
+        float(raw.gate_equivalents),
+        "holds",
+        "Gate equivalents (NAND2) of the slides' example, by Yosys, if every state's index is handed out; "
+        f"{first.gate_equivalents:.0f} and {first.scratch_bits:.0f} scratch bits if first sights only.",
+    )
+
+
+def energy_of_no_addresses() -> tuple[float, str, str]:
+    """Joules of one index, generated, beside what the cheapest stored one costs to read."""
+    mask = lfsr_mask((SIZE,), DENSITY, seed=layer_seed(LAYER_POLYNOMIAL, 0))
+    clocks_pj = 1e12 * mask.clocks / mask.kept
+    raw = clocks_pj * lig_energy_j(SIZE, dedup=False, density=DENSITY)
+    first = clocks_pj * lig_energy_j(SIZE, dedup=True, density=DENSITY)
+    stored = index_storage_bits(mask.keep).set_index("scheme").bits.drop("lfsr")
+    words = 1e12 * int(stored.min()) / mask.kept / MEMORY_WORD_BITS
+    sram, dram = words * memory_word_energy_j("SRAM"), words * memory_word_energy_j("DRAM")
+    verdict = "holds" if raw < sram else "holds against DRAM only" if raw < dram else "does not hold"
+    return (
+        float(raw),
+        verdict,
+        "One index of the largest layer at 50 %, every state's handed out; "
+        f"{first:.1f} pJ if an SRAM recognizes the repeats. Reading a stored one ({stored.idxmin()}): "
+        f"{sram:.2f} pJ from SRAM, {dram:.0f} pJ from DRAM.",
+    )
+
+
+CLAIMS = (
+    Claim("1 DRAM access = 1000 ADDs", "AI at the Edge: Challenges", 1000.0, "x", dram_over_add),
+    Claim("32-bit float MULT", "AI at the Edge: Challenges", 3.1, "pJ", multiply_energy),
+    Claim("E11 = 20 x E00", "Motivation: 2bit/cell CIM", 20.0, "x", dearest_over_cheapest_cell),
+    Claim("table of a 118 TOPS/W macro", "Motivation: 2bit/cell CIM", None, "x", macro_energy),
+    Claim("penalize W * M", "Method: Twofold Sparsity", None, "%", printed_polarity),
+    Claim("0.34 becomes 0.3", "Method: Twofold Sparsity", 0.3, "", decimal_truncation),
+    Claim(
+        "X^9 + X^4 + 1 as generator",
+        "LFSR Indexing Generator (LIG) Block",
+        511.0,
+        "states",
+        example_polynomial,
+    ),
+    Claim(
+        "real-time address generator",
+        "LFSR Indexing Generator (LIG) Block",
+        None,
+        "clocks per index",
+        example_repeats,
+    ),
+    Claim("preserves the rank", "LFSR Indexing Generator (LIG) Block", 1.0, "x", rank_of_masks),
+    Claim("no need to store addresses", "LFSR Indexing Generator (LIG) Block", 0.0, "bit", address_storage),
+    Claim("an address not stored", "LFSR Indexing Generator (LIG) Block", None, "pJ", energy_of_no_addresses),
+    Claim("easily implemented", "LFSR Indexing Generator (LIG) Block", None, "gates", easy_in_hardware),
+    Claim(
+        "accuracy before post training is slightly higher",
+        "Result: Accuracy",
+        None,
+        "points",
+        before_post_training,
+    ),
+    Claim("pruned weights save energy", "Result: Energy", None, "x at most", zero_cells_cap_the_gain),
+    Claim("gain at 10 % sparsity", "abstract of the talk", 2.2, "x", gain_at_ten),
+    Claim("gain at 90 % sparsity", "abstract of the talk", 14.0, "x", gain_at_ninety),
+    Claim('gain "compared to baselines", up to', "abstract of the paper", 4.35, "x", gain_of_the_paper),
+    Claim("published in IEEE TCAS-I", "DNN compression: Bit and Network-level Sparsity", None, "", venue),
+)

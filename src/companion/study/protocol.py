@@ -1,0 +1,191 @@
+"""What the study set out to show, and how far its runs went."""
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from companion import paths
+from companion.study.config import RunConfig
+from companion.study.energies import cells_only, energies
+from companion.study.grouping import over_seeds
+from companion.study.results import load_results
+from twofold.energy.machine import Dataflow
+
+__all__ = [
+    "GOALS",
+    "Goal",
+    "best_learning_rates",
+    "goal_candidates",
+    "goal_table",
+    "held_out_runs",
+    "strongest_within",
+]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A gain in cell energy, no ADC charged, at a loss of accuracy; set before the runs were made.
+
+    Attributes
+    ----------
+    method, sparsity : of the networks that are meant
+    dataflow : machine on which the gain over dense 8 bits is counted, in two's complement
+    gain : the least that reaches the goal
+    points : the most that may be lost, in points of accuracy
+    against : method that the loss is counted against, with 8 bits and at the same sparsity
+    without : method that has no bit term and is `method` in all else; of fewer bits than 8, its rival
+    """
+
+    method: str
+    sparsity: float
+    dataflow: Dataflow
+    gain: float
+    points: float
+    against: str
+    without: str
+
+    def __str__(self) -> str:
+        removed = f", {100 * self.sparsity:.0f} % removed" if self.sparsity else ""
+        return f"{self.method}{removed}: {self.gain:g}x within {self.points:g} points"
+
+
+GOALS = (
+    Goal("bits", 0.0, "crossbar", gain=4.0, points=0.3, against="dense-8bit", without="rounded"),
+    Goal("bits", 0.0, "crossbar", gain=6.0, points=1.0, against="dense-8bit", without="rounded"),
+    Goal("twofold", 0.5, "packed", gain=8.0, points=0.5, against="lfsr", without="lfsr"),
+    Goal("twofold", 0.9, "packed", gain=30.0, points=0.5, against="lfsr", without="lfsr"),
+)
+
+
+def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
+    """The recipes that a goal is about, means over seeds; no rows where none has finished.
+
+    Parameters
+    ----------
+    runs : rows of `results.load_results` that start from one float run
+
+    Returns
+    -------
+    DataFrame
+        The columns of `series.over_seeds`; ``lost``, points of accuracy (float inputs) against the goal's
+        other method with 8 bits and the same densities, loss and epochs, each run against that of its own
+        seed (or, where that one has not finished, the mean of those that have); ``reached``. Sorted by
+        ``gain``.
+    """
+    close = runs.sparsity.sub(goal.sparsity).abs() < 1e-9
+    own, other = (runs[close & (runs.method == method)] for method in (goal.method, goal.against))
+    own = own[own.bits < 8] if goal.method == goal.without else own
+    other = other[other.bits == 8]
+    if own.empty or other.empty:
+        return pd.DataFrame(columns=[*runs.columns, "gain", "lost", "reached"])
+    # A control of the same densities, loss and epochs, without the bit term.
+    alike = ["density_rule", "distillation", "epochs"]
+    paired, any_seed = (other.groupby(keys).test_accuracy.mean() for keys in ([*alike, "seed"], alike))
+    before = own.join(paired.rename("before"), on=[*alike, "seed"]).before
+    before = before.fillna(own.join(any_seed.rename("before"), on=alike).before)
+    priced = energies(own.assign(lost=before - own.test_accuracy), cells_only(goal.dataflow))
+    frame = over_seeds(priced).sort_values("gain", ignore_index=True)
+    frame["reached"] = (frame.gain >= goal.gain) & (frame.lost <= goal.points)
+    return frame
+
+
+def goal_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row a goal: the recipe that comes closest from either side.
+
+    Returns
+    -------
+    DataFrame
+        Index: the goal in words. ``within``: the recipe of highest gain among those that lose no more than
+        the goal allows, with ``gain within``; ``beyond``: the recipe that loses least among those with the
+        goal's gain, with ``lost beyond`` (points). A gap where no recipe qualifies. Then a verdict each on
+        recipes of ``8 bits``, of ``any bits``, and on ``rounding``, fewer bits and no bit term: "reached",
+        "not reached", or "open" without a finished run that has a finished control.
+    """
+    rows = {}
+    for goal in GOALS:
+        frame = goal_candidates(runs, goal)
+        rounding = goal_candidates(runs, replace(goal, method=goal.without))
+        verdicts = {
+            "8 bits": _verdict(frame[frame.bits == 8]),
+            "any bits": _verdict(frame),
+            "rounding": _verdict(rounding),
+        }
+        frame = frame.dropna(subset="lost")
+        within, beyond = frame[frame.lost <= goal.points], frame[frame.gain >= goal.gain]
+        row: dict = dict.fromkeys(("within", "gain within", "beyond", "lost beyond"))
+        if len(within):
+            best = within.loc[within.gain.idxmax()]
+            row |= {"within": best.run, "gain within": best.gain}
+        if len(beyond):
+            best = beyond.loc[beyond.lost.idxmin()]
+            row |= {"beyond": best.run, "lost beyond": best.lost}
+        rows[str(goal)] = row | verdicts
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _verdict(candidates: pd.DataFrame) -> str:
+    if candidates.lost.notna().sum() == 0:
+        return "open"
+    return "reached" if candidates.reached.any() else "not reached"
+
+
+def held_out_runs(start: str = "tune-start") -> pd.DataFrame:
+    """The fine-tuned runs that choices were made from, a row each: those on held-out images from ``start``.
+
+    Returns
+    -------
+    DataFrame
+        ``run``, ``method``, ``sparsity``, ``learning_rate`` (peak), ``strength`` (LSB^2/pJ), ``clip_ratio``,
+        ``distillation``, ``encoding``, ``epochs``, ``held_out_accuracy`` (%) and ``cell_energy_j``; no rows
+        where no such run has finished.
+    """
+    runs = load_results()
+    runs = runs[runs.held_out & (runs.init == start)]
+    configs = [RunConfig.from_yaml(paths.results_dir() / run / "config.yml") for run in runs.run]
+    columns = [
+        "run",
+        "method",
+        "sparsity",
+        "strength",
+        "clip_ratio",
+        "distillation",
+        "encoding",
+        "epochs",
+        "cell_energy_j",
+    ]
+    frame = runs[columns]
+    frame = frame.assign(learning_rate=[config.learning_rate for config in configs])
+    frame["held_out_accuracy"] = runs.test_accuracy
+    return frame.sort_values(["method", "sparsity", "learning_rate", "strength"], ignore_index=True)
+
+
+def best_learning_rates(frame: pd.DataFrame) -> dict[float, float]:
+    """For each sparsity the learning rate with which the LFSR's mask alone, without a bit term, did best."""
+    tried = frame[(frame.method == "lfsr") & (frame.distillation == 0)]
+    best = tried.loc[tried.groupby("sparsity").held_out_accuracy.idxmax()]
+    return dict(zip(best.sparsity, best.learning_rate, strict=True))
+
+
+def strongest_within(frame: pd.DataFrame, points: float = 1.0) -> float:
+    """The largest strength of the bit term that costs at most so many points of accuracy.
+
+    Each twofold run, of those without another scale and distillation, is compared with the run of method
+    ``lfsr`` at its sparsity and learning rate.
+
+    Raises
+    ------
+    ValueError
+        A twofold run has no such neighbor, or every strength costs more.
+    """
+    frame = frame[(frame.clip_ratio == 1) & (frame.distillation == 0)]
+    keys = ["sparsity", "learning_rate"]
+    plain = frame[frame.method == "lfsr"].set_index(keys).held_out_accuracy
+    tried = frame[frame.method == "twofold"].set_index(keys)
+    alone = tried.run[~tried.index.isin(plain.index)]
+    if len(alone):
+        raise ValueError(f"no held-out run without a bit term stands beside {', '.join(alone)}")
+    lost = (plain.reindex(tried.index) - tried.held_out_accuracy).set_axis(tried.strength)
+    if not (lost <= points).any():
+        told = ", ".join(f"{strength:g}: {value:.2f}" for strength, value in lost.items())
+        raise ValueError(f"every strength costs more than {points:g} points ({told})")
+    return float(lost.index[lost <= points].max())

@@ -1,0 +1,137 @@
+"""What an encoding can be made to cost: energy against error when every weight chooses its code.
+
+`energy.encoding_control` prices codes that nobody chose. Here each weight takes the code that is best for
+error and energy together, as in training (`regularizers.CodeChooser`), and the network is not trained at all:
+how much of its weights has to be given up for how many joules?
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from twofold.codes.cells import code_energy, code_energy_table
+from twofold.codes.encodings import CELL_ENCODINGS, CellEncoding
+from twofold.codes.quantizer import check_clip_ratio, code_limit, weight_scale
+from twofold.codes.tables import CellTable, load_cell_table
+from twofold.sparsity.chooser import CodeChooser
+
+__all__ = ["against_rounding", "energy_at_error", "frontier", "rate_distortion"]
+
+
+@torch.no_grad()
+def rate_distortion(
+    weights: Iterable[Float[Tensor, "..."]],
+    strengths: Sequence[float],
+    *,
+    bits: int = 8,
+    encodings: Sequence[CellEncoding] = CELL_ENCODINGS,
+    clip_ratios: Sequence[float] = (1.0,),
+    table: CellTable | None = None,
+) -> pd.DataFrame:
+    """Energy and error of chosen codes, a row for each encoding, scale and strength.
+
+    Parameters
+    ----------
+    weights : of each layer; a layer has one scale
+    strengths : prices of energy, in LSB^2/pJ of 8 bits and the scale ``max|W|``; 0: the nearest code
+        With another step the same price in units of the weights: divided by the square of the steps' ratio.
+    clip_ratios : multiples of ``max|W|`` that the largest code stands for, see `sparsify.Twofold`
+    table : None: that of the slides
+
+    Returns
+    -------
+    DataFrame
+        ``encoding``, ``clip_ratio``, ``strength``; ``energy_pj``, a weight's, read once with an input bit of
+        1; ``error``, the squared error as a share of a layer's squared weights, averaged over the weights;
+        and ``zero_codes``, the share of codes that are 0.
+
+    Raises
+    ------
+    ValueError
+        No layer, a layer that has no scale, a strength or a clip ratio out of range.
+    """
+    # A layer of zeros has no error, and the least square above 0 says so without a division by it.
+    layers = [
+        (w.detach().flatten(), weight_scale(w), w.double().square().mean().clamp(min=1e-300)) for w in weights
+    ]
+    if not layers:
+        raise ValueError("there are no weights to choose codes for")
+    for ratio in clip_ratios:
+        check_clip_ratio(ratio)
+    limit, count = code_limit(bits), sum(layer.numel() for layer, _, _ in layers)
+    table, rows = table or load_cell_table(), []
+    for encoding in encodings:
+        energy_j = code_energy_table(bits, encoding, table)
+        chooser = CodeChooser(bits, energy_j * 1e12)
+        for ratio in clip_ratios:
+            steps_ratio = ratio * code_limit(8) / limit
+            for strength in strengths:
+                chooser.set_strength(float(strength) / steps_ratio**2)
+                spent, error, zero = 0.0, 0.0, 0
+                for layer, scale, square in layers:
+                    step = scale * ratio / limit
+                    codes = chooser((layer / step).clamp(-limit, limit))
+                    spent += float(code_energy(codes.to(torch.int16), energy_j).sum()) * 1e12
+                    error += float((layer - codes * step).double().square().sum() / square)
+                    zero += int((codes == 0).sum())
+                rows.append((encoding, ratio, strength, spent / count, error / count, zero / count))
+    names = ["encoding", "clip_ratio", "strength", "energy_pj", "error", "zero_codes"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def frontier(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `rate_distortion` that no other row of their encoding beats, from cheap to dear.
+
+    Along an encoding's rows ``energy_pj`` rises and ``error`` falls.
+    """
+    frame = frame.sort_values(["encoding", "energy_pj", "error"])
+    least_before = frame.groupby("encoding").error.transform(
+        lambda error: error.cummin().shift(fill_value=np.inf)
+    )
+    return frame[frame.error < least_before].reset_index(drop=True)
+
+
+def energy_at_error(frame: pd.DataFrame, errors: Sequence[float]) -> pd.DataFrame:
+    """Picojoules a weight at which each encoding has so large an error, interpolated along its `frontier`.
+
+    Returns
+    -------
+    DataFrame
+        Index: the encodings; columns: the errors. A gap where the error lies outside the encoding's rows.
+    """
+    rows = {}
+    for encoding, own in frontier(frame).groupby("encoding"):
+        known = own.sort_values("error")
+        rows[encoding] = np.interp(errors, known.error, known.energy_pj, left=np.nan, right=np.nan)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(errors))
+
+
+def against_rounding(frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """Codes of fewer bits, rounded and not chosen, beside codes that were chosen, each at the same error.
+
+    Parameters
+    ----------
+    frames : number of bits -> its `rate_distortion`; all but the most bits with the strength 0 among theirs
+
+    Returns
+    -------
+    DataFrame
+        Index: ``error``, that of plain rounding at the scale that suits it best, and ``codes``: these rounded
+        ones, the chosen ones of the most bits, and the chosen ones of whichever number of bits is cheapest.
+        Columns: the encodings; pJ a weight, with a gap where chosen codes have no such error.
+    """
+    most = max(frames)
+    rows = {}
+    for bits in sorted(set(frames) - {most}, reverse=True):
+        rounded = frames[bits][frames[bits].strength == 0]
+        rounded = rounded.loc[rounded.groupby("encoding").error.idxmin()].set_index("encoding")
+        error = float(rounded.error.min())
+        chosen = {b: energy_at_error(frame, [error])[error] for b, frame in frames.items()}
+        rows[error, f"{bits} bits, rounded"] = rounded.energy_pj
+        rows[error, f"{most} bits, chosen"] = chosen[most]
+        rows[error, "cheapest number of bits, chosen"] = pd.DataFrame(chosen).min(axis=1)
+    return pd.DataFrame(rows).T.rename_axis(index=["error", "codes"], columns=None)

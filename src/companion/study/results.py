@@ -1,0 +1,282 @@
+"""The table that all figures start from: made from the folders of finished runs, read by the chapters."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from torch import Tensor
+
+from companion import paths
+from companion.files import read_json
+from companion.study.networks import FinishedNetwork, load_codes
+from twofold._files import load_tensors, read_csv, written_whole
+
+__all__ = [
+    "RESULTS_VERSION",
+    "STUDY_START",
+    "baseline_of",
+    "collect",
+    "load_determinism",
+    "load_epochs",
+    "load_float_weights",
+    "load_literature",
+    "load_network",
+    "load_results",
+    "run_costs",
+    "run_versions",
+    "select",
+    "starting_from",
+]
+
+
+RESULTS_VERSION = 1
+
+
+TABLES = ("runs.csv", "epochs.csv")
+
+
+SINCE_ADDED = {"clip_ratio": 1.0, "distillation": 0.0}
+"""Columns that the first runs' records do not have, and what was so for them."""
+
+
+SUMS = "SHA256SUMS"
+"""Checksums of the tables that `collect` makes, as ``sha256sum -c`` reads them."""
+
+
+STUDY_START = "dense-60"
+"""The float run whose descendants README, first page and ledger show: the newest with a whole set of them."""
+
+
+def collect() -> pd.DataFrame:
+    """Make ``data/results/runs.csv`` from the folders of all finished runs; returns it."""
+    rows, epochs = [], []
+    for sidecar_path in sorted(
+        paths.results_dir().glob("[!.]*/run.json")
+    ):  # not what a kill left half-written
+        result, curve = _finished_run(sidecar_path)
+        label = {"results_version": RESULTS_VERSION, "run": result["run"]}
+        rows.append(label | SINCE_ADDED | result)
+        epochs.append(curve.assign(**label))
+    if not rows:
+        raise FileNotFoundError(f"no finished run under {paths.results_dir()}")
+    texts = {
+        name: frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        for name, frame in zip(TABLES, (pd.DataFrame(rows), pd.concat(epochs)), strict=True)
+    }
+    texts[SUMS] = "".join(f"{_sha256(text.encode())}  {name}\n" for name, text in texts.items())
+    with contextlib.ExitStack() as stack:  # a full disk leaves all three as they were
+        for name, text in texts.items():
+            partial = stack.enter_context(written_whole(paths.results_dir() / name))
+            partial.write_text(text, encoding="utf-8", newline="\n")
+    return load_results()
+
+
+def _finished_run(sidecar_path: Path) -> tuple[dict, pd.DataFrame]:
+    """A run's result and its epochs, from its folder; ``ValueError`` where they are not whole."""
+    sidecar = read_json(sidecar_path)
+    _check_version(sidecar.get("results_version"), sidecar_path)
+    result = sidecar.get("result")
+    if not isinstance(result, dict) or result.get("run") != sidecar_path.parent.name:
+        raise ValueError(f"{sidecar_path} holds no result of a run {sidecar_path.parent.name!r}")
+    nested = [name for name, value in result.items() if isinstance(value, dict | list)]
+    if nested:
+        raise ValueError(f"{sidecar_path} holds no result of a run: {', '.join(nested)} is no single value")
+    curve_path = sidecar_path.with_name("epochs.csv")
+    curve = read_csv(curve_path)
+    epochs = result.get("epochs")
+    if "epoch" not in curve or type(epochs) is not int or curve.epoch.tolist() != [*range(1, epochs + 1)]:
+        raise ValueError(f"{curve_path} does not hold the {epochs!r} epochs of the run")
+    return result, curve
+
+
+def load_results(path: Path | None = None) -> pd.DataFrame:
+    """The table of runs, a row each; columns and units are explained in ``data/results/README.md``.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such table.
+    ValueError
+        It was written by another version of this library, or is no such table.
+    """
+    return _read(path or paths.results_dir() / "runs.csv")
+
+
+def select(
+    frame: pd.DataFrame, dataset: str, networks: Sequence[str], methods: Sequence[str] = ()
+) -> pd.DataFrame:
+    """The rows of a data set, some networks and some methods (none named: all).
+
+    Raises
+    ------
+    ValueError
+        A name that the table does not hold, or nothing left; the message lists what there is. A text where a
+        list belongs, which is what ``papermill -p`` makes of one (``-y`` keeps it).
+    """
+    for parameter, names in (("networks", networks), ("methods", methods)):
+        if isinstance(names, str):
+            raise ValueError(f"{parameter} is the text {names!r}; it must be a list (papermill: -y, not -p)")
+    wanted = {"dataset": [dataset], "network": list(networks), "method": list(methods)}
+    for column, names in wanted.items():
+        unknown = sorted(set(names) - set(frame[column]))
+        if unknown:
+            there = ", ".join(sorted(set(frame[column])))
+            raise ValueError(f"no {column} {', '.join(map(repr, unknown))} in the results; there are {there}")
+        if names:
+            frame = frame[frame[column].isin(names)]
+    if frame.empty:
+        raise ValueError(f"no run has all of {wanted}")
+    return frame
+
+
+def starting_from(frame: pd.DataFrame, start: str = STUDY_START) -> pd.DataFrame:
+    """The quantized runs that start from one float run and saw the test set only at the end: fit to compare.
+
+    Raises
+    ------
+    ValueError
+        No run starts there; the message lists where runs start.
+    """
+    own = frame[(frame.init == start) & (frame.method != "dense") & ~frame.held_out]
+    if own.empty:
+        starts = ", ".join(sorted(frame.init.dropna().unique()))
+        raise ValueError(f"no run starts from {start!r}; there are runs that start from {starts}")
+    return own
+
+
+def baseline_of(run: pd.Series, frame: pd.DataFrame) -> str:
+    """The dense 8-bit run that a run is measured against: same images, network and start, not distilled.
+
+    That of the same seed, where there is one, otherwise the first seed's.
+
+    Raises
+    ------
+    ValueError
+        ``frame`` holds no such run.
+    """
+    same = frame[(frame.method == "dense-8bit") & ~frame.held_out & (frame.distillation == 0)]
+    for column in ("dataset", "network", "init"):
+        same = same[same[column].fillna("") == (run[column] if pd.notna(run[column]) else "")]
+    if same.empty:
+        raise ValueError(
+            f"{run.run} has no baseline: no finished run of method 'dense-8bit' with dataset "
+            f"{run.dataset!r}, network {run.network!r} and init {run.init!r}"
+        )
+    return same.assign(other=same.seed != run.seed).sort_values(["other", "seed"]).run.iloc[0]
+
+
+def load_epochs(path: Path | None = None) -> pd.DataFrame:
+    """A row for each epoch of each run (``run`` names it); errors as `load_results`."""
+    return _read(path or paths.results_dir() / "epochs.csv")
+
+
+def load_determinism() -> pd.DataFrame:
+    """What another number of threads, compilation or instruction set change in a run on the digits.
+
+    A row a setting and seed, against one thread: share of the kept codes that differ, the largest step of
+    one, the largest change of scales (relative) and of other tensors, accuracies in percent; then machine and
+    commit.
+    ``python -m benchmarks.determinism`` makes it.
+    """
+    return read_csv(paths.repository() / "data" / "determinism.csv")
+
+
+def load_literature() -> pd.DataFrame:
+    """Published accuracies of ResNet-20 on CIFAR-10; each row carries its ``source``."""
+    return read_csv(paths.repository() / "data" / "literature_resnet20.csv")
+
+
+def load_network(run: str) -> FinishedNetwork:
+    """The committed codes of a finished run.
+
+    Raises
+    ------
+    FileNotFoundError
+        There are none of this run; the message lists the runs that have some.
+    """
+    return load_codes(_committed(run, "codes"))
+
+
+def load_float_weights(run: str) -> dict[str, Tensor]:
+    """The weights of a finished float run's convolutions and matrices, by layer.
+
+    Raises
+    ------
+    FileNotFoundError
+        There are none of this run; the message lists the runs that have some.
+    """
+    _, state = load_tensors(_committed(run, "weights"))
+    return {name.removesuffix(".weight"): tensor for name, tensor in state.items() if tensor.ndim > 1}
+
+
+def _committed(run: str, what: str) -> Path:
+    path = paths.results_dir() / paths.check_run_name(run) / f"{what}.safetensors"
+    if not path.is_file():
+        there = ", ".join(sorted(p.parent.name for p in paths.results_dir().glob(f"*/{what}.safetensors")))
+        raise FileNotFoundError(f"no {what} of a run {run!r}; there are those of {there or 'none'}")
+    return path
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise FileNotFoundError(f"no results table at {path}; `twofold collect` makes one from finished runs")
+    _check_sum(path)
+    frame = read_csv(path)
+    missing = {"results_version", "run"} - set(frame)
+    if missing:
+        raise ValueError(f"{path} is no results table: it has no column {', '.join(sorted(missing))}")
+    for value in frame.results_version.unique():
+        _check_version(value, path)
+    return frame
+
+
+def _check_sum(path: Path) -> None:
+    """Where checksums lie beside a table, they must agree: one that is cut between two rows reads well."""
+    sums = path.with_name(SUMS)
+    if path.name in TABLES and sums.is_file():
+        found = _sha256(path.read_bytes().replace(b"\r\n", b"\n"))  # git may have changed the ends of lines
+        if f"{found}  {path.name}" not in sums.read_text(encoding="utf-8", errors="replace").splitlines():
+            raise ValueError(
+                f"{path} is not the table that {SUMS} was made for; `twofold collect` makes both anew"
+            )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _check_version(value: object, path: Path) -> None:
+    if value != RESULTS_VERSION:
+        raise ValueError(f"{path} has results version {value}; this library reads version {RESULTS_VERSION}")
+
+
+def run_costs() -> pd.DataFrame:
+    """A row a finished run of the results table, in the order in which they finished.
+
+    Returns
+    -------
+    DataFrame
+        ``run``, ``method``, ``network``, ``seed``, ``epochs``, ``minutes`` (wall time of training and
+        evaluation), ``seconds_an_epoch`` (the median), ``threads``, ``device``, ``commit``, ``finished``
+        (UTC) and ``note`` (what must be known about the run; empty where there is nothing).
+    """
+    runs = load_results().sort_values("finished", ignore_index=True)
+    median_s = load_epochs().groupby("run").seconds.median()
+    columns = ["run", "method", "network", "seed", "epochs", "minutes"]
+    frame = runs[columns].assign(seconds_an_epoch=runs.run.map(median_s))
+    frame[["threads", "device", "commit", "finished"]] = runs[["threads", "device", "commit", "finished"]]
+    return frame.assign(note=[_sidecar(run).get("note", "") for run in runs.run])
+
+
+def run_versions() -> pd.DataFrame:
+    """Each set of versions that runs were made with: a row a set, the packages, and ``runs`` of that set."""
+    frame = pd.DataFrame([_sidecar(run).get("versions", {}) for run in load_results().run])
+    frame = frame.fillna("not recorded").astype(str)
+    return frame.value_counts(sort=True).rename("runs").reset_index()
+
+
+def _sidecar(run: str) -> dict:
+    return json.loads((paths.results_dir() / run / "run.json").read_text(encoding="utf-8"))

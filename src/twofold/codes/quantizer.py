@@ -1,0 +1,174 @@
+"""Weights become integers, integers become bits.
+
+A layer's weights share one scale ``s = max|W|`` and become codes ``k = round(W / s * (2^(b-1) - 1))``, as the
+slide "Bit Sparsity: DNN Training under Bit Representation" has it. How a code is written in ones and zeros is
+a second choice, the *encoding*, and it alone decides what a code costs: -1 is eight ones in two's complement,
+two in sign and magnitude.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int, Int8, Int16
+from torch import Tensor
+
+__all__ = [
+    "check_bits",
+    "check_clip_ratio",
+    "code_limit",
+    "dequantize",
+    "fake_quantize",
+    "quantize",
+    "round_to_grid",
+    "ternary_scale",
+    "weight_scale",
+]
+
+
+def check_bits(bits: int) -> int:
+    """Return `bits`, or raise ``ValueError`` where it is not within 2..16."""
+    if not hasattr(bits, "__index__") or not 2 <= bits <= 16:
+        raise ValueError(f"bits is {bits!r}, allowed are 2..16 (a sign and at least one bit of magnitude)")
+    return bits
+
+
+def check_clip_ratio(clip_ratio: float) -> float:
+    """Return `clip_ratio`, or raise ``ValueError`` where it is not in (0, 4]."""
+    if not 0 < clip_ratio <= 4:  # false for NaN as well
+        raise ValueError(
+            f"clip_ratio is {clip_ratio!r}; it must be a multiple of the largest weight in (0, 4]"
+        )
+    return clip_ratio
+
+
+def code_limit(bits: int) -> int:
+    """Largest code, ``2^(bits-1) - 1``: 127 for 8 bits. The smallest is its negative."""
+    return 2 ** (check_bits(bits) - 1) - 1
+
+
+# ---- float <-> integer ----
+
+
+def weight_scale(weight: Float[Tensor, "*shape"], check: bool = True) -> Float[Tensor, ""]:
+    """The scale ``s = max|W|`` of a layer, detached from the graph, in float32 or better.
+
+    A tensor of zeros gets scale 1: every scale gives it the codes 0, and this one divides by no zero.
+    Without `check` no number leaves the device, and a weight that is no number gives such a scale.
+
+    Raises
+    ------
+    ValueError
+        The tensor is empty, or holds NaN or infinite weights (the message counts them), or its largest weight
+        is so small that the quantizer's step is no normal floating-point number.
+    """
+    if weight.numel() == 0:
+        raise ValueError(f"a weight of shape {tuple(weight.shape)} is empty and has no scale")
+    low, high = weight.detach().aminmax()  # both carry NaN through, so one number tells of them all
+    scale = _at_least_float32(torch.maximum(-low, high))
+    if not check:
+        return torch.where(scale == 0, 1.0, scale)
+    largest = float(scale)
+    if not math.isfinite(largest):
+        bad = int((~torch.isfinite(weight)).sum())
+        raise ValueError(f"{bad} of {weight.numel()} weights are NaN or infinite, finite ones are needed")
+    return _check_scale(scale) if largest else torch.ones_like(scale)
+
+
+def ternary_scale(
+    weight: Float[Tensor, "*shape"], keep: Bool[Tensor, "*shape"] | None = None, check: bool = True
+) -> Float[Tensor, ""]:
+    """A scale for the codes -1, 0, 1: ``s = 1.4 mean|W|``, so that they part at ``0.7 mean|W|``.
+
+    With ``s = max|W|`` every weight below half of the largest becomes 0, which is nearly all of a bell-shaped
+    layer. The threshold is that of ternary weight networks (Li et al. 2016, arXiv 1605.04711); their level is
+    the mean of what lies beyond it (1.18 standard deviations of a normal distribution), here it is twice the
+    threshold (1.12), so that one scale says both.
+
+    Parameters
+    ----------
+    keep
+        True where a weight is kept; the mean is taken over those. None: over all.
+    check
+        As in `weight_scale`.
+    """
+    weight_scale(weight, check)  # refuses NaN, infinite and empty weights
+    sizes = _at_least_float32(weight.detach()).abs()
+    mean = sizes.mean() if keep is None else (sizes * keep).sum() / keep.sum()
+    scale = torch.where(mean > 0, 1.4 * mean, torch.ones_like(mean))
+    return _check_scale(scale) if check else scale
+
+
+def quantize(
+    weight: Float[Tensor, "*shape"], bits: int = 8, scale: Float[Tensor, ""] | float | None = None
+) -> Int8[Tensor, "*shape"] | Int16[Tensor, "*shape"]:
+    """Integer codes ``k = round(W / s * (2^(bits-1) - 1))`` in ``[-code_limit, code_limit]``.
+
+    Rounds half to even. Weights beyond a given `scale` saturate. int8 up to 8 bits, int16 above.
+    """
+    step = _step(weight, bits, scale)
+    return round_to_grid(weight.detach(), step, bits).to(torch.int8 if bits <= 8 else torch.int16)
+
+
+def round_to_grid(
+    weight: Float[Tensor, "*shape"], step: Float[Tensor, ""], bits: int
+) -> Float[Tensor, "*shape"]:
+    """Codes as floats, in the step's precision: ``round(W / step)``, saturated at the largest; no checks."""
+    # Times the reciprocal of the step, not divided by it: torch's quantizers do so, and agreement in the last
+    # bit decides which way a weight on the border of two codes falls.
+    limit = code_limit(bits)
+    return (weight.to(step.dtype) * step.reciprocal()).round_().clamp_(-limit, limit)
+
+
+def dequantize(
+    codes: Int[Tensor, "*shape"], scale: Float[Tensor, ""] | float, bits: int = 8
+) -> Float[Tensor, "*shape"]:
+    """The weights ``s * k / (2^(bits-1) - 1)`` that the codes stand for, in the scale's precision."""
+    step = _check_scale(torch.as_tensor(scale, device=codes.device)) / code_limit(bits)
+    return codes.to(step.dtype) * step
+
+
+def fake_quantize(
+    weight: Float[Tensor, "*shape"], bits: int = 8, scale: Float[Tensor, ""] | float | None = None
+) -> Float[Tensor, "*shape"]:
+    """``dequantize(quantize(weight))`` with a straight-through gradient.
+
+    The gradient is 1 for weights within ``[-s, s]`` and 0 for those that saturate at a given `scale`
+    (Bengio et al. 2013, arXiv 1308.3432, clipped as torch clips it); the scale itself is taken as a constant.
+    """
+    return _StraightThrough.apply(weight, _step(weight, bits, scale), bits)
+
+
+class _StraightThrough(torch.autograd.Function):
+    # A Function and not ``w + (q - w).detach()``: that sum rounds, and leaves the grid by a last bit.
+    @staticmethod
+    def forward(ctx, weight: Tensor, step: Tensor, bits: int) -> Tensor:
+        ctx.save_for_backward(weight, step)
+        ctx.bits = bits
+        return (round_to_grid(weight, step, bits) * step).to(weight.dtype)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        weight, step = ctx.saved_tensors
+        inside = (weight.to(step.dtype) * step.reciprocal()).round_().abs_() <= code_limit(ctx.bits)
+        return gradient * inside, None, None
+
+
+def _at_least_float32(tensor: Tensor) -> Tensor:
+    # Half precision holds neither 16-bit codes nor an exact step, so the grid lives above it.
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _check_scale(scale: Tensor) -> Tensor:
+    scale = _at_least_float32(scale.detach())
+    smallest = (
+        torch.finfo(scale.dtype).tiny * 2**17
+    )  # room for the finest step, s / 32767, and its reciprocal
+    if not smallest <= float(scale) < math.inf:
+        raise ValueError(f"scale is {float(scale):g}, allowed are finite numbers of at least {smallest:.3g}")
+    return scale
+
+
+def _step(weight: Tensor, bits: int, scale: Tensor | float | None) -> Tensor:
+    own = weight_scale(weight)  # also with a given scale: a NaN must not become a code
+    given = own if scale is None else torch.as_tensor(scale, dtype=own.dtype, device=weight.device)
+    return _check_scale(given) / code_limit(bits)

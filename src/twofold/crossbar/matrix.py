@@ -1,0 +1,297 @@
+"""A bit-sliced, bit-serial matrix-vector product on arrays of resistive cells, a converter at each column.
+
+The inputs enter bit by bit. For every input bit, slice and group of rows that share a column the array adds
+up the conductances of the cells whose row carries a 1; the converter makes a number of the sum; and all that
+follows is digital: the number counts at the place of its input bit and of its slice, groups are added. Signed
+inputs are in two's complement, so their top bit counts negatively.
+
+With no converter and ideal cells the product is that of the integers, exactly, for every encoding and list of
+slices. Wires have no resistance here, the sum is linear in the cells, and nothing takes time.
+
+It models the crossbar dataflow of `twofold.energy.price`: `ProgrammedMatrix.counts` gives the numbers that are
+charged there, and beside them the cells and conversions that an encoding's sign asks for on top (see
+`twofold.codes.slices`).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from zlib import crc32
+
+import torch
+from jaxtyping import Float64, Int, UInt8
+from torch import Tensor
+
+from twofold.codes.encodings import Encoding, check_encoding
+from twofold.codes.slices import check_slices, slice_codes
+from twofold.crossbar.adc import Adc
+from twofold.crossbar.device import Device
+from twofold.crossbar.serial import bit_patterns, column_sums, has_integer_units
+from twofold.inputs.activity import Activity
+
+__all__ = ["Crossbar", "ProgrammedMatrix"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crossbar:
+    """The machine: how codes and inputs are cut up, the size of an array, its converter and its cells.
+
+    Attributes
+    ----------
+    adc
+        Converter at the foot of every column.
+    encoding, bits
+        How a code is written.
+    slices
+        Bits of each slice, the most significant first, such as ``(2, 2, 2, 2)`` or ``(1, 1, 2, 2, 2)``.
+    input_bits
+        Bits of an input, entering one after the other.
+    array_rows, array_columns
+        Size of one array; a taller matrix is split into groups of rows, whose sums are added digitally.
+    device
+        The cells.
+    """
+
+    adc: Adc
+    encoding: Encoding = "twos_complement"
+    bits: int = 8
+    slices: tuple[int, ...] = (2, 2, 2, 2)
+    input_bits: int = 8
+    array_rows: int = 128
+    array_columns: int = 128
+    device: Device = field(default_factory=Device)
+
+    def __post_init__(self) -> None:
+        check_encoding(self.encoding)
+        check_slices(self.slices, self.bits)
+        if not 1 <= self.input_bits <= 16:
+            raise ValueError(f"input_bits is {self.input_bits}, allowed are 1..16")
+        for name in ("array_rows", "array_columns"):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"{name} is {value}, allowed are 1 or more")
+
+
+class ProgrammedMatrix:
+    """Integer weights in the cells of a crossbar.
+
+    Parameters
+    ----------
+    codes
+        Integer weights; columns are the outputs, rows the flattened rest.
+    machine
+    name
+        Of the layer: each draws its own device effects from the machine's seed.
+
+    Attributes
+    ----------
+    cells
+        Conductance of every cell above an ideal level 0, in levels.
+    activity : Activity or None
+        What the rows have carried so far, summed over the products with ``count=True``; None before.
+    """
+
+    def __init__(self, codes: Int[Tensor, "out *rest"], machine: Crossbar, name: str = ""):
+        self.machine = machine
+        self.name = name
+        device = machine.device
+        sliced = slice_codes(codes.flatten(1), machine.bits, machine.encoding, machine.slices)
+        self.outputs, self.rows = sliced.levels.shape[1:]
+        if not self.outputs * self.rows:
+            raise ValueError(f"codes of shape {tuple(codes.shape)} fill no cell")
+        self._stored, self._offset, self._widths = sliced.stored, sliced.offset, sliced.slice_bits
+        self._generator = torch.Generator().manual_seed(crc32(f"{device.seed} {name}".encode()))
+        programmed = zip(sliced.levels, self._widths, strict=True)
+        self.cells = torch.stack(
+            [device.program(levels, bits, self._generator) for levels, bits in programmed]
+        )
+        self.activity: Activity | None = None
+        self._factors = torch.tensor(sliced.factors, dtype=torch.float64)
+        self._leak = torch.tensor([device.leak_levels(bits) for bits in self._widths], dtype=torch.float64)
+        # What a column's current holds beyond the levels: nothing, where a reference takes the leak off.
+        self._read = self.cells if device.leak == "reference" else self.cells + self._leak[:, None, None]
+        self._groups = [
+            slice(first, min(first + machine.array_rows, self.rows))
+            for first in range(0, self.rows, machine.array_rows)
+        ]
+        # Whole numbers below 2^24 are exact in float32, and twice as fast.
+        largest = (self._factors.abs()[:, None, None] * self._read).sum((0, 2)).max()
+        exact = float(largest) * (2**machine.input_bits - 1) < 2**24
+        self._dtype = torch.float32 if exact else torch.float64
+        whole = bool((self._read == self._read.round()).all()) and float(self._read.max()) < 128
+        self._integers = whole and not device.read_noise and has_integer_units()
+        self._weights = self._grouped(self._read, torch.int8 if self._integers else self._dtype)
+        self._squares = []
+        if device.read_noise:
+            self._squares = self._grouped((self.cells + self._leak[:, None, None]).square(), self._dtype)
+        self._seen: Tensor | None = None
+        self._steps = None if machine.adc.range_rule == "calibrated" else self._fixed_steps()
+
+    def _grouped(self, cells: Tensor, dtype: torch.dtype) -> list[Tensor]:
+        return [cells[:, :, rows].flatten(0, 1).to(dtype).contiguous() for rows in self._groups]
+
+    # ---- the converter's range ----
+
+    def full_scales(self) -> Float64[Tensor, "groups slices"]:
+        """Full scale of the converters of each row group and slice, in levels; infinite without a converter.
+
+        Raises
+        ------
+        ValueError
+            The rule is ``calibrated`` and nothing was observed.
+        """
+        rule = self.machine.adc.range_rule
+        if rule == "none":
+            return torch.full((len(self._groups), len(self._widths)), math.inf, dtype=torch.float64)
+        if rule == "calibrated":
+            return self._percentiles()
+        top = torch.tensor([2.0**bits - 1 for bits in self._widths], dtype=torch.float64)
+        if self.machine.device.leak != "reference":
+            top = top + self._leak
+        rows = [self.machine.array_rows if rule == "worst_case" else g.stop - g.start for g in self._groups]
+        return torch.tensor(rows, dtype=torch.float64)[:, None] * top
+
+    def observe(
+        self, inputs: Int[Tensor, "rows positions"] | UInt8[Tensor, "rows positions"], signed: bool
+    ) -> None:
+        """Note the column currents of calibration inputs, in levels rounded up, for ``calibrated`` ADCs."""
+        if self._seen is None:
+            most = int(self._read.clamp(min=0).sum(2).max().ceil()) + 1
+            self._seen = torch.zeros(len(self._groups), len(self._widths), most, dtype=torch.int64)
+        for chunk, group, sums in self._sums(self._patterns(inputs, signed), skip=False):
+            sums = sums[:, :, : inputs.shape[1] - chunk.start]  # without the padding
+            levels = sums.ceil().clamp_(min=0).unflatten(1, (len(self._widths), -1)).transpose(0, 1)
+            for index, own in enumerate(levels):
+                self._seen[group, index] += torch.bincount(
+                    own.flatten().long(), minlength=self._seen.shape[2]
+                )
+        self._steps = None
+
+    def _percentiles(self) -> Tensor:
+        if self._seen is None:
+            layer = self.name or "(unnamed)"
+            raise ValueError(f"layer {layer} has a calibrated ADC and has observed no calibration inputs")
+        share = self._seen.double().cumsum(2)
+        # Half a count of tolerance: the share of 100 % is the last count, whatever the rounding.
+        reached = share >= share[:, :, -1:] * (self.machine.adc.percentile / 100) - 0.5
+        return reached.double().argmax(2).double()
+
+    def _fixed_steps(self) -> Tensor:
+        adc = self.machine.adc
+        return torch.tensor(
+            [[adc.step(x) if x < math.inf else 1.0 for x in row] for row in self.full_scales().tolist()],
+            dtype=torch.float64,
+        )
+
+    # ---- the product ----
+
+    def product(
+        self,
+        inputs: Int[Tensor, "rows positions"] | UInt8[Tensor, "rows positions"],
+        signed: bool = False,
+        count: bool = False,
+    ) -> Float64[Tensor, "out positions"]:
+        """Codes times integer inputs as the machine computes it, one column of `inputs` after the other.
+
+        Parameters
+        ----------
+        signed
+            Whether the inputs are in two's complement of the machine's `input_bits`.
+        count
+            Add the ones that the rows carried to `activity`.
+
+        Raises
+        ------
+        ValueError
+            Inputs of another number of rows or that do not fit `input_bits`; a calibrated converter that was
+            never calibrated.
+        """
+        patterns = self._patterns(inputs, signed)
+        if count:
+            self._count(patterns, inputs.shape[1])
+        adc, device = self.machine.adc, self.machine.device
+        if adc.range_rule == "none" and not device.read_noise:
+            # The order of the sums does not matter then. Whole numbers are exact in float64 only.
+            matrix = self._linear()
+            matrix = matrix if bool((matrix == matrix.round()).all()) else matrix.float()
+            return (matrix @ inputs.to(matrix.dtype)).double()
+        if self._steps is None:
+            self._steps = self._fixed_steps()
+        result = torch.zeros(self.outputs, patterns.shape[2], dtype=torch.float64)
+        places = 2.0 ** torch.arange(self.machine.input_bits, dtype=torch.float64)
+        if signed:
+            places[-1] *= -1
+        worth = places[:, None] * (self._steps * self._factors)[:, None, :]  # groups, planes, slices
+        worth, inverse = worth.to(self._dtype), (1 / self._steps).to(self._dtype)[:, :, None]
+        exact = bool((self._steps == 1).all())
+        # Ideal cells never leave a worst case.
+        saturates = adc.range_rule == "calibrated" or not self._integers
+        for chunk, group, sums in self._sums(patterns, skip=not device.read_noise):
+            numbers = sums.view(len(sums), len(self._factors), -1)
+            if adc.range_rule != "none":
+                if not exact:
+                    numbers.mul_(inverse[group])
+                if not (exact and self._integers):
+                    numbers.round_()
+                if saturates:
+                    numbers.clamp_(0, 2**adc.bits - 1)
+            flat = numbers.view(-1, numbers.shape[2])
+            own = torch.mv(flat.t(), worth[group, : len(sums)].flatten())
+            result[:, chunk] += own.view(self.outputs, -1)
+        # Digital, of numbers that are known: the encoding's offset, and the leak if it was converted as well.
+        digital = float(self._offset)
+        if device.leak == "digital":
+            digital -= float(self._factors @ self._leak)
+        result = result[:, : inputs.shape[1]]
+        return result + digital * inputs.sum(0, dtype=torch.float64) if digital else result
+
+    def _linear(self) -> Tensor:
+        leaking = self._read if self.machine.device.leak == "none" else self.cells
+        return torch.einsum("s,sor->or", self._factors, leaking) + self._offset
+
+    def _patterns(self, inputs: Tensor, signed: bool) -> Tensor:
+        if inputs.shape[0] != self.rows:
+            raise ValueError(f"inputs of {inputs.shape[0]} rows for a matrix of {self.rows} rows per output")
+        return bit_patterns(inputs, self.machine.input_bits, signed)
+
+    def _sums(self, patterns: Tensor, skip: bool) -> Iterator[tuple[slice, int, Tensor]]:
+        bits, noisy = self.machine.input_bits, self.machine.device.read_noise > 0
+        disturb = self._add_noise if noisy else None
+        return column_sums(
+            patterns, bits, self._weights, self._groups, self._dtype, skip=skip, disturb=disturb
+        )
+
+    def _add_noise(self, group: int, currents: Tensor, carried: Tensor) -> None:
+        """Noises of single cells are independent: the variances of the cells that are read add up."""
+        deviation = (self._squares[group] @ carried.to(self._dtype)).sqrt_()
+        noise = torch.randn(currents.shape, generator=self._generator, dtype=self._dtype)
+        currents.add_(deviation.mul_(noise), alpha=self.machine.device.read_noise)
+
+    # ---- what it took ----
+
+    def _count(self, patterns: Tensor, reads: int) -> None:
+        ones = torch.zeros(self.rows, dtype=torch.float64)
+        for byte in patterns:
+            for place in range(8):
+                ones += (byte & (1 << place) != 0).sum(1, dtype=torch.float64)
+        seen = Activity(ones, reads, self.machine.input_bits)
+        self.activity = seen if self.activity is None else self.activity + seen
+
+    def counts(self, reads: int) -> dict[str, int]:
+        """Cells and conversions for `reads` input vectors.
+
+        ``cells`` and ``conversions`` are those of `energy.layer_energy` in the crossbar dataflow with the ADC
+        rule "column"; ``sign_cells`` and ``sign_conversions`` come on top; ``arrays`` hold all of them.
+        ``idle_conversions``, of both, are of columns that hold level 0 only, which a chip could leave out.
+        """
+        columns = self._stored * self.outputs
+        extra = len(self._widths) * self.outputs - columns
+        times = self.machine.input_bits * reads
+        idle = sum(int((self.cells[:, :, g] == 0).all(2).sum()) for g in self._groups)
+        return {
+            "cells": columns * self.rows,
+            "sign_cells": extra * self.rows,
+            "conversions": columns * len(self._groups) * times,
+            "sign_conversions": extra * len(self._groups) * times,
+            "idle_conversions": idle * times,
+            "arrays": len(self._groups) * math.ceil((columns + extra) / self.machine.array_columns),
+        }

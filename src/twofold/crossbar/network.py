@@ -1,0 +1,138 @@
+"""A finished network on crossbars, attached in one call: 8-bit weights in cells, 8-bit inputs bit by bit.
+
+    with on_crossbars(network.build(), network.layers, scales, machine, calibration=images) as model:
+        accuracy = evaluate(model, test)
+
+Convolutions are cut into their windows, one input vector a window, its rows in the order ``(channel, i, j)``
+of the codes. Biases, batch norms and everything else stay digital and at full precision.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from twofold.codes.quantizer import code_limit
+from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
+from twofold.inputs.scales import InputScale, quantize_inputs, scale_of, watch_inputs
+from twofold.inputs.windows import check_convolution, window_view, windows
+from twofold.layer import FinishedLayer, weight_layers, weight_of
+
+__all__ = ["on_crossbars", "program"]
+
+
+# Bytes of a convolution's windows at once.
+_WINDOW_BYTES = 2**22
+
+
+def program(layers: Mapping[str, FinishedLayer], machine: Crossbar) -> dict[str, ProgrammedMatrix]:
+    """The codes of every layer in the cells of its own arrays."""
+    return {name: ProgrammedMatrix(layer.codes, machine, name) for name, layer in layers.items()}
+
+
+@contextmanager
+def on_crossbars(
+    model: nn.Module,
+    layers: Mapping[str, FinishedLayer],
+    scales: Mapping[str, InputScale],
+    machine: Crossbar,
+    *,
+    calibration: Float[Tensor, "images ..."] | None = None,
+    matrices: Mapping[str, ProgrammedMatrix] | None = None,
+    count: bool = False,
+) -> Iterator[nn.Module]:
+    """Within the context the convolutions and linear layers of `model` compute on crossbars.
+
+    Parameters
+    ----------
+    model
+        The finished network. Its biases are used; its weights must be what the codes say.
+    layers
+        Codes and weight scale of every convolution and linear layer.
+    scales
+        Input range of every layer, from `inputs.activation_scales` on training images.
+    calibration
+        Training images that set the range of ``calibrated`` converters; they pass without a converter.
+    matrices
+        Layers already programmed for `machine`, from `program`; None programs them anew.
+    count
+        Count the ones that each layer's rows carry, in the `activity` of its matrix.
+
+    Raises
+    ------
+    ValueError
+        A layer without codes or scale, one whose weight is not what its codes mean with the machine's bits, a
+        convolution that is no single crossbar, or calibrated converters without calibration images.
+    """
+    found = weight_layers(model)
+    if missing := [name for name in found if name not in layers]:
+        raise ValueError(f"no codes of {', '.join(missing)}; there are codes of {', '.join(layers)}")
+    calibrated = machine.adc.range_rule == "calibrated"
+    matrices = matrices or program({name: layers[name] for name in found}, machine)
+    bits = machine.input_bits
+    steps = {}
+    for name in found:
+        if not isinstance(found[name], nn.Linear):
+            check_convolution(name, found[name])
+        own = found[name].weight.detach()
+        meant = weight_of(layers[name], machine.bits, own).to(own.dtype)
+        if not torch.allclose(own, meant, rtol=1e-3, atol=0):
+            raise ValueError(
+                f"the weight of layer {name} is not what its codes mean as {machine.bits} bits; give the "
+                "machine the bits that the network was made with, and a model that holds its weights"
+            )
+        scale = scale_of(name, scales)
+        steps[name] = layers[name].scale / code_limit(machine.bits) * scale.scale / scale.limit(bits)
+    if calibrated and calibration is not None:
+        ideal = replace(
+            machine,
+            adc=replace(machine.adc, range_rule="none"),
+            device=replace(machine.device, read_noise=0.0),
+        )
+        with on_crossbars(model, layers, scales, ideal):
+
+            def see(name: str, layer: nn.Module, inputs: Tensor) -> None:
+                for vectors in _vectors(layer, inputs, scales[name], bits):
+                    matrices[name].observe(vectors, scales[name].signed)
+
+            watch_inputs(model, calibration, 16, see)
+    elif calibrated:
+        raise ValueError("the ADC is calibrated: give calibration images")
+
+    def forward(name: str, layer: nn.Module, inputs: Tensor) -> Tensor:
+        scale, matrix = scales[name], matrices[name]
+        parts = [
+            matrix.product(vectors, scale.signed, count) for vectors in _vectors(layer, inputs, scale, bits)
+        ]
+        outputs = (torch.cat(parts, 1) * steps[name]).to(inputs.dtype)
+        if layer.bias is not None:
+            outputs += layer.bias.detach()[:, None]
+        if isinstance(layer, nn.Linear):
+            return outputs.t().reshape(*inputs.shape[:-1], -1)
+        images = inputs.reshape(-1, *inputs.shape[-3:])
+        size = window_view(images[:1, :1], layer).shape[-2:]
+        shaped = outputs.view(matrix.outputs, len(images), *size).transpose(0, 1)
+        return shaped.reshape(*inputs.shape[:-3], *shaped.shape[1:])
+
+    try:
+        for name, layer in found.items():
+            layer.forward = partial(forward, name, layer)
+        yield model
+    finally:
+        for layer in found.values():
+            layer.__dict__.pop("forward", None)
+
+
+def _vectors(layer: nn.Module, inputs: Tensor, scale: InputScale, input_bits: int) -> Iterator[Tensor]:
+    """Quantized inputs of a layer as columns, some images at a time."""
+    if isinstance(layer, nn.Linear):
+        yield quantize_inputs(inputs.reshape(-1, layer.in_features), scale, input_bits).t()
+        return
+    images = inputs.reshape(-1, *inputs.shape[-3:])
+    bytes_each = layer.weight[0].numel() * images[0, 0].numel()
+    for part in images.split(max(_WINDOW_BYTES // bytes_each, 1)):
+        yield windows(quantize_inputs(part, scale, input_bits), layer)

@@ -1,0 +1,147 @@
+"""How often each crossbar row carries an input bit of 1: the half of the energy that the data decides.
+
+Inputs are quantized to a few bits and enter bit by bit; only their ones cost energy in the array. The energy
+needs no more than their sum over all input vectors, and sums commute: so ones are counted once per activation
+and summed over the images, and only that one map is cut into a kernel's windows.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from twofold.inputs.scales import InputScale, quantize_inputs, scale_of, watch_inputs
+from twofold.inputs.windows import window_view
+
+__all__ = ["Activity", "count_ones", "measure_activity"]
+
+
+# Inputs are quantized and counted in parts of about this many, whose floats stay in the cache between passes.
+_PART = 2**17
+
+
+_MOST_VECTORS = 31  # so many popcounts of at most 8 fit one byte
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """What a layer's rows carried.
+
+    Attributes
+    ----------
+    row_ones
+        Input bits of value 1 that each row carried, summed over the input vectors. A convolution of g groups
+        is g crossbars of their own inputs: their rows, one group after the other.
+    reads
+        Input vectors: one per image for a linear layer, one per image and output pixel for a convolution.
+    input_bits
+        Bits of each input; bit-serial, so each vector is read that many times.
+    """
+
+    row_ones: Float64[Tensor, "rows"]
+    reads: int
+    input_bits: int
+
+    def __post_init__(self) -> None:
+        if self.reads < 1 or self.input_bits < 1:
+            raise ValueError(f"reads is {self.reads} and input_bits {self.input_bits}, allowed are 1 or more")
+        most = self.reads * self.input_bits
+        if not bool(((self.row_ones >= 0) & (self.row_ones <= most)).all()):
+            low, high = self.row_ones.min().item(), self.row_ones.max().item()
+            raise ValueError(f"row_ones span {low:g}..{high:g}, allowed are 0..reads * input_bits = {most}")
+
+    @classmethod
+    def all_ones(cls, rows: int) -> "Activity":
+        """Every row read once with an input bit of 1, the slides' way of counting."""
+        return cls(torch.ones(rows, dtype=torch.float64), reads=1, input_bits=1)
+
+    def __add__(self, other: "Activity") -> "Activity":
+        if self.input_bits != other.input_bits:
+            raise ValueError(
+                f"activities of {self.input_bits} and {other.input_bits} input bits do not add up"
+            )
+        return Activity(self.row_ones + other.row_ones, self.reads + other.reads, self.input_bits)
+
+
+def count_ones(
+    codes: Int[Tensor, "vectors *shape"] | UInt8[Tensor, "vectors *shape"], input_bits: int
+) -> Float64[Tensor, "*shape"]:
+    """Ones in the lowest `input_bits` of each code, summed over the first axis; on the CPU.
+
+    That axis is at most 31 long: so many popcounts fit one byte, and eight neighboring bytes are then summed
+    as one int64.
+    """
+    if len(codes) > _MOST_VECTORS:
+        raise ValueError(f"{len(codes)} vectors at once, allowed are {_MOST_VECTORS}: more overflow a byte")
+    if codes.dim() == 4 and not codes.is_contiguous():
+        # The order of the positions does not matter here, so count channels_last maps as they lie in memory.
+        return _count(codes.movedim(1, -1), input_bits).movedim(-1, 0)
+    return _count(codes, input_bits)
+
+
+def _count(codes: Tensor, input_bits: int) -> Tensor:
+    shape, bytes_per_code = codes.shape[1:], codes.element_size()
+    if input_bits < 8 * bytes_per_code:
+        codes = codes & (2**input_bits - 1)  # the sign of a negative code runs on to the top of its integer
+    lanes = codes.flatten(1).contiguous().view(torch.uint8)
+    if lanes.shape[1] % 8:
+        lanes = functional.pad(lanes, (0, -lanes.shape[1] % 8))
+    # numpy counts the ones of 64 bytes at once where the processor can; torch has no such function.
+    per_byte = torch.from_numpy(np.bitwise_count(lanes.numpy(force=True)))
+    ones = per_byte.view(torch.int64).sum(dim=0).view(torch.uint8)[: shape.numel() * bytes_per_code]
+    if bytes_per_code > 1:
+        ones = ones.view(-1, bytes_per_code).sum(dim=1)
+    return ones.to(torch.float64).view(shape)
+
+
+def measure_activity(
+    model: nn.Module,
+    images: Float[Tensor, "images ..."],
+    input_bits: int = 8,
+    *,
+    scales: Mapping[str, InputScale],
+    batch_size: int = 128,
+    layers: Collection[str] | None = None,
+) -> dict[str, Activity]:
+    """Activity of convolutions and linear layers over a forward pass of all images: exact, no loop over MACs.
+
+    The inputs are those of the model as it stands, in evaluation mode; `scales` quantize them for the count
+    only. A layer that is called twice counts both calls, one that is never called is left out.
+
+    Parameters
+    ----------
+    scales
+        Of every layer, from `activation_scales` on training images.
+    layers
+        Names of those that count; None: all.
+
+    Raises
+    ------
+    ValueError
+        A layer has no scale (the message names it); and as `watch_inputs`.
+    """
+    found: dict[str, Activity] = {}
+
+    def see(name: str, layer: nn.Module, inputs: Tensor) -> None:
+        scale = scale_of(name, scales)
+        kernel_dims = 1 if isinstance(layer, nn.Linear) else layer.weight.dim() - 1
+        vectors = inputs.reshape(-1, *inputs.shape[-kernel_dims:])
+        ones = torch.zeros(vectors.shape[1:], dtype=torch.float64)
+        at_once = min(max(_PART // ones.numel(), 1), _MOST_VECTORS)
+        for part in vectors.split(at_once):
+            ones += count_ones(quantize_inputs(part, scale, input_bits), input_bits)
+        reads = len(vectors)
+        if kernel_dims > 1:
+            seen_by_kernel = window_view(ones, layer)
+            ones = seen_by_kernel.sum(dim=tuple(range(1 - kernel_dims, 0))).flatten()
+            reads *= math.prod(seen_by_kernel.shape[1 - kernel_dims :])
+        seen = Activity(ones, reads, input_bits)
+        found[name] = found[name] + seen if name in found else seen
+
+    watch_inputs(model, images, batch_size, see, layers)
+    return found

@@ -1,0 +1,193 @@
+"""Inputs of a crossbar: activations on a grid of few bits, its range per layer calibrated on training images.
+
+The slides say nothing of activations. Here they are 8-bit integers, unsigned behind a ReLU and signed where
+negative inputs occur; batch norm and all else stays digital and at full precision.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from statistics import fmean
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int8, Int32, UInt8
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
+
+__all__ = [
+    "InputScale",
+    "activation_scales",
+    "quantize_inputs",
+    "quantized_activations",
+    "scale_of",
+    "watch_inputs",
+]
+
+
+_TO_INTEGER = 1.5 * 2.0**23
+
+
+_TO_INTEGER_BITS = 0x4B400000  # the same number as float32 writes it
+
+
+class InputScale(NamedTuple):
+    """The range that a layer's quantized inputs span: ``[0, scale]``, or ``[-scale, scale]`` where signed."""
+
+    scale: float
+    signed: bool
+
+    def limit(self, input_bits: int) -> int:
+        """The largest integer input: 255 of 8 unsigned bits, 127 of signed ones."""
+        if not 1 + self.signed <= input_bits <= 16:
+            raise ValueError(f"input_bits is {input_bits}, allowed are {1 + self.signed}..16")
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"an input's scale is {self.scale}, allowed are finite numbers above 0")
+        return 2 ** (input_bits - self.signed) - 1
+
+
+def quantize_inputs(
+    inputs: Float[Tensor, "*shape"], scale: InputScale, input_bits: int = 8
+) -> UInt8[Tensor, "*shape"] | Int8[Tensor, "*shape"] | Int32[Tensor, "*shape"]:
+    """Integer inputs: ``0..2^b - 1`` of an unsigned scale, ``-(2^(b-1)-1)..2^(b-1)-1`` of a signed one.
+
+    Rounds half to even; inputs beyond the scale saturate. uint8 or int8 up to 8 bits, int32 above.
+    """
+    limit = scale.limit(input_bits)
+    grid = (inputs.float() * (limit / scale.scale)).clamp_(-limit if scale.signed else 0, limit)
+    # Between 2^23 and 2^24 floats are the integers: the addition rounds, half to even, and the lower bits of
+    # the float are then the code itself. A fifth faster than round() and a conversion to integers.
+    bits = grid.add_(_TO_INTEGER).view(torch.int32)
+    if input_bits > 8:
+        return bits.sub_(_TO_INTEGER_BITS)
+    return bits.to(torch.int8 if scale.signed else torch.uint8)
+
+
+def activation_scales(
+    model: nn.Module,
+    images: Float[Tensor, "images ..."],
+    percentile: float | None = None,
+    batch_size: int = 128,
+    layers: Collection[str] | None = None,
+) -> dict[str, InputScale]:
+    """Range of the inputs of each convolution and linear layer, to be calibrated on training images.
+
+    A layer that never sees a negative input, such as one behind a ReLU, is unsigned; the first layer of a
+    network for normalized images is signed. Inputs that are all zero get scale 1, and so the codes 0.
+
+    Parameters
+    ----------
+    percentile
+        None: the scale is the largest magnitude seen. Else, within (0, 100], this percentile of all
+        magnitudes, the mean over the batches; fewer levels are then wasted on outliers.
+    layers
+        Names of those that count; None: all.
+    """
+    if percentile is not None and not 0 < percentile <= 100:
+        raise ValueError(f"percentile is {percentile}, allowed are None or (0, 100]")
+    lowest: dict[str, float] = {}
+    spans: dict[str, list[float]] = {}
+
+    def see(name: str, _layer: nn.Module, inputs: Tensor) -> None:
+        sizes = inputs.abs().flatten()
+        if percentile is None:
+            span = sizes.max()
+        else:
+            span = sizes.kthvalue(math.ceil(percentile / 100 * sizes.numel())).values
+        spans.setdefault(name, []).append(span.item())
+        lowest[name] = min(lowest.get(name, 0.0), inputs.min().item())
+
+    watch_inputs(model, images, batch_size, see, layers)
+    pick = max if percentile is None else fmean
+    return {name: InputScale(pick(values) or 1.0, lowest[name] < 0) for name, values in spans.items()}
+
+
+@contextmanager
+def quantized_activations(
+    model: nn.Module,
+    scales: Mapping[str, InputScale],
+    input_bits: int = 8,
+    layers: Collection[str] | None = None,
+) -> Iterator[nn.Module]:
+    """Within the context every convolution and linear layer sees inputs rounded to `input_bits` (W8A8).
+
+    `layers` names those that do; None: all.
+    """
+
+    def replace(name: str, _layer: nn.Module, inputs: tuple) -> tuple:
+        scale = scale_of(name, scales)
+        codes = quantize_inputs(inputs[0], scale, input_bits)
+        return ((codes * (scale.scale / scale.limit(input_bits))).to(inputs[0].dtype), *inputs[1:])
+
+    with _hooked(model, replace, layers):
+        yield model
+
+
+def watch_inputs(
+    model: nn.Module,
+    images: Float[Tensor, "images ..."],
+    batch_size: int,
+    see: Callable[[str, nn.Module, Tensor], None],
+    layers: Collection[str] | None = None,
+) -> None:
+    """Run `images` through `model` in evaluation mode and show `see` each layer's name, module and input.
+
+    Raises
+    ------
+    ValueError
+        An image holds NaN or infinite values, a convolution is transposed, or its input has no axis that
+        counts the images (the message names the layer).
+    """
+    if not bool(torch.isfinite(images).all()):
+        raise ValueError(f"{int((~torch.isfinite(images)).sum())} values of the images are NaN or infinite")
+
+    def look(name: str, layer: nn.Module, inputs: tuple) -> None:
+        if isinstance(layer, nn.modules.conv._ConvNd) and inputs[0].dim() != len(layer.kernel_size) + 2:
+            raise ValueError(
+                f"layer {name}, a convolution, got an input of shape {tuple(inputs[0].shape)}; "
+                "the images need a first axis that counts them, also where there is only one"
+            )
+        see(name, layer, inputs[0])
+
+    modes = {layer: layer.training for layer in model.modules()}
+    try:
+        model.eval()  # batch norm must neither use nor move its statistics by these images
+        with _hooked(model, look, layers), torch.no_grad():
+            for batch in images.split(batch_size):
+                model(batch)
+    finally:
+        for layer, mode in modes.items():
+            layer.training = mode
+
+
+def scale_of(name: str, scales: Mapping[str, InputScale]) -> InputScale:
+    """The layer's scale, or a ``ValueError`` that names the layer."""
+    if name not in scales:
+        raise ValueError(f"layer {name} has no scale, there are scales for {', '.join(scales)}")
+    return scales[name]
+
+
+@contextmanager
+def _hooked(
+    model: nn.Module,
+    hook: Callable[[str, nn.Module, tuple], tuple | None],
+    layers: Collection[str] | None,
+) -> Iterator[None]:
+    handles = []
+    try:
+        for name, layer in model.named_modules():
+            if layers is not None and name not in layers:
+                continue
+            if isinstance(layer, _ConvTransposeNd):
+                raise ValueError(
+                    f"layer {name} is {layer}, allowed are Conv1d, Conv2d, Conv3d and Linear; "
+                    "name those that count with layers"
+                )
+            if not isinstance(layer, nn.modules.conv._ConvNd | nn.Linear):
+                continue
+            handles.append(layer.register_forward_pre_hook(partial(hook, name)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

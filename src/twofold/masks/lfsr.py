@@ -1,0 +1,187 @@
+"""Linear feedback shift registers over GF(2): whole sequences at once, jumps, many registers together.
+
+Convention: `P(x) = x^n + sum_{i<n} c_i x^i` is the *characteristic* polynomial of the stream,
+`s[t+n] = XOR_{i<n} c_i s[t+i]`. A Fibonacci state is the window `sum_i s[t+i] 2^i` (the oldest bit, the
+output, at the LSB; it shifts right). A Galois state is `x^t * seed mod P` (it shifts left; the output is the
+MSB). The reciprocal polynomial gives the stream read backwards: `scipy.signal.max_len_seq` names the same
+polynomial as we do, `galois.FLFSR` and `galois.GLFSR` take the *feedback* polynomial, its reciprocal.
+
+Source: slide "LFSR Indexing Generator (LIG) Block", with `P.P. = X^9 + X^4 + 1`; Golomb, "Shift Register
+Sequences" (1967), for the recurrence.
+"""
+
+import operator
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import UInt, UInt8
+
+from twofold.masks.gf2 import MAX_DEGREE, Polynomial, least_divisor, primitive_polynomial
+
+__all__ = ["LFSR", "Form", "states_of_seeds"]
+
+
+Form = Literal["fibonacci", "galois"]
+
+
+@dataclass(frozen=True)
+class LFSR:
+    """A linear feedback shift register: whole sequences as arrays, and jumps in logarithmic time.
+
+    Parameters
+    ----------
+    polynomial : Polynomial or str
+        Characteristic polynomial of degree 2..64 with constant term 1; text is parsed to a Polynomial.
+    seed : int
+        The first state, 1 to 2^n - 1. State 0 is a fixed point, reached from no other state, and refused.
+    form : "fibonacci" or "galois"
+        See the convention at the top of the module.
+    require_primitive : bool
+        Refuse a polynomial that does not give the full period 2^n - 1.
+    """
+
+    polynomial: Polynomial | str
+    seed: int = 1
+    form: Form = "fibonacci"
+    require_primitive: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "polynomial", Polynomial.parse(self.polynomial))
+        object.__setattr__(self, "seed", operator.index(self.seed))
+        _check_register(self.polynomial, self.form)
+        _check_seeds(self.polynomial, self.seed, self.seed)
+        if self.require_primitive and not self.polynomial.is_primitive():
+            raise ValueError(
+                f"{self.polynomial} is not primitive: x has order {self.polynomial.order()}, "
+                f"not {2**self.degree - 1} = 2^{self.degree}-1; take {primitive_polynomial(self.degree)} "
+                "or another primitive one, or accept a shorter period by require_primitive=False"
+            )
+
+    @property
+    def degree(self) -> int:
+        """Number of flip-flops n."""
+        return self.polynomial.degree
+
+    @property
+    def period(self) -> int:
+        """Clocks until the seed comes back: 2^n - 1 where the polynomial is primitive."""
+        period = self.polynomial.order()
+        if not self.polynomial.is_primitive():  # this seed may lie on a shorter cycle
+            period = least_divisor(period, lambda steps: self.jump(steps).seed == self.seed)
+        return period
+
+    def bits(self, count: int) -> UInt8[np.ndarray, "count"]:
+        """The first `count` output bits, 0 or 1; beyond the period they repeat."""
+        out = np.empty(_check_count(count), np.uint8)
+        output = 0 if self.form == "fibonacci" else self.degree - 1
+        return _leap(out, [state >> output & 1 for state in self._first_states()], self.polynomial)
+
+    def states(self, count: int) -> UInt[np.ndarray, "count"]:
+        """The first `count` state words, the seed first; uint32 up to degree 32, uint64 above."""
+        out = np.empty(_check_count(count), _word_type(self.degree))
+        return _leap(out, self._first_states(), self.polynomial)
+
+    def jump(self, steps: int) -> "LFSR":
+        """The register `steps` clocks later (earlier where negative), in O(log abs(steps)) products modulo P.
+
+        With `r(x) = x^steps mod P`, a Galois state becomes `r * state mod P`, and a stream obeys
+        `s[t+steps] = XOR_i r_i s[t+i]`, which gives each bit of a Fibonacci window.
+        """
+        if steps == 0:
+            return self
+        power = self.polynomial.power_of_x(operator.index(steps))
+        if self.form == "galois":
+            return replace(self, seed=self.polynomial.product(power, self.seed))
+        stream, modulus = self.seed, self.polynomial.mask
+        for i in range(self.degree - 1):  # 2n - 1 output bits in one integer; x^n meets a bit not yet there
+            stream |= ((stream >> i & modulus).bit_count() & 1) << (self.degree + i)
+        seed = sum(((stream >> i & power).bit_count() & 1) << i for i in range(self.degree))
+        return replace(self, seed=seed)
+
+    def _first_states(self) -> list[int]:
+        return _first_states(self.polynomial, self.seed, self.form)
+
+
+def states_of_seeds(
+    polynomial: Polynomial, seeds: UInt[np.ndarray, "registers"], count: int, form: Form = "fibonacci"
+) -> UInt[np.ndarray, "count registers"]:
+    """State words of many registers with one polynomial.
+
+    Column j is `LFSR(polynomial, seeds[j], form).states(count)`; any P is taken, primitive or not.
+    """
+    _check_register(polynomial, form)
+    if seeds.size:
+        _check_seeds(polynomial, int(seeds.min()), int(seeds.max()))
+    seeds = seeds.astype(_word_type(polynomial.degree), copy=False)
+    out = np.empty((_check_count(count), len(seeds)), seeds.dtype)
+    return _leap(out, _first_states(polynomial, seeds, form), polynomial)
+
+
+def _leap(out: np.ndarray, first: list, polynomial: Polynomial) -> np.ndarray:
+    """Fill `out` along its first axis from its first n entries, in leaps of doubling length.
+
+    Over GF(2) `P(x)^(2^k) = P(x^(2^k))`, so the recurrence holds at stride 2^k as well:
+    `s[t + n*2^k] = XOR_i c_i s[t + i*2^k]`. Bits obey it, and so do state words, being linear in them.
+    A leap is an XOR of slices of `(n - highest tap) * 2^k` entries: long, and so few, where the taps are low.
+    """
+    degree, *taps = polynomial.exponents
+    filled, stride = min(degree, len(out)), 1
+    out[:filled] = first[:filled]
+    while filled < len(out):
+        while 2 * stride * degree <= filled:
+            stride *= 2
+        start, length = filled - stride * degree, min((degree - taps[0]) * stride, len(out) - filled)
+        target = out[filled : filled + length]
+        sources = [out[start + tap * stride :][:length] for tap in taps]
+        np.bitwise_xor(sources[0], sources[1] if len(taps) > 1 else 0, out=target)
+        for source in sources[2:]:
+            np.bitwise_xor(target, source, out=target)
+        filled += length
+    return out
+
+
+def _first_states(polynomial: Polynomial, state: int | np.ndarray, form: Form) -> list:
+    """The first n states by plain clocking; `state` is an integer, or an array with one register an entry."""
+    degree, *taps = polynomial.exponents
+    low_mask = polynomial.mask ^ 1 << degree
+    states = [state]
+    for _ in range(degree - 1):
+        if form == "fibonacci":
+            feedback = state & 0
+            for tap in taps:
+                feedback = feedback ^ state >> tap
+            state = state >> 1 | (feedback & 1) << (degree - 1)
+        else:
+            carry = state >> (degree - 1)
+            state = (state ^ carry << (degree - 1)) << 1 ^ carry * low_mask
+        states.append(state)
+    return states
+
+
+def _word_type(degree: int) -> type[np.unsignedinteger]:
+    return np.uint32 if degree <= 32 else np.uint64
+
+
+def _check_register(polynomial: Polynomial, form: str) -> None:
+    if form not in get_args(Form):
+        raise ValueError(f"form {form!r} is unknown; allowed are {', '.join(get_args(Form))}")
+    if polynomial.degree < 2:
+        raise ValueError(f"{polynomial} has degree 1; a register takes degrees 2 to {MAX_DEGREE}")
+    if not polynomial.mask & 1:
+        raise ValueError(f"{polynomial} has no constant term, so registers lose states; add the term 1")
+
+
+def _check_seeds(polynomial: Polynomial, lowest: int, highest: int) -> None:
+    if lowest == 0:
+        raise ValueError(f"seed 0 is a fixed point of {polynomial}: it never moves; take any other state")
+    full = 2**polynomial.degree - 1
+    for seed in (lowest, highest):
+        if not 0 < seed <= full:
+            raise ValueError(f"seed {seed} is no state of {polynomial}; allowed are 1 to {full}")
+
+
+def _check_count(count: int) -> int:
+    if operator.index(count) < 0:
+        raise ValueError(f"count {count} is negative; allowed are 0 and above")
+    return count

@@ -1,0 +1,204 @@
+"""The weights of a layer, computed anew in each forward pass: masked, rounded, straight-through.
+
+Both classes are parametrizations in the sense of ``torch.nn.utils.parametrize``. `SparseWeight` trains the
+float weight itself; `BitPlaneWeight` trains the bits of its code.
+"""
+
+import zlib
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import parametrize
+
+from twofold.codes.encodings import bit_planes, encode
+from twofold.codes.quantizer import code_limit, quantize, round_to_grid, ternary_scale, weight_scale
+from twofold.sparsity.chooser import CodeChooser, StraightThrough
+
+__all__ = ["BitPlaneWeight", "MaskedWeight", "SparseWeight", "detach_weight", "leave_to_each_process"]
+
+
+class MaskedWeight(nn.Module):
+    """What both parametrizations share: a mask that is ``active`` or not yet, and its place in a state dict.
+
+    The mask is regenerated from its seed, so neither it nor any index is part of a state dict; only a mask
+    that comes from the weights themselves is `stored` there. What the dict does hold is whether the mask is
+    active, the strength that the codes have reached, and a checksum that tells whether the mask is the same.
+    """
+
+    keep: Tensor
+    layer: str = ""
+    """Name of the layer, for messages."""
+
+    def __init__(
+        self,
+        keep: Bool[Tensor, "out *rest"],
+        bits: int,
+        chooser: CodeChooser | None = None,
+        stored: bool = False,
+    ):
+        super().__init__()
+        self.register_buffer("keep", keep, persistent=stored)
+        self.active = False
+        self.bits = bits
+        self.chooser = chooser
+        self.checksum = 0 if stored else zlib.crc32(np.packbits(keep.cpu().numpy()).data)
+
+    def masked(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
+        """The weight, without what is not kept once the mask is active."""
+        if weight.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"the weights are {weight.dtype}, their codes need float32 or float64; keep the model in "
+                "float32 and use torch.autocast for speed, or finish() it first"
+            )
+        return weight * self.keep if self.active else weight
+
+    def get_extra_state(self) -> Float[Tensor, "4"]:
+        strength = 0.0 if self.chooser is None else self.chooser.strength
+        return torch.tensor([self.active, strength, self.bits, self.checksum], dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        if not state.dim():  # checkpoints of version 0.1.0 hold `active` alone
+            self.active = bool(state)
+            return
+        active, strength, bits, checksum = state.tolist()
+        if (bits, checksum) != (self.bits, self.checksum):
+            raise ValueError(
+                f"the state was saved with {bits:.0f} bits and a mask of checksum {checksum:.0f}, here are "
+                f"{self.bits} and {self.checksum}; attach with the same bits, density, mask and run as then"
+            )
+        self.active = bool(active)
+        if self.chooser is not None:
+            self.chooser.set_strength(strength)
+
+
+class SparseWeight(MaskedWeight):
+    """Parametrization: masked once `active`, rounded to codes, straight-through.
+
+    The codes' scale is `clip_ratio` times the largest kept weight, beyond which weights saturate, or with
+    `ternary` that of `codes.ternary_scale`.
+    """
+
+    def __init__(
+        self,
+        keep: Bool[Tensor, "out *rest"],
+        bits: int,
+        chooser: CodeChooser | None,
+        stored: bool = False,
+        ternary: bool = False,
+        clip_ratio: float = 1.0,
+    ):
+        super().__init__(keep, bits, chooser, stored)
+        self.ternary = ternary
+        self.clip_ratio = clip_ratio
+
+    def codes(
+        self, original: Float[Tensor, "out *rest"]
+    ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, ""]]:
+        """The integer codes and their scale."""
+        codes, scale = self._choose(original, check=True)
+        return codes.to(torch.int8 if self.bits <= 8 else torch.int16), scale
+
+    def forward(self, original: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
+        # A graph or a GPU would stop at every layer for a look at its numbers; there NaN goes on to the loss.
+        check = not (torch.compiler.is_compiling() or original.is_cuda)
+        codes, scale = self._choose(original, check)
+        value = codes.to(scale.dtype).mul_(scale / code_limit(self.bits))
+        return StraightThrough.apply(original, value, self.keep if self.active else None)
+
+    def _choose(self, original: Tensor, check: bool) -> tuple[Tensor, Tensor]:
+        """Codes as floats, new ones, and their scale."""
+        weight = self.masked(original.detach())
+        try:
+            if self.ternary:
+                scale = ternary_scale(weight, self.keep if self.active else None, check)
+            else:
+                scale = weight_scale(weight, check) * self.clip_ratio
+        except ValueError as error:
+            raise ValueError(f"layer {self.layer!r}: {error}") from error
+        limit = code_limit(self.bits)
+        if self.chooser is None or self.chooser.rounds:
+            return round_to_grid(weight, scale / limit, self.bits), scale
+        codes = self.chooser(weight.to(scale.dtype) * (limit / scale))
+        return codes.mul_(self.keep) if self.active else codes, scale
+
+
+class BitPlaneWeight(MaskedWeight):
+    """Parametrization whose trainable tensor is the two's-complement bit planes of the codes, in [0, 1].
+
+    code = round(-2^(b-1) p_(b-1) + sum_n 2^n p_n), straight-through. A fraction in a high plane is the
+    cheapest way to any code, so a penalty on fractions does not shrink the codes' true ones: `requantize`
+    puts the planes back to true bits, and only codes are ever reported.
+    """
+
+    scale: Tensor
+    powers: Tensor
+
+    def __init__(self, keep: Bool[Tensor, "out *rest"], bits: int, stored: bool = False):
+        super().__init__(keep, bits, stored=stored)
+        self.register_buffer("scale", torch.ones(()))
+        powers = 2.0 ** torch.arange(bits - 1, -1, -1)
+        powers[0] = -powers[0]
+        self.register_buffer("powers", powers, persistent=False)
+
+    def right_inverse(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "bits out rows"]:
+        self.scale = weight_scale(weight)
+        return self._true_bits(quantize(weight, self.bits, self.scale)).to(weight.dtype)
+
+    def codes(
+        self, planes: Float[Tensor, "bits out rows"]
+    ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, ""]]:
+        """The integer codes and their scale."""
+        codes = self._place(planes.detach()).round().to(torch.int8 if self.bits <= 8 else torch.int16)
+        return codes, self.scale
+
+    def forward(self, planes: Float[Tensor, "bits out rows"]) -> Float[Tensor, "out *rest"]:
+        step = self.scale / code_limit(self.bits)
+        place = self._place(planes)
+        return StraightThrough.apply(place * step, place.detach().round() * step)
+
+    @torch.no_grad()
+    def requantize(self, planes: Float[Tensor, "bits out rows"]) -> None:
+        """Overwrite the planes with the true bits of their codes."""
+        planes.copy_(self._true_bits(self.codes(planes)[0]))
+
+    def _true_bits(self, codes: Tensor) -> Tensor:
+        # As matrices: a kernel's planes would have five dimensions, and `model.to(memory_format=...)` fail.
+        bits = bit_planes(encode(codes.flatten(1), self.bits, "twos_complement"), self.bits)
+        return bits.squeeze(-2).movedim(-1, 0).contiguous()
+
+    def _place(self, planes: Tensor) -> Tensor:
+        limit = code_limit(self.bits)
+        with torch.autocast(planes.device.type, enabled=False):  # it would sum the planes in half precision
+            place = torch.tensordot(self.powers, planes, dims=1).view(self.keep.shape)
+        # Straight through as well: torch's clamp has no gradient at its very bounds, and a layer's largest
+        # weight starts on one of them.
+        place = StraightThrough.apply(place, place.detach().clamp(-limit, limit))
+        return self.masked(place)
+
+
+def detach_weight(layer: nn.Module) -> None:
+    """Leave the layer with a plain weight, the value that its parametrization has now."""
+    # torch deletes a property of the layer's class, and a deep copy shares that class: so a class of its own.
+    shared = type(layer)
+    own = {k: v for k, v in vars(shared).items() if k not in ("__dict__", "__weakref__")}
+    layer.__class__ = type(shared.__name__, shared.__bases__, own)
+    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+
+
+def leave_to_each_process(model: nn.Module) -> None:
+    """Keep DistributedDataParallel from sending around what every process has by itself.
+
+    Those are the masks that a seed makes and the tables of the codes: just what no state dict holds. A mask
+    or a scale that comes from the weights is sent from the first process, as the weights are.
+    """
+    own = {
+        f"{path}.{name}"
+        for path, module in model.named_modules()
+        if isinstance(module, MaskedWeight | CodeChooser)
+        for name in module._non_persistent_buffers_set
+    }
+    others = getattr(model, "_ddp_params_and_buffers_to_ignore", [])
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, sorted(own.union(others)))

@@ -1,0 +1,79 @@
+"""The two penalties of the joint loss, and the choice of codes that spend little energy.
+
+The slides train with ``J = L_CE + Reg_Net + Reg_Bit`` ("Method: Twofold Sparsity"). `network_term` is
+Reg_Net. Reg_Bit is printed with a broken index, so each reading has its own name here:
+
+* `popcount_term`: the slides' letter, the L2 norm of each weight's number of ones;
+* `planes_term`: the group lasso over bit planes of a related method (BSQ, Yang et al. 2021);
+* `CodeChooser`: no penalty at all, but a forward pass in which every weight takes the code that is best
+  for squared error and cell energy together.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+__all__ = ["POLARITIES", "Polarity", "network_term", "planes_term", "popcount_term"]
+
+
+Polarity = Literal["removed", "printed"]
+
+
+POLARITIES: tuple[Polarity, ...] = get_args(Polarity)
+
+
+def network_term(
+    weights: Sequence[Float[Tensor, "..."]],
+    keep: Sequence[Bool[Tensor, "..."]],
+    polarity: Polarity = "removed",
+) -> Float[Tensor, ""]:
+    """``sum_l || W_l * (1 - M_l) ||_2``, the norm of what the masks will remove.
+
+    Gradient: ``W / ||W||`` on the penalized entries of a layer, 0 elsewhere and at the origin. All
+    penalized weights of a layer shrink together, as in a group lasso, and reach zero together.
+
+    Parameters
+    ----------
+    keep : masks M, True = kept
+    polarity : ``"removed"`` or ``"printed"``
+        The slide "Method: Twofold Sparsity" prints ``W * M``, which punishes what is kept; its own worked
+        example does the opposite. ``"printed"`` follows the formula to the letter.
+    """
+    if polarity not in POLARITIES:
+        raise ValueError(f"polarity is {polarity!r}; it must be one of {', '.join(POLARITIES)}")
+    norms = [
+        torch.linalg.vector_norm(w * (m if polarity == "printed" else ~m))
+        for w, m in zip(weights, keep, strict=True)
+    ]
+    return torch.stack(norms).sum()
+
+
+def popcount_term(planes: Sequence[Float[Tensor, "bits ..."]]) -> Float[Tensor, ""]:
+    """``sum_l n_l / N * || sum_b p_l,b ||_2``: the L2 norm of each weight's number of ones.
+
+    Gradient on every plane of a weight: its popcount over the layer's norm, so weights with many ones
+    are pushed hardest, and all their planes alike. n_l / N is a layer's share of the parameters.
+
+    Parameters
+    ----------
+    planes : per layer, the trainable bit planes in [0, 1]
+    """
+    total = sum(p[0].numel() for p in planes)
+    return torch.stack([p[0].numel() / total * torch.linalg.vector_norm(p.sum(0)) for p in planes]).sum()
+
+
+def planes_term(planes: Sequence[Float[Tensor, "bits ..."]]) -> Float[Tensor, ""]:
+    """``sum_l n_l / N * B_l * sum_b || p_l,b ||_2``: a group lasso that empties whole bit planes.
+
+    B_l is the number of planes of the layer that hold any one, as in BSQ (Yang et al., ICLR 2021,
+    equation 5). Gradient: ``p_b / ||p_b||`` on each plane, so a plane with few ones is driven out altogether.
+    """
+    total = sum(p[0].numel() for p in planes)
+    terms = []
+    for p in planes:
+        norms = torch.linalg.vector_norm(p.flatten(1), dim=1)
+        terms.append(p[0].numel() / total * (norms > 0).to(norms.dtype).sum() * norms.sum())
+    return torch.stack(terms).sum()

@@ -1,0 +1,309 @@
+"""Both sparsities attached to any model, and the plain network that comes out.
+
+    sparsity = Twofold(model, density=0.5, strength=60)
+    ... train with loss + sparsity.penalty(), call sparsity.advance(progress) before each step ...
+    finished = sparsity.finish()
+
+The weights of every attached layer are computed anew in each forward pass (torch's parametrize), masked
+at the positions that the LFSR left out and rounded to codes; the gradient passes straight through.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from twofold.codes.cells import code_energy, code_energy_table
+from twofold.codes.encodings import CellEncoding
+from twofold.codes.quantizer import check_bits, check_clip_ratio
+from twofold.codes.tables import CellTable, load_cell_table
+from twofold.layer import FinishedLayer, check_unchanged
+from twofold.masks.draw import magnitude_mask
+from twofold.masks.generator import Reduction
+from twofold.sparsity.choose import (
+    MASKS,
+    Choice,
+    MaskKind,
+    check_layers,
+    choose_densities,
+    choose_layers,
+    draw_mask,
+)
+from twofold.sparsity.chooser import CodeChooser
+from twofold.sparsity.parametrizations import (
+    BitPlaneWeight,
+    MaskedWeight,
+    SparseWeight,
+    detach_weight,
+    leave_to_each_process,
+)
+from twofold.sparsity.penalties import POLARITIES, Polarity, network_term, planes_term, popcount_term
+
+__all__ = ["BIT_TERMS", "SCALES", "Twofold"]
+
+
+BitTerm = Literal["energy", "popcount", "planes"]
+
+
+BIT_TERMS: tuple[BitTerm, ...] = get_args(BitTerm)
+
+
+Scale = Literal["max", "ternary"]
+
+
+SCALES: tuple[Scale, ...] = get_args(Scale)
+
+
+class Twofold:
+    """Masks and bit-sparse codes on the layers of a model.
+
+    Parameters
+    ----------
+    model : Module
+        Its layers are parametrized in place; the rest stays as it is. Attach before ``torch.compile`` and
+        before wrapping for several processes, and make the optimizer afterwards.
+    layers, exclude, exclude_first, exclude_last : see ``attach.choose_layers``
+        Which layers, by name, pattern or type; by default every Conv1d, Conv2d, Conv3d and Linear.
+    density : float in (0, 1], or a mapping by name, pattern or type
+        Share of the weights that are kept; 1 attaches codes and no mask. Layers that a mapping does not
+        name stay in float.
+    mask : ``"lfsr"``, ``"iid"`` or ``"magnitude"``
+        Which are kept. The magnitude mask looks at the weights at the moment of pruning.
+    bits : 2..16
+    scale : ``"max"`` or ``"ternary"``
+        What the largest code stands for: a layer's largest weight, or, for ``bits=2``, the scale of
+        `codes.ternary_scale`.
+    clip_ratio : float in (0, 4]
+        With scale "max": the largest code stands for this multiple of the largest weight. Below 1 what lies
+        beyond saturates; in two's complement the finer step spares small negative weights, the dearest ones.
+        Above 1 the highest codes stay unused; where magnitudes are stored more weights take cheap small ones.
+    bit_term : ``"energy"``, ``"popcount"`` or ``"planes"``
+        Energy-aware codes, or one of the penalties on trainable bit planes; see ``regularizers``.
+    strength : float
+        Of the bit term: LSB^2/pJ for ``"energy"``, the slides' beta for the others. 0 switches it off.
+    network_strength : float
+        The slides' lambda: pulls the weights that will be removed towards zero until ``prune_epoch``.
+    polarity : see ``regularizers.network_term``
+    prune_epoch : int
+        The epoch (from 0) before which the masks become hard; 0 prunes at once.
+    ramp : float in (0, 1]
+        Share of the training over which the strength of energy-aware codes rises from 0.
+    encoding, table : what the energy-aware codes are made cheap for, see `cells.CELL_ENCODINGS`
+    reduction : see ``lig.reduce_states``
+        How an LFSR mask's register says its positions. With ``"rejection"`` each layer has a register of its
+        own polynomial and size.
+    run : int
+        Each run and layer starts its LFSR at its own far point; a second Twofold on a model needs another.
+
+    Raises
+    ------
+    ValueError
+        A value out of range, a name that fits no layer, or a layer that cannot be attached, each quoted.
+        The model is then as it was.
+
+    Notes
+    -----
+    The model's state dict carries a training on, once a Twofold of the same arguments is attached. Each
+    process of several attaches for itself, with the same arguments. A deep copy lives a life of its own; for
+    a running average of the weights copy the Twofold, and call ``advance`` and ``prune`` of the copy as well
+    (torch's ``AveragedModel`` alone would know neither).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        layers: Choice | Iterable[Choice] | None = None,
+        exclude: Choice | Iterable[Choice] = (),
+        exclude_first: bool = False,
+        exclude_last: bool = False,
+        density: float | Mapping[Choice, float] = 1.0,
+        mask: MaskKind = "lfsr",
+        bits: int = 8,
+        scale: Scale = "max",
+        clip_ratio: float = 1.0,
+        bit_term: BitTerm = "energy",
+        strength: float = 0.0,
+        network_strength: float = 0.0,
+        polarity: Polarity = "removed",
+        prune_epoch: int = 0,
+        ramp: float = 0.5,
+        encoding: CellEncoding = "twos_complement",
+        table: CellTable | None = None,
+        run: int = 0,
+        reduction: Reduction = "multiply-shift",
+    ):
+        for name, word, allowed in (
+            ("mask", mask, MASKS),
+            ("scale", scale, SCALES),
+            ("bit_term", bit_term, BIT_TERMS),
+            ("polarity", polarity, POLARITIES),
+            ("reduction", reduction, get_args(Reduction)),
+        ):
+            if word not in allowed:
+                raise ValueError(f"{name} is {word!r}; it must be one of {', '.join(allowed)}")
+        for name, number in (("strength", strength), ("network_strength", network_strength)):
+            if not 0 <= number < math.inf:
+                raise ValueError(f"{name} is {number!r}; it must be a finite number of at least 0")
+        if not 0 < ramp <= 1:
+            raise ValueError(f"ramp is {ramp!r}; it must be a share of the training in (0, 1]")
+        if scale == "ternary" and (bits != 2 or (strength and bit_term != "energy")):
+            raise ValueError(f"scale 'ternary' needs bits 2 and bit_term 'energy', not {bits}, {bit_term!r}")
+        if check_clip_ratio(clip_ratio) != 1 and (scale == "ternary" or (strength and bit_term != "energy")):
+            raise ValueError(
+                f"clip_ratio {clip_ratio!r} needs scale 'max', bit_term 'energy', not {scale!r}, {bit_term!r}"
+            )
+        if not hasattr(prune_epoch, "__index__") or prune_epoch < 0:
+            raise ValueError(f"prune_epoch is {prune_epoch}; it must be a whole number of at least 0")
+        if network_strength and not prune_epoch:
+            raise ValueError(f"network_strength {network_strength!r} acts until prune_epoch, which is 0")
+        chosen = choose_layers(
+            model, layers, exclude=exclude, exclude_first=exclude_first, exclude_last=exclude_last
+        )
+        self.densities = choose_densities(chosen, density)
+        self.layers = {name: chosen[name] for name in self.densities}
+        check_layers(model, self.layers, lfsr=mask == "lfsr")
+        self.model = model
+        self.bits = check_bits(bits)
+        self.mask = mask
+        self.bit_term = bit_term
+        self.strength = strength
+        self.network_strength = network_strength
+        self.polarity = polarity
+        self.prune_epoch = prune_epoch
+        self.ramp = ramp
+        self.encoding, self.table = encoding, load_cell_table() if table is None else table
+        self.energy_table_j = code_energy_table(bits, encoding, self.table)
+        self.finished: dict[str, FinishedLayer] | None = None
+        self.chooser = None
+        if strength and bit_term == "energy":
+            self.chooser = CodeChooser(bits, self.energy_table_j * 1e12)
+            self.chooser.check_strength(strength)
+        # All masks before the first layer is touched: an error leaves the model as it was.
+        masks = {
+            name: draw_mask(layer.weight.detach(), self.densities[name], mask, index, run, reduction)
+            for index, (name, layer) in enumerate(self.layers.items())
+        }
+        self.generators = {name: generator for name, (_, generator) in masks.items()}
+        for name, (keep, _) in masks.items():
+            stored = mask == "magnitude" and self.densities[name] < 1
+            if strength and bit_term != "energy":
+                weight: MaskedWeight = BitPlaneWeight(keep, bits, stored)
+                self.layers[name].weight.grad = None  # an old one has another shape than the planes
+            else:
+                weight = SparseWeight(keep, bits, self.chooser, stored, scale == "ternary", clip_ratio)
+            weight.layer = name
+            weight.to(keep.device, self.layers[name].weight.dtype)
+            parametrize.register_parametrization(self.layers[name], "weight", weight, unsafe=True)
+        leave_to_each_process(model)
+        if prune_epoch == 0:
+            self.prune()
+
+    def _parametrized(self):
+        if self.finished is not None:
+            raise ValueError("this Twofold is finished, its weights are plain; to train on, attach anew")
+        for name, layer in self.layers.items():
+            slot = layer.parametrizations.weight
+            yield name, slot[0], slot.original
+
+    @property
+    def pruned(self) -> bool:
+        """Whether the masks are hard; a state dict carries it, so a resumed training knows."""
+        return all(weight.active for _, weight, _ in self._parametrized())
+
+    @property
+    def branches(self) -> tuple[bool, bool, int]:
+        """What decides which operations a step consists of; while it stays, a recorded step stays valid."""
+        chooser = self.chooser
+        return (self.pruned, chooser is None or chooser.rounds, 0 if chooser is None else chooser.inside)
+
+    # ---- while training ----
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """The terms that join the loss: lambda times the network term, beta times the bit term."""
+        originals = [original for _, _, original in self._parametrized()]
+        total = originals[0].new_zeros(())
+        if self.network_strength and not self.pruned:
+            # The slides' W is the float weight; only bit planes have none but the one their codes stand for.
+            weights = [
+                self.layers[name].weight if isinstance(weight, BitPlaneWeight) else original
+                for name, weight, original in self._parametrized()
+            ]
+            keep = [weight.keep for _, weight, _ in self._parametrized()]
+            total = total + self.network_strength * network_term(weights, keep, self.polarity)
+        if self.strength and self.bit_term != "energy":
+            term = popcount_term if self.bit_term == "popcount" else planes_term
+            total = total + self.strength * term(originals)
+        return total
+
+    @torch.no_grad()
+    def advance(self, progress: float) -> None:
+        """Call before each step with the share of the training that is done (0..1)."""
+        if not 0 <= progress <= 1:
+            raise ValueError(f"progress is {progress}; it is the share of the training done, in [0, 1]")
+        if self.chooser is not None:
+            self.chooser.set_strength(self.strength * min(1.0, progress / self.ramp))
+        for _, weight, original in self._parametrized():
+            if isinstance(weight, BitPlaneWeight):
+                original.clamp_(0, 1)
+
+    def prune_due(self, epoch: int) -> bool:
+        """Whether the masks have to become hard before ``epoch`` (from 0)."""
+        return not self.pruned and epoch >= self.prune_epoch
+
+    def prune(self) -> None:
+        """Make the masks hard: from now on, what is not kept is zero."""
+        for name, weight, original in self._parametrized():
+            if self.mask == "magnitude" and self.densities[name] < 1:
+                # The float weights: many codes are equal, and a tie would be settled by position.
+                ranked = original if isinstance(weight, SparseWeight) else self.layers[name].weight
+                weight.keep.copy_(magnitude_mask(ranked.detach(), self.densities[name]).keep)
+            weight.active = True
+
+    def requantize(self) -> None:
+        """Put trainable bit planes back to the true bits of their codes (call after each epoch)."""
+        for _, weight, original in self._parametrized():
+            if isinstance(weight, BitPlaneWeight):
+                weight.requantize(original)
+
+    def status(self) -> dict[str, float]:
+        """What the codes are like now: ``zero_codes`` and ``cell_energy_pj``, both over the kept weights."""
+        zero, energy, kept = 0, 0.0, 0
+        for layer in self.codes().values():
+            codes = layer.codes[layer.keep]
+            zero += int((codes == 0).sum())
+            energy += float(code_energy(codes, self.energy_table_j.to(codes.device)).sum())
+            kept += codes.numel()
+        return {"zero_codes": zero / kept, "cell_energy_pj": energy / kept * 1e12}
+
+    # ---- afterwards ----
+
+    def check_pruned(self) -> None:
+        """Raise ``ValueError`` while the masks are not hard: the weights outside them are still there."""
+        if self.finished is None and not self.pruned:
+            raise ValueError("the masks are not active yet, so nothing is removed; call prune() first")
+
+    def codes(self) -> dict[str, FinishedLayer]:
+        """The codes, scale and mask of every attached layer as they are now."""
+        if self.finished is not None:
+            check_unchanged(self.layers, self.finished, self.bits)
+            return dict(self.finished)
+        found = {}
+        for name, weight, original in self._parametrized():
+            codes, scale = weight.codes(original)
+            found[name] = FinishedLayer(codes, float(scale), weight.keep.clone(), **self.generators[name])
+        return found
+
+    def finish(self) -> dict[str, FinishedLayer]:
+        """Leave the model with plain weights (the codes times their scale) and hand back the codes."""
+        self.check_pruned()
+        codes = self.codes()
+        if self.finished is None:
+            for layer in self.layers.values():
+                detach_weight(layer)
+            self.finished = codes
+        return dict(codes)

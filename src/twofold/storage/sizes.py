@@ -1,0 +1,85 @@
+"""What a sparse network takes in memory beside its rivals, and what reading the rivals' indices costs.
+
+Indices are stored for masks that were chosen; an LFSR's are generated (`twofold.energy.index` prices that).
+"""
+
+import math
+import zlib
+from collections.abc import Mapping
+
+import pandas as pd
+from jaxtyping import Int8
+from torch import Tensor
+
+from twofold.layer import FinishedLayer
+from twofold.masks.draw import magnitude_mask
+from twofold.masks.measures import index_storage_bits
+
+__all__ = ["magnitude_pruned", "storage_bytes"]
+
+
+SCALE_BYTES = 4  # a float32 for each layer
+
+
+def storage_bytes(layers: Mapping[str, FinishedLayer]) -> pd.DataFrame:
+    """Bytes of every layer's weights under every scheme; a code takes one byte.
+
+    - `float32`, `int8 dense`: all weights, removed ones as zeros.
+    - `int8 + bitmap`, `int8 + CSR`, `int8 + relative 4-bit` and so on: kept codes and an index, see
+      `mask_measures.index_storage_bits`; filler zeros count as weights.
+    - `int8 + deflate`: the dense codes through zlib at its highest level. It must be unpacked before use.
+    - `packed LFSR`: kept codes, taps, seed and a counter; only for masks that an LFSR made.
+    - `packed LFSR + deflate`: the same with the kept codes through zlib, to be fair to the other deflate.
+
+    Returns
+    -------
+    DataFrame
+        ``layer``, ``scheme``, ``weight_bytes``, ``index_bytes`` and their sum ``bytes``. Every integer scheme
+        has its scale (4 bytes a layer) in ``weight_bytes``. Deflate keeps weights and places together.
+
+    Raises
+    ------
+    ValueError
+        A layer whose codes do not fit into a byte.
+    """
+    rows = []
+    for name, layer in layers.items():
+        if layer.codes.element_size() != 1:
+            raise ValueError(f"layer {name} has codes of {layer.codes.dtype}; a byte a code is compared here")
+        size = layer.codes.numel()
+        schemes = [
+            ("float32", 4 * size, 0),
+            ("int8 dense", size + SCALE_BYTES, 0),
+            ("int8 + deflate", _deflated(layer.codes) + SCALE_BYTES, 0),
+        ]
+        for row in index_storage_bits(layer.keep, layer.polynomial).itertuples():
+            index_bytes = math.ceil(row.index_bits / 8)
+            if row.scheme != "lfsr":
+                label = f"int8 + {row.scheme.replace('csr', 'CSR')}"
+                schemes.append((label, row.entries + SCALE_BYTES, index_bytes))
+            elif (mask := layer.mask) is not None:
+                kept = layer.codes.cpu().flatten()[mask.order]
+                schemes.append(("packed LFSR", len(kept) + SCALE_BYTES, index_bytes))
+                schemes.append(("packed LFSR + deflate", _deflated(kept) + SCALE_BYTES, index_bytes))
+        rows += [{"layer": name, "scheme": s, "weight_bytes": w, "index_bytes": i} for s, w, i in schemes]
+    frame = pd.DataFrame(rows)
+    return frame.assign(bytes=frame.weight_bytes + frame.index_bytes)
+
+
+def magnitude_pruned(layers: Mapping[str, FinishedLayer], density: float) -> dict[str, FinishedLayer]:
+    """The same codes with only the largest of each layer kept, not trained again: a rival's memory, no more.
+
+    Raises
+    ------
+    ValueError
+        For a density outside (0, 1].
+    """
+    pruned = {}
+    for name, layer in layers.items():
+        keep = magnitude_mask(layer.codes.float(), density).keep
+        pruned[name] = FinishedLayer(layer.codes * keep, layer.scale, keep)
+    return pruned
+
+
+def _deflated(codes: Int8[Tensor, "*shape"]) -> int:
+    return len(zlib.compress(codes.cpu().contiguous().numpy().tobytes(), 9))

@@ -1,0 +1,139 @@
+"""Every chapter, run for real by papermill: at its defaults and with two other sets of parameters."""
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+from companion.book.chapters import build_page, chapter_path, execute_chapter
+
+RUNS = [
+    ("index", {}),
+    ("index", {"cell_table": "rram_2bit_cell"}),
+    ("index", {"start": "dense"}),
+    ("01-motivation", {}),
+    ("01-motivation", {"r_lrs_ohm": 5e3, "r_hrs_ohm": 1e6, "v_read_v": 0.3}),
+    ("01-motivation", {"v_read_v": 0.1}),
+    ("02-lfsr", {}),
+    (
+        "02-lfsr",
+        {"polynomial": "x^12+x^6+x^4+x+1", "form": "galois", "size_m": 2304, "density": 0.1, "rows": 32},
+    ),
+    ("02-lfsr", {"seed": 77, "reduction": "modulo", "density": 0.9, "columns": 100, "run": "lfsr-50"}),
+    ("03-bits", {}),
+    ("03-bits", {"bits": 6, "encoding": "sign_magnitude", "weight": 0.5}),
+    ("03-bits", {"bits": 4, "encoding": "differential", "scale": 2.0}),
+    ("04-training", {}),
+    ("04-training", {"method": "magnitude", "sparsity": 0.9, "epochs": 4, "prune_epoch": 2}),
+    ("04-training", {"method": "bits", "bit_term": "planes", "strength": 1.0, "epochs": 3, "prune_epoch": 0}),
+    ("05-accuracy", {}),
+    ("05-accuracy", {"methods": ["lfsr", "dense-8bit"]}),
+    ("05-accuracy", {"methods": ["twofold", "bits"], "networks": ["resnet20"]}),
+    ("06-energy", {}),
+    (
+        "06-energy",
+        {"encoding": "sign_magnitude", "dataflow": "crossbar", "adc_rule": "column", "array_rows": 64},
+    ),
+    (
+        "06-energy",
+        {"adc_rule": "cell", "lig_dedup": False, "layers_of": ["bits-250", "lfsr-50", "lfsr-90"]},
+    ),
+    ("07-crossbar", {}),
+    (
+        "07-crossbar",
+        {
+            "network": "bits-250",
+            "adc_bits": 8,
+            "adc_range": "active_rows",
+            "array_rows": 64,
+            "variation": 0.0,
+        },
+    ),
+    ("07-crossbar", {"adc_range": "none", "network": "lfsr-90", "figure_of_merit_fj": 1.0}),
+    ("08-lig", {}),
+    ("08-lig", {"form": "galois", "reduction": "modulo", "dedup": False, "density": 0.1, "run": "lfsr-50"}),
+    ("08-lig", {"gate_reference": "mult32", "layer_size": 640, "access_pj": 0.5, "stall": 0, "clocks": 40}),
+    ("09-your-network", {}),
+    ("09-your-network", {"density": 0.2, "bits": 4, "steps": 20, "dataflow": "crossbar", "adc_rule": "cell"}),
+    ("09-your-network", {"density": 1.0, "strength": 0.0, "bits": 10, "steps": 20, "seed": 3}),
+    ("claims", {}),
+    ("claims", {"digits": 2}),
+    ("claims", {"digits": 9}),
+    ("measured", {}),
+    ("measured", {"runs_like": "twofold"}),
+    ("measured", {"runs_like": "90"}),
+    ("speed", {}),
+    ("speed", {"works": ["LFSR mask, 50 %"]}),
+    ("speed", {"works": ["energy of the codes", "LFSR mask, 50 %"]}),
+]
+
+BAD = {
+    "index": [({"start": "nowhere"}, "nowhere"), ({"cell_table": "no_such_table"}, "no_such_table")],
+    "02-lfsr": [
+        ({"polynomial": "x^4+x^2+1"}, "not primitive"),
+        ({"seed": 0}, "seed 0 is a fixed point"),
+        ({"density": 1.5}, "density 1.5 is outside"),
+        ({"run": "dense-8bit"}, "dense-8bit"),
+    ],
+    "03-bits": [({"bits": 40}, "bits is 40"), ({"cell_bits": 3}, "2-bit")],
+    "04-training": [({"sparsity": 1.0}, "sparsity is 1.0")],
+    "05-accuracy": [({"methods": ["sorcery"]}, "sorcery")],
+    "06-energy": [({"array_rows": 0}, "array_rows is 0"), ({"cell_table": "no_such_table"}, "no_such_table")],
+    "07-crossbar": [
+        ({"adc_bits": 0}, "bits of the ADC are 0"),
+        ({"adc_range": "widest"}, "range_rule is 'widest'"),
+    ],
+    "08-lig": [
+        ({"layer_size": 1000}, "1000"),
+        ({"density": 1.0}, "density is 1.0"),
+        ({"clocks": 41}, "clocks is 41"),
+    ],
+    "09-your-network": [({"steps": 0}, "steps is 0")],
+    "claims": [({"digits": 0}, "digits is 0")],
+    "measured": [({"runs_like": "sorcery"}, "sorcery")],
+    "speed": [({"works": ["sorcery"]}, "sorcery")],
+}
+"""Chapter -> values that it refuses, each with what the error says."""
+
+
+@pytest.mark.slow  # `make book` has run every chapter at its defaults
+@pytest.mark.parametrize("chapter, values", RUNS, ids=[f"{run[0]}-{i % 3}" for i, run in enumerate(RUNS)])
+def test_chapter_runs_silently(chapter, values, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # another folder than the book's: no chapter may spell a relative path
+    done = execute_chapter(chapter_path(chapter), values, tmp_path / "out", progress_bar=False)
+    notebook = nbformat.read(done, as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not [output.text for output in outputs if output.output_type == "stream"]
+
+
+@pytest.fixture(scope="module")
+def client():
+    """One kernel for all of a process: a new one spends its seconds on importing torch again."""
+    client = NotebookClient(nbformat.v4.new_notebook(), kernel_name="python3")
+    with client.setup_kernel():
+        yield client
+
+
+@pytest.mark.parametrize("chapter", BAD)
+def test_bad_values_stop_the_chapter_and_are_quoted(chapter, client):
+    """Every value starts with an empty namespace; papermill puts it into the notebook."""
+    notebook = load_notebook_node(str(chapter_path(chapter)))
+    empty = nbformat.v4.new_code_cell("%reset -f")
+    for values, told in BAD[chapter]:
+        client.nb = nbformat.v4.new_notebook(cells=[empty, *parameterize_notebook(notebook, values).cells])
+        with pytest.raises(CellExecutionError) as error:
+            for index, cell in enumerate(client.nb.cells):
+                client.execute_cell(cell, index)
+        assert told in error.value.evalue, (values, error.value.evalue)
+
+
+def test_page_of_a_chapter_shows_the_reader_s_own_numbers(tmp_path):
+    notebook = execute_chapter(chapter_path("1"), {"r_hrs_ohm": 4.2e5}, tmp_path / "out", progress_bar=False)
+    html = build_page(notebook).read_text(encoding="utf-8")
+    assert (
+        "42 times less" in BeautifulSoup(html, "html.parser").get_text()
+    )  # 420 kOhm over the default 10 kOhm
+    assert "{glue" not in html

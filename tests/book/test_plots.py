@@ -1,0 +1,373 @@
+"""What is drawn is what the frame holds: values are read back from the Axes."""
+
+import ast
+import itertools
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colors
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from companion.book.figures import basic as plots
+from companion.book.figures import crossbar as plots_crossbar
+from companion.book.figures import notes as plots_notes
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def drawn_and_closed():
+    """Every figure is drawn to pixels (formatters run only then) and put away."""
+    yield
+    for number in plt.get_fignums():
+        plt.figure(number).canvas.draw()
+    plt.close("all")
+
+
+def lines(ax: Axes) -> dict[str, tuple[list, list]]:
+    """Label -> points of each labeled line."""
+    return {
+        line.get_label(): (list(line.get_xdata()), list(line.get_ydata()))
+        for line in ax.get_lines()
+        if not line.get_label().startswith("_")
+    }
+
+
+def by_legend(ax: Axes) -> dict[str, tuple[list, list]]:
+    """The same for seaborn, whose lines are named by the colors of its legend."""
+    names = {
+        colors.to_hex(handle.get_color()): text.get_text()
+        for handle, text in zip(ax.get_legend().get_lines(), ax.get_legend().get_texts(), strict=True)
+    }
+    return {
+        names[colors.to_hex(line.get_color())]: (list(line.get_xdata()), list(line.get_ydata()))
+        for line in ax.get_lines()
+        if len(line.get_xdata())
+    }
+
+
+RUNS = pd.DataFrame(
+    [
+        ("dense", "", 0.0, 91.0, 91.0, 91.0, np.nan, 1.0, ""),
+        ("lfsr", "", 0.5, 89.5, 89.0, 90.0, 4e-7, 2.5, "50 %"),
+        ("lfsr", "", 0.9, 84.0, 84.0, 84.0, 1e-7, 8.0, "90 %"),
+        ("bits", "", 0.0, 90.0, 90.0, 90.0, 2e-7, 4.0, "µ 125"),
+        ("twofold", "strength 60", 0.9, 82.0, 82.0, 82.0, 3e-8, 20.0, "90 %, µ 60"),
+        ("twofold", "strength 250", 0.9, 80.0, 80.0, 80.0, 2e-8, 30.0, "90 %, µ 250"),
+        ("twofold", "strength 250", 0.5, 85.0, 85.0, 85.0, 5e-8, 12.0, "50 %, µ 250"),
+    ],
+    columns="method series sparsity test_accuracy lowest highest energy_j gain note".split(),
+).assign(kind="")
+
+
+def test_plots_import_no_mathematics_of_ours():
+    for module in (plots, plots_notes):
+        tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+        imported = {
+            node.module if isinstance(node, ast.ImportFrom) else alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        ours = {name for name in imported if name.startswith("twofold")}
+        assert ours == ({"companion.book.figures.notes"} if module is plots else set())
+        outside = {name.split(".")[0] for name in imported - ours}
+        drawing = {"matplotlib", "numpy", "pandas"}
+        assert outside == drawing | ({"seaborn"} if module is plots else {"collections"})
+
+
+def test_every_method_has_a_look_of_its_own():
+    from companion.study.config import METHODS
+
+    assert plots.METHOD_STYLE.keys() == METHODS.keys()
+    for part in (slice(0, 2), slice(2, 3)):
+        looks = [style[part] for style in plots.METHOD_STYLE.values()]
+        assert len(set(looks)) == len(looks)
+
+
+def test_style_is_set():
+    with matplotlib.rc_context():
+        plots.use_style()
+        assert plt.rcParams["axes.spines.right"] is False
+        cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+        assert [colors.to_hex(c).upper() for c in cycle] == plots.PALETTE
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_bars(log):
+    frame = pd.DataFrame({"what": ["ADD", "DRAM"], "energy_j": [9e-13, 6.4e-10]}, index=[7, 3])
+    ax = plots.bars(frame, "energy_j", "what", unit="J", log=log)
+    assert [bar.get_width() for bar in ax.patches] == [9e-13, 6.4e-10]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["ADD", "DRAM"]
+    assert [text.get_text().strip() for text in ax.texts] == ["900 fJ", "640 pJ"]
+    assert ax.yaxis_inverted()  # the frame's first row on top
+    assert (ax.get_xscale() == "log") == log
+
+
+def test_bits_strip():
+    bits = (np.arange(300) % 3 == 0).astype(int)
+    ax = plots.bits_strip(bits, per_row=100)
+    (image,) = ax.images
+    assert np.array_equal(np.asarray(image.get_array()).flatten(), bits)
+    assert image.get_array().shape == (3, 100)
+
+
+@pytest.mark.parametrize("count, shape", [(5, (1, 5)), (130, (2, 128)), (256, (2, 128))])
+def test_bits_strip_shows_every_bit(count, shape):
+    bits = np.arange(count) % 2
+    (image,) = plots.bits_strip(bits).images
+    drawn = np.ma.filled(image.get_array().astype(float), np.nan)
+    assert drawn.shape == shape
+    assert np.array_equal(drawn.flatten()[:count], bits)
+    assert np.isnan(drawn.flatten()[count:]).all()
+
+
+def test_points():
+    frame = pd.DataFrame({"clock": [0, 1, 2, 3], "index": [5, 2, 9, 1], "form": ["a", "a", "b", "b"]})
+    for hue in (None, "form"):
+        ax = plots.points(frame, "clock", "index", hue=hue)
+        offsets = np.asarray(ax.collections[0].get_offsets())
+        assert offsets.tolist() == [[0, 5], [1, 2], [2, 9], [3, 1]]
+        assert (ax.get_legend() is not None) == (hue is not None)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_masks(count):
+    named = {f"mask {i}": np.random.default_rng(i).random((6, 4)) < 0.5 for i in range(count)}
+    axes = plots.masks(named)
+    place = plt.rcParams["axes.titlelocation"]  # whichever style is in force
+    assert [ax.get_title(loc=place) for ax in axes] == list(named)
+    for ax, keep in zip(axes, named.values(), strict=True):
+        assert np.array_equal(np.asarray(ax.images[0].get_array()), keep)
+
+
+def test_masks_into_axes_of_the_callers():
+    mine = list(plt.subplots(1, 2)[1])
+    assert plots.masks({"a": np.eye(3), "b": np.ones((3, 3))}, ax=mine) == mine
+
+
+def over_codes(y: str, hue: str) -> pd.DataFrame:
+    values = [0.5, 0.2, 0.3, 0.1, 0.8, 0.1]
+    return pd.DataFrame({"code": [-1, 0, 1] * 2, y: values, hue: ["a_b"] * 3 + ["c"] * 3})
+
+
+def test_code_histogram():
+    ax = plots.code_histogram(over_codes("share", "network"))
+    assert by_legend(ax) == {"a_b": ([-1, 0, 1], [0.5, 0.2, 0.3]), "c": ([-1, 0, 1], [0.1, 0.8, 0.1])}
+    assert ax.get_yscale() == "log"
+
+
+def test_code_energies_have_a_panel_an_encoding():
+    axes = plots.code_energies(over_codes("energy_j", "encoding"))
+    drawn = {ax.get_title("left") or ax.get_title(): ax.lines[0] for ax in axes}
+    assert {name: list(line.get_ydata()) for name, line in drawn.items()} == {
+        "a b": [0.5, 0.2, 0.3],
+        "c": [0.1, 0.8, 0.1],
+    }
+    assert all(list(line.get_xdata()) == [-1, 0, 1] for line in drawn.values())
+    assert all(ax.get_ylim()[0] == 0 for ax in axes)
+
+
+def test_curves():
+    frame = pd.DataFrame({"epoch": [1, 2, 1, 2], "loss": [2.0, 1.0, 3.0, 0.5], "run": ["a", "a", "b", "b"]})
+    ax = plots.curves(frame, "epoch", "loss", hue="run", ylabel="loss of a batch")
+    assert by_legend(ax) == {"a": ([1, 2], [2.0, 1.0]), "b": ([1, 2], [3.0, 0.5])}
+    assert ax.get_ylabel() == "loss of a batch"
+    assert plots.curves(frame, "epoch", "loss", hue="run").get_ylabel() == "loss"
+
+
+def test_accuracy_against_sparsity():
+    literature = pd.DataFrame({"sparsity": [0.67, 0.89], "test_accuracy": [92.0, 90.9]})
+    ax = plots.accuracy_against_sparsity(RUNS, literature=literature)
+    drawn = lines(ax)
+    assert drawn["dense, float"] == ([0.0], [91.0])
+    assert drawn["LFSR mask"] == ([50.0, 90.0], [89.5, 84.0])
+    assert drawn["twofold, strength 60"] == ([90.0], [82.0])
+    assert drawn["twofold, strength 250"] == ([50.0, 90.0], [85.0, 80.0])
+    assert drawn["published"] == ([67.0, 89.0], [92.0, 90.9])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(drawn)
+    # Two points are not joined; each has a bar from its lowest to its highest seed.
+    assert {line.get_linestyle() for line in ax.get_lines()} == {"None"}
+    (bars,) = ax.collections
+    spans = [path.vertices.tolist() for path in bars.get_paths()]
+    assert spans == [[[50.0, 89.0], [50.0, 90.0]], [[90.0, 84.0], [90.0, 84.0]]]
+
+
+def test_three_sparsities_are_joined_with_a_band_between_the_seeds():
+    between = RUNS[(RUNS.method == "lfsr") & (RUNS.sparsity == 0.9)].assign(sparsity=0.7)
+    ax = plots.accuracy_against_sparsity(pd.concat([RUNS, between]))
+    (line,) = (line for line in ax.get_lines() if line.get_label() == "LFSR mask")
+    assert line.get_linestyle() == "-"
+    (band,) = ax.collections  # only where they differ
+    corners = {tuple(corner) for corner in band.get_paths()[0].vertices.round(6).tolist()}
+    assert corners == {(50.0, 89.0), (50.0, 90.0), (70.0, 84.0), (90.0, 84.0)}
+
+
+def test_gain_against_sparsity():
+    claims = pd.DataFrame({"sparsity": [0.1, 0.9], "gain": [2.2, 14.0]})
+    ax = plots.gain_against_sparsity(RUNS[RUNS.method != "dense"], claims=claims)
+    drawn = lines(ax)
+    assert drawn["LFSR mask"] == ([50.0, 90.0], [2.5, 8.0])
+    assert drawn["twofold"] == ([50.0, 90.0], [12.0, 30.0])  # the line of strength 250, and that of 60:
+    assert ([90.0], [20.0]) in [([*line.get_xdata()], [*line.get_ydata()]) for line in ax.get_lines()]
+    assert drawn["stated in the talk"] == ([10.0, 90.0], [2.2, 14.0])
+    assert ax.get_yscale() == "log"
+    assert ax.yaxis.get_major_formatter()(14.0, 0) == "14x"
+
+
+def test_accuracy_against_energy():
+    ax = plots.accuracy_against_energy(RUNS)
+    drawn = lines(ax)
+    assert drawn["LFSR mask"] == ([1e-7, 4e-7], [84.0, 89.5])
+    assert drawn["bits only"] == ([2e-7], [90.0])
+    assert drawn["twofold"] == ([2e-8, 5e-8], [80.0, 85.0])  # the line of strength 250
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["LFSR mask", "bits only", "twofold"]
+    written = {(note.xy, note.get_text()) for note in ax.texts}
+    assert ((3e-8, 82.0), "90 %, µ 60") in written
+    assert ((2e-7, 90.0), "µ 125") in written
+    assert len(ax.texts) == 6  # every point but the float network's, which has no energy
+    assert ax.get_xscale() == "log"
+    twofold = [line for line in ax.get_lines() if line.get_marker() == "*"]
+    assert len(twofold) == 2  # a line a strength, alike but for their notes
+    assert len({(line.get_linestyle(), line.get_fillstyle(), line.get_color()) for line in twofold}) == 1
+
+
+def test_errors_are_drawn_on_a_logarithmic_scale():
+    """Halving the error takes the same height anywhere, and 100 % has a place."""
+    for ax in (plots.accuracy_against_energy(RUNS), plots.accuracy_against_sparsity(RUNS)):
+        height = ax.yaxis.get_transform().transform(np.array([60.0, 80.0, 90.0, 95.0, 100.0]))
+        assert np.diff(height)[:3] == pytest.approx(np.log10(2), rel=1e-12)
+        assert np.isfinite(height).all()
+
+
+def test_notes_step_aside_for_one_another_and_for_points():
+    """Three points at less than a note's height from each other: no two notes overlap, none hides a point."""
+    crowd = pd.DataFrame(
+        {
+            "method": ["lfsr", "magnitude", "twofold"],
+            "kind": "",
+            "series": "",
+            "energy_j": [1e-6, 1.1e-6, 1.2e-6],
+            "test_accuracy": [90.0, 90.2, 89.9],
+            "lowest": 0.0,
+            "highest": 0.0,
+            "note": ["50 %", "50 %, µ 125", "50 %, µ 500"],
+        }
+    )
+    frame = pd.concat([crowd, crowd.iloc[:1].assign(energy_j=1e-4, test_accuracy=50.0)])
+    ax = plots.accuracy_against_energy(frame)
+    ax.figure.canvas.draw()
+    boxes = [note.get_window_extent() for note in ax.texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    spots = ax.transData.transform(frame[["energy_j", "test_accuracy"]].to_numpy())
+    assert not any(box.contains(*spot) for box in boxes for spot in spots)
+
+
+def test_a_legend_of_long_words_stands_inside_the_figure():
+    words = ["signed rows, scale x0.5, as printed, distilled", "3 bits, differential, scale x0.5, distilled"]
+    frame = pd.concat([RUNS.assign(kind=kind) for kind in words])
+    ax = plots.accuracy_against_energy(frame)
+    ax.figure.canvas.draw()
+    legend, whole = ax.get_legend().get_window_extent(), ax.figure.bbox
+    assert whole.x0 <= legend.x0 and legend.x1 <= whole.x1
+
+
+def test_energy_by_layer_is_stacked():
+    frame = pd.DataFrame(
+        {"layer": ["conv1", "fc"], "array_j": [1e-9, 2e-9], "adc_j": [3e-9, 5e-10], "index_j": [0.0, 0.0]}
+    )
+    ax = plots.energy_by_layer(frame)
+    assert [bar.get_y() for bar in ax.patches] == [0, 0, 1e-9, 2e-9]
+    assert [bar.get_height() for bar in ax.patches] == pytest.approx([1e-9, 2e-9, 3e-9, 5e-10], rel=1e-12)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["cells", "ADC"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["conv1", "fc"]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda ax: plots.bars(RUNS, "gain", "method", unit="", ax=ax),
+        lambda ax: plots.bits_strip(np.ones(256), ax=ax),
+        lambda ax: plots.points(RUNS, "sparsity", "gain", ax=ax),
+        lambda ax: plots.curves(RUNS, "sparsity", "gain", hue="method", ax=ax),
+        lambda ax: plots.accuracy_against_sparsity(RUNS, ax=ax),
+        lambda ax: plots.gain_against_sparsity(RUNS, ax=ax),
+        lambda ax: plots.accuracy_against_energy(RUNS, ax=ax),
+    ],
+)
+def test_axes_of_the_callers_are_used(draw):
+    mine = plt.subplots()[1]
+    assert draw(mine) is mine
+    assert len(plt.get_fignums()) == 1
+
+
+def test_waves_draw_what_the_trace_holds():
+    from companion.book.figures.lig import waves
+    from companion.study.verilog import lig_model
+
+    trace = lig_model(14, seed=101, kept=9, stall=7)
+    ax = waves(trace)
+    named = [label.get_text() for label in ax.get_yticklabels()]
+    assert named == list(trace)
+    valid, ready, last = (line.get_ydata()[::2] for line in ax.get_lines())
+    for name, drawn in (("valid", valid), ("ready", ready), ("last", last)):
+        assert [y < named.index(name) for y in drawn] == trace[name].astype(bool).tolist()
+    texts = {(round(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in ax.texts}
+    for row, name in enumerate(("state", "raw", "index")):
+        shown = {clock: text for (at, clock), text in texts.items() if at == row}
+        assert shown == {clock: str(v) for clock, v in enumerate(trace[name]) if v >= 0}
+
+
+# ---- the crossbar chapter ----
+
+SWEEP = pd.DataFrame(
+    [
+        ("dense-8bit", "dense-8bit", 0.0, 0.0, 5, "calibrated", 50.0),
+        ("dense-8bit", "dense-8bit", 0.0, 0.0, 4, "calibrated", 10.0),
+        ("twofold-50-60", "twofold", 60.0, 0.5, 5, "calibrated", 70.0),
+        ("twofold-50-60", "twofold", 60.0, 0.5, 5, "calibrated", 74.0),
+        ("twofold-50-250", "twofold", 250.0, 0.5, 5, "worst_case", 80.0),
+    ],
+    columns=["run", "method", "strength", "sparsity", "bits", "range", "test_accuracy"],
+)
+
+
+def test_accuracy_curves():
+    left, right = plots_crossbar.accuracy_curves(SWEEP, "bits", "bits of the converter", "range")
+    drawn = {line.get_label(): line for line in left.lines}
+    assert list(drawn["dense-8bit"].get_xdata()) == [4, 5]
+    assert list(drawn["dense-8bit"].get_ydata()) == [10.0, 50.0]
+    assert list(drawn["twofold-50-60"].get_ydata()) == [72.0]  # the mean of two seeds
+    assert list(left.get_xticks()) == [4, 5]
+    color, marker, _ = plots.METHOD_STYLE["twofold"]
+    (strong,) = right.lines
+    for line in (drawn["twofold-50-60"], strong):
+        assert colors.same_color(line.get_color(), color)
+        assert line.get_marker() == marker
+    assert (drawn["twofold-50-60"].get_fillstyle(), strong.get_fillstyle()) == ("none", "full")
+    assert {text.get_text() for text in left.figure.legends[0].texts} == set(SWEEP.run)
+
+
+def test_accuracy_curves_of_nothing():
+    (ax,) = plots_crossbar.accuracy_curves(SWEEP[:0], "bits", "bits", "range")
+    assert not ax.lines
+    assert not ax.figure.legends
+
+
+def test_energy_bars():
+    frame = pd.DataFrame(
+        {"run": ["a", "b"] * 2, "converter": ["free"] * 2 + ["dear"] * 2, "array_j": [1e-6, 2e-6] * 2}
+    ).assign(adc_j=[0.0, 0.0, 3e-6, 4e-6])
+    free, dear = plots_crossbar.energy_bars(frame)
+    assert [bar.get_height() for bar in free.patches] == [1e-6, 2e-6, 0.0, 0.0]
+    assert [(bar.get_y(), bar.get_height()) for bar in dear.patches[2:]] == [(1e-6, 3e-6), (2e-6, 4e-6)]
+
+
+def test_column_bars():
+    loads = pd.DataFrame({"slice": [0, 1, 0, 1], "mean": [3.0, 9.0, 1.0, 2.0], "run": ["a", "a", "b", "b"]})
+    ax = plots_crossbar.column_bars(loads)
+    assert [[bar.get_height() for bar in bars] for bars in ax.containers] == [[3.0, 9.0], [1.0, 2.0]]

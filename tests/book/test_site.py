@@ -1,0 +1,306 @@
+"""The built site in a real browser, opened from the disk: headless Chromium, driven by Playwright."""
+
+import io
+import random
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from companion.book.examples import worked_example
+from companion.paths import book_dir
+from twofold.codes.tables import load_cell_table
+from twofold.masks.draw import lfsr_mask
+from twofold.masks.generator import reduce_states
+from twofold.masks.gf2 import Polynomial, primitive_polynomial
+from twofold.masks.lfsr import LFSR
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = Path("/usr/bin/chromium")
+PAGES = sorted([p.stem for p in book_dir().glob("*.ipynb")] + [p.stem for p in book_dir().glob("*.md")])
+MEGABYTE = 1_000_000
+THEIRS = {("aria-required-children", ".citation-list")}
+"""Grave findings of axe that are not ours: docutils makes a list of citations that holds no list items."""
+PHONE, DESK = {"width": 360, "height": 800}, {"width": 1280, "height": 900}
+SCHEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no browser at {CHROMIUM}; on Debian: apt-get install chromium")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=quiet)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, pages):
+    """Open a page by its name; what it asks for and complains of is noted in ``asked`` and ``told``."""
+    tabs = []
+
+    def opened(name: str, viewport: dict = DESK):
+        tab = browser.new_page(viewport=viewport, color_scheme="light")
+        tabs.append(tab)
+        tab.asked, tab.told = [], []
+        tab.on("request", lambda request: tab.asked.append(request.url))
+        tab.on("requestfailed", lambda request: tab.told.append(f"failed: {request.url}"))
+        tab.on("pageerror", lambda error: tab.told.append(f"uncaught: {error}"))
+        loud = ("error", "warning")
+        tab.on("console", lambda m: tab.told.append(f"{m.type}: {m.text}") if m.type in loud else None)
+        tab.goto((pages[0].parent / f"{name}.html").as_uri())
+        tab.wait_for_load_state("networkidle")
+        tab.evaluate("window.MathJax?.startup?.promise")
+        return tab
+
+    yield opened
+    for tab in tabs:
+        tab.close()
+
+
+def turn(tab, scheme: str) -> None:
+    """As the reader's system turns to light or to dark, and the page with it."""
+    tab.emulate_media(color_scheme=scheme)
+    tab.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'", timeout=10_000)
+
+
+# ---- every page ----
+
+
+@pytest.mark.parametrize("name", [*PAGES, "search", "genindex"])
+def test_page_is_quiet_light_local_and_fits_a_phone(visit, name):
+    tab = visit(name, PHONE)
+    assert tab.told == []
+    assert [url for url in tab.asked if urlsplit(url).scheme not in ("file", "data")] == []
+    files = {Path(unquote(urlsplit(url).path)) for url in tab.asked if url.startswith("file:")}
+    assert sum(file.stat().st_size for file in files) <= 4 * MEGABYTE
+    for scheme in SCHEMES:
+        turn(tab, scheme)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_has_no_serious_finding(visit, name):
+    """Rules that axe calls serious or critical, contrast of text in both schemes among them.
+
+    Lesser ones stand: pandas' tables begin with an empty corner, and the theme's logo lies in no landmark.
+    """
+    axe = Path(pytest.importorskip("axe_playwright_python").__file__).with_name("axe.min.js").read_text()
+    tab = visit(name)
+    tab.add_style_tag(content="* { transition: none !important }")  # else axe meets colors half-way
+    tab.evaluate(axe)
+    # The pages of the library are long; the first module of each has all that the others have.
+    part = [["nav"], ["header"], ["article section section"]]
+    where = {"include": part} if name.startswith("api-") else None
+    for scheme in SCHEMES:
+        turn(tab, scheme)
+        options = {"preload": False, "resultTypes": ["violations"]}  # preload: it would fetch style sheets
+        if scheme == "dark":
+            options["runOnly"] = ["color-contrast"]  # all else was seen in the light
+        run = "([where, options]) => axe.run(where ?? document, options)"
+        found = tab.evaluate(run, [where, options])["violations"]
+        grave = [
+            (rule["id"], node["target"], node["html"][:200])
+            for rule in found
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"]
+            if (rule["id"], *node["target"]) not in THEIRS
+        ]
+        assert grave == [], scheme
+
+
+def luminance(rgb: np.ndarray) -> np.ndarray:
+    """Relative luminance as WCAG 2 defines it, of sRGB values from 0 to 255."""
+    share = rgb / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def contrast(picture: bytes) -> float:
+    """Of the most frequent color to the darkest and the lightest half percent, the larger of the two."""
+    light = luminance(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), float)).ravel()
+    values, counts = np.unique(light.round(4), return_counts=True)
+    ground = values[counts.argmax()]
+    dark, bright = np.quantile(light, [0.005, 0.995])
+    return max((bright + 0.05) / (ground + 0.05), (ground + 0.05) / (dark + 0.05))
+
+
+def test_contrast_knows_the_ends():
+    def picture(ground: int, mark: int) -> bytes:
+        pixels, file = np.full((100, 100, 3), ground, np.uint8), io.BytesIO()
+        pixels[:10] = mark
+        Image.fromarray(pixels).save(file, "png")
+        return file.getvalue()
+
+    assert contrast(picture(255, 0)) == pytest.approx(21)
+    assert contrast(picture(0, 255)) == pytest.approx(21)
+    assert contrast(picture(18, 51)) < 2  # dark marks on the dark page
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_figures_are_readable_in_both_schemes(visit, name):
+    tab = visit(name)
+    for scheme in SCHEMES:
+        turn(tab, scheme)
+        for figure in tab.locator("article img").all():
+            assert contrast(figure.screenshot()) >= 4.5, (scheme, figure.get_attribute("alt"))
+
+
+def test_search_finds_from_the_disk(visit):
+    tab = visit("search")
+    tab.goto(f"{tab.url}?q=LFSR")
+    tab.wait_for_selector("#search-results li a", timeout=20_000)
+    assert tab.told == []
+
+
+# ---- the register explorer ----
+
+
+def set_register(tab, degree: int, exponents: tuple[int, ...], seed: int, size: int, percent: int) -> None:
+    tab.evaluate(
+        """([degree, exponents, seed, size, percent]) => {
+            const form = document.querySelector("#register-explorer form");
+            const set = (control, value) => {
+                control.value = value;
+                for (const kind of ["input", "change"])
+                    control.dispatchEvent(new Event(kind, {bubbles: true}));
+            };
+            set(form.elements.degree, degree);
+            set(form.elements.size, size);
+            for (const box of form.querySelectorAll("[name=tap]"))
+                if (box.checked !== exponents.includes(Number(box.value))) box.click();
+            set(form.elements.seed, seed);
+            set(form.elements.density, percent);
+        }""",
+        [str(degree), list(exponents), str(seed), str(size), str(percent)],
+    )
+
+
+def shown_register(tab) -> dict:
+    return tab.evaluate(
+        """() => {
+            const root = document.querySelector("#register-explorer");
+            const at = (css, read) => Array.from(root.querySelectorAll(css), read);
+            return {
+                ...Object.fromEntries(at("[data-value]", (b) => [b.dataset.value, Number(b.textContent)])),
+                grid: at(".grid rect", (r) => r.getAttribute("class")),
+                states: at("tbody code", (c) => parseInt(c.textContent, 2)),
+                places: at("tbody td:nth-child(3)", (c) => Number(c.textContent)),
+                label: root.querySelector(".grid").getAttribute("aria-label"),
+            };
+        }"""
+    )
+
+
+def test_register_explorer_agrees_with_the_library(visit):
+    tab, draw = visit("02-lfsr"), random.Random(1)
+    for trial in range(40):
+        degree, size = draw.randint(3, 9), draw.choice([64, 144, 300])
+        polynomial = Polynomial(2**degree + 2 * draw.randrange(2 ** (degree - 1)) + 1)
+        polynomial = primitive_polynomial(degree) if trial % 4 == 0 else polynomial
+        seed, percent = draw.randrange(1, 2**degree), draw.randint(1, 100)
+        set_register(tab, degree, polynomial.exponents[1:-1], seed, size, percent)
+        shown = shown_register(tab)
+
+        register = LFSR(polynomial, seed, require_primitive=False)
+        states = register.states(register.period)
+        places = reduce_states(states, size, degree).tolist()
+        first = list(dict.fromkeys(places))
+        kept = min(max(1, round(percent / 100 * size)), len(first))
+        case = (str(polynomial), seed, size, percent)
+        assert shown["period"] == register.period, case
+        assert shown["reached"] == len(first), case
+        assert shown["kept"] == kept, case
+        assert shown["states"] == states[:12].tolist(), case
+        assert shown["places"] == places[:12], case
+        classes = dict.fromkeys(first, "reached") | dict.fromkeys(first[:kept], "kept")
+        assert shown["grid"] == [classes.get(p, "never") for p in range(size)], case
+        assert shown["label"].startswith(f"Grid of {size} positions: {kept} kept"), case
+        if polynomial.is_primitive() and "clocks" in shown:
+            mask = lfsr_mask((size,), percent / 100, polynomial, seed)
+            assert (shown["clocks"], shown["repeats"]) == (mask.clocks, mask.clocks - mask.kept), case
+            assert [c == "kept" for c in shown["grid"]] == mask.keep.tolist(), case
+
+
+def test_register_explorer_takes_a_keyboard_and_refuses_a_seed_that_never_moves(visit):
+    tab = visit("02-lfsr", PHONE)
+    knobs = tab.locator("#register-explorer form")
+    knobs.locator("[name=density]").focus()
+    tab.keyboard.press("ArrowRight")
+    assert knobs.locator("output").inner_text() == "51 %"
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.name") == "tap"
+    before = shown_register(tab)
+    tab.keyboard.press("Space")
+    assert shown_register(tab)["grid"] != before["grid"]
+
+    seed = knobs.locator("[name=seed]")
+    for bad in ("0", "512", "1.5", ""):
+        seed.fill(bad)
+        assert seed.get_attribute("aria-invalid") == "true"
+        assert "1 to 511" in tab.locator("#register-explorer [role=status]").inner_text()
+        assert not tab.locator("#register-explorer .views").is_visible()
+    seed.fill("511")
+    assert shown_register(tab)["states"][0] == 511
+    assert tab.told == []
+
+
+# ---- the code explorer ----
+
+
+def test_code_explorer_agrees_with_the_library(visit):
+    tab, table = visit("03-bits"), load_cell_table()
+    everything = tab.evaluate(
+        """() => {
+            const root = document.querySelector("#code-explorer"), slider = root.querySelector("input");
+            return Array.from({length: Number(slider.max) + 1}, (_, i) => {
+                slider.value = i;
+                slider.dispatchEvent(new Event("input", {bubbles: true}));
+                const plain = (css) => root.querySelector(css).textContent.replace("\u2212", "-");
+                const rows = Array.from(root.querySelectorAll("tbody tr"), (row) => [row.dataset.encoding, {
+                    cells: Array.from(row.querySelectorAll("code"), (c) => c.textContent),
+                    ones: Number(row.cells[2].textContent),
+                    pj: Number(row.querySelector(".price").textContent),
+                }]);
+                const code = Number(plain("[data-value=code]"));
+                return [Number(plain("output")), code, Object.fromEntries(rows)];
+            });
+        }"""
+    )
+    assert len(everything) == 401
+    assert (everything[0][0], everything[-1][0]) == (-1, 1)
+    for weight, code, rows in everything[::8]:
+        assert len(rows) == 4
+        for encoding, shown in rows.items():
+            example = worked_example(float(weight), 1.0, 8, encoding, table)
+            assert (code, shown["cells"]) == (example.code[0], list(example.bits))
+            assert shown["ones"] == "".join(example.bits).count("1")
+            assert shown["pj"] == pytest.approx(1e12 * example.energy_j.sum(), abs=6e-4)
+
+
+def test_code_explorer_takes_a_keyboard(visit):
+    tab = visit("03-bits", PHONE)
+    root = tab.locator("#code-explorer")
+
+    def code() -> int:
+        return int(root.locator("[data-value=code]").inner_text().replace("\u2212", "-"))
+
+    root.locator("input").focus()
+    tab.keyboard.press("End")
+    assert code() == 127
+    tab.keyboard.press("ArrowLeft")
+    assert code() == 126
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")  # one code down
+    assert code() == 125
+    for _ in range(2):
+        tab.keyboard.press("Tab")
+    tab.keyboard.press("Space")  # change the sign
+    assert code() == -125
+    assert tab.told == []

@@ -1,0 +1,551 @@
+"""The crossbar against integer products, a plain loop over bits and slices, and the energy's own counts."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from companion.study.zoo import DigitsNet
+from twofold.codes.cells import to_cells
+from twofold.codes.encodings import ENCODINGS, encode
+from twofold.codes.quantizer import code_limit
+from twofold.codes.slices import slice_codes
+from twofold.codes.tables import CellTable, cell_table, load_cell_table
+from twofold.crossbar.adc import ADC_RANGES, Adc, adc_energy_j
+from twofold.crossbar.device import Device
+from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
+from twofold.crossbar.network import on_crossbars, program
+from twofold.crossbar.serial import bit_patterns, column_sums
+from twofold.energy.machine import EnergyModel
+from twofold.energy.price import layer_energy
+from twofold.inputs.activity import Activity, measure_activity
+from twofold.inputs.scales import InputScale, activation_scales, quantize_inputs, quantized_activations
+from twofold.inputs.windows import windows
+from twofold.layer import FinishedLayer, weight_layers
+from twofold.sparsity.twofold import Twofold
+
+SLICES = [(2, 2, 2, 2), (1, 1, 2, 2, 2), (1,) * 8, (3, 3, 3), (4, 4), (2, 3, 3)]
+NO_ADC = Adc(range_rule="none")
+
+
+def draw(*shape, low=-127, high=127, seed=0):
+    return torch.randint(low, high + 1, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def product(codes, inputs, signed=False, **changes):
+    return ProgrammedMatrix(codes, Crossbar(**{"adc": NO_ADC, **changes})).product(inputs, signed)
+
+
+# ---- slices ----
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("slices", SLICES, ids=str)
+def test_slices_and_their_factors_make_up_every_code(slices, encoding):
+    codes = torch.arange(-127, 128)[None]
+    sliced = slice_codes(codes, 8, encoding, slices)
+    factors = torch.tensor(sliced.factors)[:, None, None]
+    assert torch.equal((sliced.levels * factors).sum(0) + sliced.offset, codes)
+    tops = [2**bits - 1 for bits in sliced.slice_bits]
+    assert sliced.levels.amax((1, 2)).tolist() <= tops
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("cell_bits, count", [(1, 8), (2, 4), (3, 3), (4, 2)])
+def test_stored_slices_are_the_cells_whose_energy_is_charged(cell_bits, count, encoding):
+    codes = draw(5, 9)
+    sliced = slice_codes(codes, 8, encoding, (cell_bits,) * count)
+    cells = to_cells(encode(codes, 8, encoding), 8, cell_bits, encoding)
+    assert torch.equal(sliced.levels[: sliced.stored].movedim(0, -1), cells)
+
+
+def test_only_mixed_signs_need_more_cells():
+    codes = draw(3, 4)
+    extra = {
+        (encoding, slices): len((s := slice_codes(codes, 8, encoding, slices)).slice_bits) - s.stored
+        for encoding in ENCODINGS
+        for slices in ((2, 2, 2, 2), (1, 1, 2, 2, 2))
+    }
+    assert extra == {
+        ("twos_complement", (2, 2, 2, 2)): 1,
+        ("twos_complement", (1, 1, 2, 2, 2)): 0,
+        ("offset_binary", (2, 2, 2, 2)): 0,
+        ("offset_binary", (1, 1, 2, 2, 2)): 0,
+        ("sign_magnitude", (2, 2, 2, 2)): 4,
+        ("sign_magnitude", (1, 1, 2, 2, 2)): 5,
+        ("differential", (2, 2, 2, 2)): 0,
+        ("differential", (1, 1, 2, 2, 2)): 0,
+    }
+
+
+# ---- exactness ----
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    data=st.data(),
+    encoding=st.sampled_from(ENCODINGS),
+    bits=st.sampled_from([2, 5, 8, 11, 16]),
+    input_bits=st.sampled_from([1, 4, 8, 9, 16]),
+    signed=st.booleans(),
+    rule=st.sampled_from(["none", "worst_case", "active_rows"]),
+)
+def test_product_is_that_of_the_integers(data, encoding, bits, input_bits, signed, rule):
+    widths, left = [], bits
+    while left > 0:
+        widths.insert(0, data.draw(st.integers(1, 4)))
+        left -= widths[0]
+    rows, out, positions = (data.draw(st.integers(1, n)) for n in (40, 5, 20))
+    array_rows = data.draw(st.integers(1, 50))
+    limit = code_limit(bits)
+    low, high = (-(2 ** (input_bits - 1)), 2 ** (input_bits - 1) - 1) if signed else (0, 2**input_bits - 1)
+    seed = data.draw(st.integers(0, 99))
+    codes = draw(out, rows, low=-limit, high=limit, seed=seed)
+    inputs = draw(rows, positions, low=low, high=high, seed=seed + 1)
+    # 50 rows of 4-bit cells sum up to 750: ten bits tell them all apart, so such an ADC is lossless.
+    machine = Crossbar(
+        adc=Adc(range_rule=rule, bits=10),
+        encoding=encoding,
+        bits=bits,
+        slices=tuple(widths),
+        input_bits=input_bits,
+        array_rows=array_rows,
+    )
+    found = ProgrammedMatrix(codes, machine).product(inputs, signed)
+    assert torch.equal(found, (codes @ inputs).double())
+
+
+@pytest.mark.parametrize("leak", ["reference", "digital"])
+def test_leak_of_real_cells_is_taken_off_before_or_after_a_fine_converter(leak):
+    codes, inputs = draw(6, 60), draw(60, 40, low=0, high=255)
+    device = Device(
+        r_hrs_ohm=50e3, leak=leak
+    )  # an on/off ratio of 5: level 0 leaks three quarters of a level
+    exact = (codes @ inputs).double()
+    assert torch.allclose(product(codes, inputs, device=device), exact)
+    if leak == "reference":
+        adc = Adc(range_rule="worst_case", bits=9)
+        assert torch.equal(product(codes, inputs, device=device, adc=adc), exact)
+    leaking = product(codes, inputs, device=Device(r_hrs_ohm=50e3, leak="none"))
+    # Each unit of input adds every slice's leak: 3/4 of a level of 2 bits, a quarter of the sign's level.
+    per_unit = 0.75 * 85 - 0.25 * 256
+    torch.testing.assert_close(leaking - exact, (per_unit * inputs.sum(0).double()).expand(6, -1))
+
+
+def test_both_ways_through_the_processor_are_one(monkeypatch):
+    codes, inputs = draw(6, 200), draw(200, 77, low=0, high=255)
+    adc = Adc(range_rule="active_rows", bits=5)
+    results = []
+    for fast in (True, False):
+        monkeypatch.setattr("twofold.crossbar.matrix.has_integer_units", lambda fast=fast: fast)
+        results.append(product(codes, inputs, adc=adc))
+    assert torch.equal(*results)
+
+
+# ---- the converter ----
+
+
+def by_the_loop(codes, inputs, signed, machine, full_scale):
+    """One input bit, slice and row group after another, in plain torch; `full_scale` of group and slice."""
+    sliced = slice_codes(codes, machine.bits, machine.encoding, machine.slices)
+    total = torch.zeros(len(codes), inputs.shape[1], dtype=torch.float64)
+    for bit in range(machine.input_bits):
+        carried = (inputs >> bit & 1).double()
+        place = -(2**bit) if signed and bit == machine.input_bits - 1 else 2**bit
+        for s, (levels, factor) in enumerate(zip(sliced.levels, sliced.factors, strict=True)):
+            for g, first in enumerate(range(0, codes.shape[1], machine.array_rows)):
+                rows = slice(first, first + machine.array_rows)
+                current = levels[:, rows].double() @ carried[rows]
+                step = max(1.0, full_scale(g, s) / (2**machine.adc.bits - 1))
+                # In float32: the border of two numbers is where a float puts it.
+                number = (current.float() * torch.tensor(1 / step)).round().clamp(0, 2**machine.adc.bits - 1)
+                total += place * factor * step * number.double()
+    return total + sliced.offset * inputs.sum(0)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("rule", ["worst_case", "active_rows", "calibrated"])
+def test_converted_product_is_that_of_a_plain_loop(rule, signed, encoding):
+    codes, inputs = draw(7, 90), draw(90, 30, low=-128 * signed, high=255 - 128 * signed, seed=2)
+    machine = Crossbar(
+        adc=Adc(range_rule=rule, bits=5, percentile=90.0),
+        encoding=encoding,
+        slices=(1, 1, 2, 4),
+        array_rows=64,
+    )
+    matrix = ProgrammedMatrix(codes, machine)
+    widths = slice_codes(codes, 8, encoding, machine.slices).slice_bits
+    if rule == "calibrated":
+        with pytest.raises(ValueError, match="has observed no calibration inputs"):
+            matrix.product(inputs, signed)
+        matrix.observe(inputs, signed)
+        scales = matrix.full_scales()
+    else:
+        rows = [64, 64] if rule == "worst_case" else [64, 26]
+        scales = torch.tensor([[n * (2**bits - 1) for bits in widths] for n in rows])
+    assert torch.equal(matrix.full_scales(), scales.double())
+    found = matrix.product(inputs, signed)
+    expected = by_the_loop(codes, inputs, signed, machine, lambda g, s: float(scales[g, s]))
+    # Real steps round in float32; one number of a converter more or less would be off by 1 at least.
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.5)
+    assert not torch.equal(found, (codes @ inputs).double())
+
+
+def test_calibrated_range_is_the_percentile_of_the_currents():
+    codes, inputs = draw(4, 30), draw(30, 50, low=0, high=255)
+    for percentile in (50.0, 99.0, 100.0):
+        machine = Crossbar(adc=Adc(range_rule="calibrated", percentile=percentile), encoding="offset_binary")
+        matrix = ProgrammedMatrix(codes, machine)
+        for part in inputs.split(20, dim=1):
+            matrix.observe(part, False)
+        levels = slice_codes(codes, 8, "offset_binary", (2, 2, 2, 2)).levels
+        for s in range(4):
+            currents = (
+                torch.cat([levels[s].long() @ (inputs >> bit & 1) for bit in range(8)])
+                .flatten()
+                .sort()
+                .values
+            )
+            expected = currents[math.ceil(percentile / 100 * len(currents)) - 1]
+            assert matrix.full_scales()[0, s] == expected
+
+
+def test_worked_example_of_the_converter():
+    device = Device(r_lrs_ohm=10e3, r_hrs_ohm=1e6)
+    unit_a = 0.2 * device.level_s(2)
+    assert unit_a == pytest.approx(6.6e-6)
+    assert 384 * unit_a == pytest.approx(2.53e-3, rel=2e-3)
+    codes = draw(4, 27)
+    worst = ProgrammedMatrix(codes, Crossbar(adc=Adc(range_rule="worst_case"))).full_scales()
+    active = ProgrammedMatrix(codes, Crossbar(adc=Adc(range_rule="active_rows"))).full_scales()
+    assert worst.tolist() == [[384, 384, 384, 384, 128]]
+    assert active.tolist() == [[81, 81, 81, 81, 27]]
+    assert Adc(range_rule="worst_case").step(384) * unit_a == pytest.approx(9.9e-6, rel=5e-3)
+    assert Adc(range_rule="worst_case", bits=9).step(384) == 1
+    assert Adc(range_rule="active_rows", bits=7).step(81) == 1
+    assert Adc(range_rule="calibrated", bits=6).step(40) == 1
+
+
+def test_walden_doubles_with_every_bit():
+    assert adc_energy_j(8, 10e-15) == pytest.approx(2.56e-12)
+    assert adc_energy_j(9, 1e-15) == 2 * adc_energy_j(8, 1e-15)
+
+
+# ---- devices ----
+
+
+def test_effects_are_a_function_of_the_seed_and_the_layer():
+    codes, inputs = draw(6, 50), draw(50, 20, low=0, high=255)
+
+    def run(seed, name="a"):
+        device = Device(variation=0.1, stuck_hrs=0.01, stuck_lrs=0.01, read_noise=0.02, seed=seed)
+        machine = Crossbar(adc=Adc(range_rule="active_rows"), device=device)
+        return ProgrammedMatrix(codes, machine, name).product(inputs)
+
+    assert torch.equal(run(0), run(0))
+    assert not torch.equal(run(0), run(1))
+    assert not torch.equal(run(0), run(0, "b"))
+
+
+def test_variation_keeps_the_mean_and_has_the_spread_that_it_names():
+    levels = torch.full((400_000,), 2, dtype=torch.uint8)
+    device = Device(variation=0.2)
+    held = device.program(levels, 2, torch.Generator().manual_seed(0)) + device.leak_levels(2)
+    true = 2 + device.leak_levels(2)
+    assert float(held.mean()) == pytest.approx(true, rel=2e-3)
+    assert float(held.std()) == pytest.approx(0.2 * true, rel=1e-2)
+    assert float(held.log().std()) == pytest.approx(math.sqrt(math.log(1.04)), rel=1e-2)
+
+
+def test_stuck_cells_are_as_many_as_named():
+    levels = torch.full((200_000,), 1, dtype=torch.uint8)
+    held = Device(stuck_hrs=0.1, stuck_lrs=0.02).program(levels, 2, torch.Generator().manual_seed(0))
+    shares = [float((held == level).double().mean()) for level in (0, 1, 3)]
+    assert shares == pytest.approx([0.1, 0.88, 0.02], abs=3e-3)
+
+
+def test_read_noise_of_independent_cells_adds_in_squares():
+    codes = torch.full((1, 16), 1)
+    inputs = torch.full((16, 20_000), 1)
+    device = Device(r_hrs_ohm=math.inf, read_noise=0.1)
+    machine = Crossbar(adc=NO_ADC, encoding="offset_binary", slices=(1,) * 8, input_bits=1, device=device)
+    found = ProgrammedMatrix(codes, machine).product(inputs)
+    # 129 = 10000001: 16 cells at place 128, 16 at place 1.
+    assert float(found.mean()) == pytest.approx(16, abs=1)
+    assert float(found.std()) == pytest.approx(0.1 * math.sqrt(16 * 128**2 + 16), rel=2e-2)
+
+
+def test_own_levels_are_taken_as_they_are():
+    device = Device(conductances_s={2: (1e-6, 30e-6, 70e-6, 100e-6)})
+    held = device.program(torch.arange(4, dtype=torch.uint8), 2, torch.Generator())
+    torch.testing.assert_close(held, torch.tensor([0, 29, 69, 99], dtype=torch.float64) / 33)
+    codes, inputs = draw(3, 20), draw(20, 9, low=0, high=255)
+    even = Device(conductances_s={2: tuple(Device().conductances(2).tolist())})
+    torch.testing.assert_close(product(codes, inputs, device=even), (codes @ inputs).double())
+
+
+# ---- counts ----
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.data(),
+    encoding=st.sampled_from(ENCODINGS),
+    cell=st.sampled_from([(1, 8), (2, 4), (3, 3), (4, 2)]),
+    array_rows=st.integers(1, 40),
+    signed=st.booleans(),
+)
+def test_counts_are_those_of_the_energy(data, encoding, cell, array_rows, signed):
+    cell_bits, count = cell
+    out, rows, reads = (data.draw(st.integers(1, n)) for n in (6, 50, 30))
+    codes = draw(out, rows).to(torch.int8)
+    inputs = draw(rows, reads, low=-128 * signed, high=255 - 128 * signed)
+    machine = Crossbar(adc=NO_ADC, encoding=encoding, slices=(cell_bits,) * count, array_rows=array_rows)
+    matrix = ProgrammedMatrix(codes, machine)
+    for part in inputs.split(7, dim=1):
+        matrix.product(part, signed, count=True)
+    ones = sum((inputs >> bit & 1).sum(1) for bit in range(8))
+    assert torch.equal(matrix.activity.row_ones, ones.double())
+
+    table = CellTable("any", cell_bits, (1e-12,) * 2**cell_bits, 0.0)
+    model = EnergyModel(
+        table=table, encoding=encoding, dataflow="crossbar", adc_rule="column", array_rows=array_rows
+    )
+    charged = layer_energy(codes, None, matrix.activity, model)
+    counts = matrix.counts(matrix.activity.reads)
+    assert {k: counts[k] for k in ("cells", "conversions")} == {
+        k: charged[k] for k in ("cells", "conversions")
+    }
+    # With every cell at 1 pJ the array's energy is the number of cells that a one met.
+    assert charged["array_j"] == pytest.approx(
+        1e-12 * float(ones.sum()) * out * matrix.counts(1)["cells"] / out / rows
+    )
+
+
+# ---- networks ----
+
+
+CONVOLUTIONS = [
+    {"kernel_size": 3, "padding": 1},
+    {"kernel_size": (2, 3), "padding": (0, 2), "stride": (3, 1), "dilation": (2, 1)},
+    {"kernel_size": 4, "padding": "same", "dilation": (1, 2)},
+    {"kernel_size": 3, "padding": "valid", "stride": 2},
+]
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize("arguments", CONVOLUTIONS, ids=str)
+def test_convolution_on_crossbars_is_torchs(arguments):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(5, 4, **arguments)
+    codes, images = draw(*layer.weight.shape), torch.randn(3, 5, 11, 9)
+    layer.weight.data.copy_(codes * 1.5 / 127)
+    scale = InputScale(2.0, True)
+    with on_crossbars(
+        layer,
+        {"": FinishedLayer(codes, 1.5, torch.ones_like(codes, dtype=torch.bool))},
+        {"": scale},
+        Crossbar(adc=NO_ADC),
+    ):
+        found = layer(images)
+    inputs = quantize_inputs(images, scale).double() * 2 / 127
+    bias = layer.bias.double()
+    arguments = {k: v for k, v in arguments.items() if k != "kernel_size"}
+    expected = functional.conv2d(inputs, codes.double() * 1.5 / 127, bias, **arguments)
+    torch.testing.assert_close(found, expected.float())
+    assert torch.equal(
+        windows(quantize_inputs(images, scale), nn.Conv2d(5, 4, 3)).float(),
+        functional.unfold(quantize_inputs(images, scale).float(), 3).transpose(0, 1).flatten(1),
+    )
+
+
+@pytest.fixture(scope="module")
+def digits():
+    torch.manual_seed(0)
+    model = DigitsNet().eval()
+    layers = Twofold(model).finish()
+    images = torch.randn(40, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    return model, layers, images, activation_scales(model, images)
+
+
+def test_network_without_converter_is_w8a8(digits):
+    model, layers, images, scales = digits
+    with torch.no_grad():
+        plain = model(images)
+        with quantized_activations(model, scales):
+            expected = model(images)
+        for adc in (NO_ADC, Adc(range_rule="worst_case", bits=9)):
+            with on_crossbars(model, layers, scales, Crossbar(adc=adc)):
+                found = model(images)
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        assert torch.equal(model(images), plain)
+
+
+def test_counted_ones_of_a_network_are_the_energy_s(digits):
+    model, layers, images, scales = digits
+    machine = Crossbar(adc=Adc(range_rule="calibrated", bits=4), array_rows=64)
+    matrices = program(layers, machine)
+    with on_crossbars(model, layers, scales, machine, calibration=images[:20], matrices=matrices, count=True):
+        activity = measure_activity(model, images, scales=scales, batch_size=16)
+    for name, layer in weight_layers(model).items():
+        assert torch.equal(matrices[name].activity.row_ones, activity[name].row_ones)
+        reads = activity[name].reads
+        assert matrices[name].activity.reads == reads
+        slides = EnergyModel(
+            table=load_cell_table(),
+            encoding="twos_complement",
+            dataflow="crossbar",
+            adc_rule="column",
+            array_rows=64,
+        )
+        charged = layer_energy(layers[name].codes, None, activity[name], slides)
+        counts = matrices[name].counts(reads)
+        assert (counts["cells"], counts["conversions"]) == (charged["cells"], charged["conversions"])
+        assert counts["sign_cells"] * 4 == counts["cells"]
+        assert layer.weight.requires_grad
+
+
+def test_few_bits_disturb_a_network(digits):
+    model, layers, images, scales = digits
+    outputs = {}
+    for bits in (3, 9):
+        with (
+            torch.no_grad(),
+            on_crossbars(model, layers, scales, Crossbar(adc=Adc(range_rule="active_rows", bits=bits))),
+        ):
+            outputs[bits] = model(images)
+    assert float((outputs[3] - outputs[9]).norm() / outputs[9].norm()) > 0.1
+
+
+# ---- bad input ----
+
+
+def unchecked(kind, **changes):
+    """An object of its defaults and `changes`: in tests beartype would be first to refuse a wrong Literal."""
+    made = object.__new__(kind)
+    base = Adc(range_rule="none") if kind is Adc else kind(adc=NO_ADC) if kind is Crossbar else kind()
+    for name, value in {**vars(base), **changes}.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        (
+            Adc,
+            {"range_rule": "0"},
+            "range_rule is '0', allowed are none, worst_case, active_rows, calibrated",
+        ),
+        (Adc, {"bits": 0}, "bits of the ADC are 0"),
+        (Adc, {"percentile": 0.0}, "percentile is 0.0"),
+        (Device, {"r_hrs_ohm": 1e3}, "r_lrs_ohm is 10000, r_hrs_ohm 1000"),
+        (Device, {"leak": "some"}, "leak is 'some', allowed are none, reference, digital"),
+        (Device, {"variation": -0.1}, "variation is -0.1"),
+        (Device, {"read_noise": math.inf}, "read_noise is inf"),
+        (Device, {"stuck_hrs": 0.7, "stuck_lrs": 0.4}, "stuck_hrs is 0.7, stuck_lrs 0.4"),
+        (Device, {"seed": -1}, "seed is -1"),
+        (Device, {"conductances_s": {2: (1.0, 2.0)}}, "conductances of 2-bit cells"),
+        (Crossbar, {"slices": (2, 2, 2)}, r"slices are \[2, 2, 2\], 6 bits; needed are 8"),
+        (Crossbar, {"slices": (8,)}, r"slices are \[8\], allowed are 1\.\.4 bits each"),
+        (Crossbar, {"slices": ()}, r"slices are \[\]"),
+        (Crossbar, {"encoding": "gray"}, "encoding is 'gray'"),
+        (Crossbar, {"input_bits": 17}, "input_bits is 17"),
+        (Crossbar, {"array_rows": 0}, "array_rows is 0"),
+        (Crossbar, {"array_columns": 0}, "array_columns is 0"),
+    ],
+)
+def test_machines_that_do_not_exist(kind, changes, message):
+    with pytest.raises(ValueError, match=message):
+        kind.__post_init__(unchecked(kind, **changes))
+
+
+def test_inputs_and_networks_that_do_not_fit(digits):
+    model, layers, _, scales = digits
+    matrix = ProgrammedMatrix(draw(3, 4), Crossbar(adc=NO_ADC))
+    with pytest.raises(ValueError, match="inputs of 5 rows for a matrix of 4 rows"):
+        matrix.product(draw(5, 2))
+    with pytest.raises(ValueError, match=r"inputs span 0\.\.256, allowed are 0\.\.255"):
+        matrix.product(torch.tensor([[256], [0], [0], [0]]))
+    with pytest.raises(ValueError, match=r"inputs span -129\.\.0, allowed are -128\.\.127"):
+        matrix.product(torch.tensor([[-129], [0], [0], [0]]), signed=True)
+    with pytest.raises(ValueError, match="fill no cell"):
+        ProgrammedMatrix(torch.zeros(0, 4, dtype=torch.int8), Crossbar(adc=NO_ADC))
+    for given_layers, given_scales, machine, message in (
+        ({}, scales, Crossbar(adc=NO_ADC), "no codes of conv1, conv2, fc1, fc2"),
+        (layers, {}, Crossbar(adc=NO_ADC), "layer conv1 has no scale"),
+        (layers, scales, Crossbar(adc=Adc(range_rule="calibrated")), "give calibration images"),
+    ):
+        with (
+            pytest.raises(ValueError, match=message),
+            on_crossbars(model, given_layers, given_scales, machine),
+        ):
+            pass
+    assert "forward" not in vars(model.conv1)
+    grouped, kept = nn.Conv2d(4, 4, 3, groups=2), torch.ones(4, 2, 3, 3, dtype=torch.bool)
+    with (
+        pytest.raises(ValueError, match="allowed are Conv2d with groups=1"),
+        on_crossbars(
+            grouped,
+            {"": FinishedLayer(kept.int(), 1.0, kept)},
+            {"": InputScale(1.0, False)},
+            Crossbar(adc=NO_ADC),
+        ),
+    ):
+        pass
+    with pytest.raises(ValueError, match=r"bits of the ADC are 0"):
+        adc_energy_j(0, 1e-15)
+    with pytest.raises(ValueError, match="figure_of_merit_j is -1"):
+        adc_energy_j(8, -1.0)
+    assert set(ADC_RANGES) == {"none", "worst_case", "active_rows", "calibrated"}
+
+
+def test_planes_above_the_highest_bit_are_left_out_where_asked():
+    patterns = bit_patterns(torch.tensor([[1, 4], [2, 0]]), 8, signed=False)
+    weights, groups = [torch.ones(1, 2, dtype=torch.float32)], [slice(0, 2)]
+    ((_, _, short),) = column_sums(patterns, 8, weights, groups, torch.float32, skip=True)
+    assert short[:, 0, :2].tolist() == [[1, 0], [1, 0], [0, 1]]
+    ((_, _, whole),) = column_sums(patterns, 8, weights, groups, torch.float32, skip=False)
+    assert len(whole) == 8
+    assert not whole[3:].any()
+    assert Activity.all_ones(1).reads == 1
+
+
+@pytest.mark.parametrize("cell_bits", [1, 2, 3, 4])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_cells_of_a_users_own_table_make_the_array_that_the_energy_is_of(cell_bits, encoding):
+    """One table of 1 to 4 bits a cell decides slices, product and cells alike."""
+    table = cell_table({level: 1e-15 * (1 + level) for level in range(2**cell_bits)}, adc_energy_j=1e-13)
+    slices = (cell_bits,) * -(-8 // cell_bits)
+    machine = Crossbar(adc=Adc(range_rule="none"), encoding=encoding, slices=slices)
+    generator = torch.Generator().manual_seed(cell_bits)
+    codes = torch.randint(-127, 128, (5, 70), generator=generator, dtype=torch.int8)
+    inputs = torch.randint(0, 256, (70, 9), generator=generator, dtype=torch.uint8)
+    matrix = ProgrammedMatrix(codes, machine)
+    product = matrix.product(inputs, count=True)
+    assert torch.equal(product, codes.double() @ inputs.double())
+    model = EnergyModel(table=table, encoding=encoding, dataflow="crossbar", adc_rule="column")
+    row = layer_energy(codes, None, matrix.activity, model)
+    assert matrix.counts(9)["cells"] == row["cells"]
+    # the levels in the array, each read as often as its row carried a 1, at the table's price
+    joules = torch.tensor(table.energy_j, dtype=torch.float64)[matrix.cells[: matrix._stored].long()]
+    assert float((joules.sum((0, 1)) * matrix.activity.row_ones).sum()) == pytest.approx(row["array_j"])
+
+
+def test_codes_of_other_bits_than_the_machines_are_refused():
+    """They would be read as another fraction of the scale, and the outputs be wrong without a word."""
+    model = nn.Sequential(nn.Linear(6, 3))
+    layers, inputs = Twofold(model, bits=4).finish(), torch.rand(3, 6)
+    scales = activation_scales(model, inputs)
+    ideal = Adc(range_rule="none")
+    with pytest.raises(ValueError, match="the weight of layer 0 is not what its codes mean as 8 bits"):
+        with on_crossbars(model, layers, scales, Crossbar(adc=ideal)):
+            pass
+    expected = model(inputs).detach()
+    with on_crossbars(model, layers, scales, Crossbar(adc=ideal, bits=4, slices=(2, 2))) as analog:
+        assert float((analog(inputs) - expected).abs().max()) < 0.01

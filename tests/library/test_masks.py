@@ -1,0 +1,298 @@
+"""Masks against an explicit loop over the clocks, by hand and by statistics; the LIG's traps, shown."""
+
+import math
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twofold.masks.draw import lfsr_mask, magnitude_mask, nested_mask, pair_mask, random_mask
+from twofold.masks.generator import LAYER_POLYNOMIAL, layer_polynomial, layer_seed
+from twofold.masks.gf2 import primitive_polynomial
+from twofold.masks.lfsr import LFSR
+from twofold.masks.measures import overlap
+
+REDUCTIONS = ("multiply-shift", "modulo")
+FORMS = ("fibonacci", "galois")
+
+
+def reduced(state: int, size: int, degree: int, reduction: str) -> int:
+    return state * size >> degree if reduction == "multiply-shift" else state % size
+
+
+def first_seen(positions, kept: int) -> tuple[list[int], int]:
+    """The LIG clock by clock: distinct positions in order, and the clocks spent."""
+    order, seen = [], set()
+    for clock, position in enumerate(positions, start=1):
+        if position not in seen:
+            seen.add(position)
+            order.append(position)
+            if len(order) == kept:
+                return order, clock
+    raise AssertionError("not enough positions")
+
+
+def check(mask, shape, order, clocks):
+    keep = torch.zeros(math.prod(shape), dtype=torch.bool)
+    keep[order] = True
+    assert mask.order.tolist() == order
+    assert torch.equal(mask.keep, keep.reshape(shape))
+    assert mask.clocks == clocks
+    assert mask.kept == len(order) == int(mask.keep.sum())
+    assert mask.density == len(order) / math.prod(shape)
+    assert mask.sparsity == 1 - mask.density
+
+
+# one register
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(2, 14),
+    st.data(),
+    st.sampled_from(FORMS),
+    st.sampled_from(REDUCTIONS),
+)
+def test_lfsr_mask_equals_the_loop(degree, data, form, reduction):
+    shape = data.draw(st.sampled_from([(1,), (3,), (7, 5), (4, 3, 3, 3), (300,)]))
+    density = data.draw(st.floats(0.001, 1))
+    size, period = math.prod(shape), 2**degree - 1
+    kept = max(1, round(density * size))
+    if kept > period:
+        with pytest.raises(ValueError, match=f"{period} clocks, but {kept} are to be kept"):
+            lfsr_mask(shape, density, primitive_polynomial(degree), 1, form, reduction)
+        return
+    register = LFSR(primitive_polynomial(degree), data.draw(st.integers(1, period)), form)
+    states = register.states(period).tolist()
+    order, clocks = first_seen((reduced(s, size, degree, reduction) for s in states), kept)
+    check(
+        lfsr_mask(shape, density, register.polynomial, register.seed, form, reduction), shape, order, clocks
+    )
+
+
+def test_example_of_the_slide():
+    """P = x^9 + x^4 + 1, M = 300: 511 states reach all 300 positions, the first seven counted by hand."""
+    mask = lfsr_mask((300,), 1.0, primitive_polynomial(9))
+    assert sorted(mask.order.tolist()) == list(range(300))
+    assert mask.clocks <= 511
+    # states 1, 256, 128, 64, 32, 16, 264; times 300, over 512
+    assert mask.order[:7].tolist() == [0, 150, 75, 37, 18, 9, 154]
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=4), st.floats(0, 1, exclude_min=True), st.integers(0, 50)
+)
+@settings(deadline=None, max_examples=100)
+def test_density_is_exact(shape, density, layer):
+    size = math.prod(shape)
+    for mask in (
+        lfsr_mask(shape, density, seed=layer_seed(LAYER_POLYNOMIAL, layer)),
+        random_mask(shape, density, seed=layer),
+        magnitude_mask(torch.arange(size, dtype=torch.float).reshape(shape), density),
+    ):
+        assert mask.kept == max(1, round(density * size)) == int(mask.keep.sum())
+        assert torch.equal(mask.keep.flatten().nonzero().flatten(), mask.order.sort().values)
+        assert tuple(mask.keep.shape) == tuple(shape)
+
+
+def test_long_draws_come_in_parts(monkeypatch):
+    whole = lfsr_mask((30, 41), 0.97, seed=5)
+    monkeypatch.setattr("twofold.masks.draw._CHUNK", 100)
+    parts = lfsr_mask((30, 41), 0.97, seed=5)
+    assert torch.equal(whole.order, parts.order)
+    assert torch.equal(whole.keep, parts.keep)
+    assert whole.clocks == parts.clocks
+
+
+def test_clocks_are_those_of_a_coupon_collector():
+    size = 36_864
+    for density in (0.1, 0.5, 0.9):
+        expected = size * math.log(1 / (1 - density))
+        deviation = math.sqrt(size * (density / (1 - density) - math.log(1 / (1 - density))))
+        assert (
+            abs(lfsr_mask((size,), density, seed=layer_seed(LAYER_POLYNOMIAL, 3)).clocks - expected)
+            < 6 * deviation
+        )
+
+
+# seeds
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_overlap_of_layers_and_runs_is_the_density(form):
+    """276 pairs; successive LFSR positions are related, which spreads the overlap by 1.2 to 1.8 times."""
+    size, kept = 2304, 1152
+    masks = [
+        lfsr_mask((size,), 0.5, seed=layer_seed(LAYER_POLYNOMIAL, layer, run, form), form=form)
+        for run in range(3)
+        for layer in range(8)
+    ]
+    shares = np.array([overlap(a, b) for i, a in enumerate(masks) for b in masks[:i]])
+    deviation = math.sqrt(kept * 0.5 * 0.5 * (size - kept) / (size - 1)) / kept  # hypergeometric
+    assert abs(shares.mean() - 0.5) < 4 * 1.8 * deviation / math.sqrt(len(shares))
+    assert shares.std() < 2 * deviation
+    assert abs(shares - 0.5).max() < 8 * deviation
+
+
+def test_the_trap_of_neighboring_seeds():
+    one, two, three = (lfsr_mask((2304,), 0.5, primitive_polynomial(12), seed) for seed in (1, 2, 3))
+    assert overlap(one, three) > 0.99
+    assert overlap(one, two) < 0.4
+
+
+# two registers
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("form", FORMS)
+def test_pair_mask_equals_the_loop(form, reduction):
+    shape, rows, columns = (6, 5, 3), 15, 6
+    row, column = LFSR(primitive_polynomial(5), 7, form), LFSR(primitive_polynomial(4), 9, form)
+    mask = pair_mask(shape, 0.7, row.polynomial, column.polynomial, 7, 9, form, reduction)
+    states = zip(row.states(31 * 15).tolist(), column.states(31 * 15).tolist(), strict=True)
+    positions = (reduced(c, columns, 4, reduction) * rows + reduced(r, rows, 5, reduction) for r, c in states)
+    check(mask, shape, *first_seen(positions, round(0.7 * 90)))
+    assert torch.equal(mask.matrix, mask.keep.reshape(6, 15).T)
+
+
+def test_coprime_pair_covers_the_matrix():
+    mask = pair_mask((8, 16), 1.0, primitive_polynomial(5), primitive_polynomial(4))
+    assert mask.keep.all()
+    assert mask.clocks <= 31 * 15
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "numbers"),
+    [(9, 9, ("511", "gcd 511", "lcm = 511", "1/511")), (6, 4, ("63", "15", "gcd 3", "lcm = 315", "1/3"))],
+)
+def test_pairs_of_common_period_are_refused(row, column, numbers):
+    with pytest.raises(ValueError, match="take coprime widths") as error:
+        pair_mask((64, 64), 0.1, primitive_polynomial(row), primitive_polynomial(column))
+    assert all(number in str(error.value) for number in numbers)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("inner_degree", "outer_degree"), [(7, 10), (40, 20)])
+@pytest.mark.parametrize(("shape", "density"), [((5, 4, 3, 3), 0.5), ((40, 11), 0.01), ((3, 30), 1.0)])
+def test_nested_mask_equals_the_loop(form, reduction, inner_degree, outer_degree, shape, density):
+    columns, rows = shape[0], math.prod(shape[1:])
+    inner, outer = primitive_polynomial(inner_degree), primitive_polynomial(outer_degree)
+    stride = 7 * outer_degree // 2
+    mask = nested_mask(shape, density, inner, outer, 77, form, reduction)
+    order, clocks, outer_register = [], 0, LFSR(outer, 77, form)
+    for column in range(columns):
+        seed = 1 + reduced(outer_register.seed, 2**inner_degree - 1, outer_degree, reduction)
+        states = LFSR(inner, seed, form).states(1000).tolist()
+        kept = max(1, round(density * rows))
+        found, spent = first_seen((reduced(s, rows, inner_degree, reduction) for s in states), kept)
+        order += [column * rows + row for row in found]
+        clocks += spent + stride
+        outer_register = outer_register.jump(stride)
+    check(mask, shape, order, clocks)
+    assert len(set(mask.matrix.sum(0).tolist())) == 1
+
+
+@pytest.mark.parametrize("inner_degree", [20, 25, 28])
+def test_neighboring_nested_columns_are_unrelated(inner_degree):
+    """Inner and outer register share the tap x^3: seeded every n clocks, neighbors would share 56 %."""
+    outer = LAYER_POLYNOMIAL
+    shares = []
+    for layer in range(4):
+        mask = nested_mask(
+            (64, 576), 0.5, primitive_polynomial(inner_degree), outer, layer_seed(outer, layer)
+        )
+        columns = mask.keep.double()
+        shares.append(((columns[1:] * columns[:-1]).sum(1) / 288).mean().item())
+    assert abs(np.mean(shares) - 0.5) < 0.015
+
+
+# controls
+
+
+def test_random_mask_is_seeded_and_overlaps_by_chance():
+    masks = [random_mask((48, 48), 0.3, seed) for seed in range(10)]
+    assert torch.equal(masks[3].order, random_mask((48, 48), 0.3, 3).order)
+    shares = [overlap(a, b) for i, a in enumerate(masks) for b in masks[:i]]
+    deviation = math.sqrt(0.3 * 0.7 * 0.7 / (0.3 * 2304))
+    assert abs(np.array(shares) - 0.3).max() < 5 * deviation
+
+
+def test_magnitude_mask_by_hand():
+    weight = torch.tensor([[0.5, -2.0, 0.0], [2.0, -0.5, 1.0]])
+    mask = magnitude_mask(weight, 0.5)
+    assert mask.order.tolist() == [1, 3, 5]
+    assert mask.keep.tolist() == [[False, True, False], [True, False, True]]
+    assert magnitude_mask(weight, 0.6).order.tolist() == [1, 3, 5, 0]  # a tie goes to the first position
+    assert mask.clocks == 0
+
+
+# bad input
+
+
+@pytest.mark.parametrize("density", [0.0, -0.1, 1.0001, math.nan, math.inf])
+def test_density_outside_its_range_is_refused(density):
+    nine, ten = primitive_polynomial(9), primitive_polynomial(10)
+    for call in (
+        lambda: lfsr_mask((4, 4), density),
+        lambda: pair_mask((4, 4), density, nine, ten),
+        lambda: nested_mask((4, 4), density, nine, ten),
+        lambda: random_mask((4, 4), density, 0),
+        lambda: magnitude_mask(torch.ones(4, 4), density),
+    ):
+        with pytest.raises(ValueError, match=rf"density {density} is outside \(0, 1\]"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: lfsr_mask((40, 40), 0.5, "x^9+x^4+1"), "511 of 1600 positions .* 511 clocks, but 800 are"),
+        (lambda: lfsr_mask((4, 4), 0.5, "x^4+x^2+1"), "order 6, not 15"),
+        (lambda: lfsr_mask((4, 4), 0.5, seed=0), "seed 0"),
+        (lambda: lfsr_mask((), 0.5), r"shape \(\) holds no weights"),
+        (lambda: lfsr_mask((3, 0), 0.5), r"shape \(3, 0\) holds no weights"),
+        (lambda: lfsr_mask((4, 4), 0.5, primitive_polynomial(64)), "64-bit states by size 16 takes 69 bits"),
+        (
+            lambda: lfsr_mask((4, 4), 0.5, reduction="shift"),
+            "'shift' is unknown; allowed are multiply-shift, modulo",
+        ),
+        (lambda: lfsr_mask((4, 4), 0.5, form="F"), "form 'F' is unknown"),
+        (lambda: pair_mask((16,), 0.5, "x^2+x+1", "x^3+x+1"), r"\(16,\) is no matrix"),
+        (lambda: pair_mask((64, 64), 0.5, "x^2+x+1", "x^3+x+1"), "at most 21 of 4096 positions .* but 2048"),
+        (lambda: pair_mask((2, 20), 0.5, "x^2+x+1", "x^7+x+1"), "at most 6 of 40 positions .* but 20"),
+        (lambda: nested_mask((4, 40), 0.5, "x^4+x+1", "x^9+x^4+1"), "at most 15 of 40 positions .* but 20"),
+        (lambda: nested_mask((4, 4), 0.5, "x^9+x^4+1", "x^9+x^4+1"), "both x\\^9.* two different"),
+        (lambda: magnitude_mask(torch.tensor([1.0, math.nan, math.inf]), 0.5), "2 NaN or infinite"),
+    ],
+)
+def test_bad_input_is_quoted(call, message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # what users see, who run without it
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 27, 300, 2304])
+@pytest.mark.parametrize("density", [0.1, 0.5, 0.9, 1.0])
+def test_by_rejection_no_position_comes_twice(size, density):
+    polynomial = layer_polynomial(size, 5)
+    mask = lfsr_mask((size,), density, polynomial, layer_seed(polynomial, 5), reduction="rejection")
+    order, state = [], layer_seed(polynomial, 5)
+    clocks = 0
+    while len(order) < max(1, round(density * size)):  # the register, one clock after the other
+        clocks += 1
+        if state <= size:
+            order.append(state - 1)
+        feedback = (state & (polynomial.mask ^ 1 << polynomial.degree)).bit_count() & 1
+        state = state >> 1 | feedback << (polynomial.degree - 1)
+    assert mask.order.tolist() == order
+    assert len(set(order)) == mask.kept
+    assert mask.clocks == clocks <= 2 * size + 1
+
+
+def test_rejection_needs_a_state_for_every_position():
+    with pytest.raises(ValueError, match=r"x\^9\+x\^4\+1 has 511 states, too few for 512 positions"):
+        lfsr_mask((512,), 0.5, "x^9+x^4+1", reduction="rejection")

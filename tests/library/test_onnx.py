@@ -1,0 +1,39 @@
+"""A finished network is a plain one: torch exports it, and ONNX Runtime gives the same answers."""
+
+import warnings
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from companion.study.zoo import build_model
+from twofold.sparsity.twofold import Twofold
+
+
+@pytest.mark.parametrize("network, image", [("digits-net", (1, 8, 8)), ("resnet20", (3, 32, 32))])
+def test_a_finished_network_agrees_in_onnx(network, image, tmp_path):
+    torch.manual_seed(0)
+    model = build_model(network, 10, image[0])
+    images = torch.randn(3, *image)
+    sparsity = Twofold(model, density=0.5, strength=60.0)
+    sparsity.advance(1.0)
+    model(images)  # batch norms that have seen something
+    sparsity.finish()
+    model.eval()
+    path = tmp_path / "network.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter about itself
+        torch.onnx.export(
+            model,
+            (images,),
+            path,
+            dynamo=True,
+            verbose=False,
+            dynamic_shapes=({0: torch.export.Dim("n", max=64)},),  # without a bound, torch 2.7 refuses
+        )
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (name,) = (put.name for put in session.get_inputs())
+    for batch in (images, images[:1]):
+        (theirs,) = session.run(None, {name: batch.numpy()})
+        np.testing.assert_allclose(theirs, model(batch).detach().numpy(), rtol=1e-5, atol=1e-5)

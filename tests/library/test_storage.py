@@ -1,0 +1,96 @@
+"""Bytes and index energies against counts made by hand."""
+
+import math
+import zlib
+
+import pytest
+import torch
+
+from companion.study import energies as accounts
+from companion.study.results import load_network
+from twofold.energy.index import index_read_energy
+from twofold.layer import FinishedLayer
+from twofold.masks.draw import lfsr_mask, random_mask
+from twofold.storage.format import Packed, file_parts, save_packed
+from twofold.storage.sizes import magnitude_pruned, storage_bytes
+
+MASK = lfsr_mask((16, 27), 0.25, seed=99)
+CODES = (torch.arange(432).reshape(16, 27) % 120 + 1).to(torch.int8) * MASK.keep
+LFSR_LAYER = FinishedLayer(CODES, 0.5, MASK.keep, 99)
+IID = random_mask((16, 27), 0.25, 3)
+IID_LAYER = FinishedLayer(CODES * IID.keep, 0.5, IID.keep)
+
+
+def test_bytes_by_hand():
+    frame = storage_bytes({"a": LFSR_LAYER}).set_index("scheme")
+    deflated = len(zlib.compress(CODES.numpy().tobytes(), 9))
+    expected = {
+        "float32": (4 * 432, 0),
+        "int8 dense": (432 + 4, 0),
+        "int8 + deflate": (deflated + 4, 0),
+        "int8 + bitmap": (108 + 4, 54),
+        "int8 + CSR": (108 + 4, math.ceil((108 * 5 + 17 * 7) / 8)),
+        "packed LFSR": (108 + 4, 9),  # 31 taps, 31 bits of seed, 9 of a counter to 432
+    }
+    for scheme, (weights, index) in expected.items():
+        row = frame.loc[scheme]
+        assert (row.weight_bytes, row.index_bytes, row.bytes) == (weights, index, weights + index)
+    assert {f"int8 + relative {bits}-bit" for bits in (4, 5, 8)} < set(frame.index)
+    assert frame.bytes.drop("packed LFSR + deflate").idxmin() == "packed LFSR"
+    in_order = zlib.compress(CODES.flatten()[MASK.order].numpy().tobytes(), 9)
+    assert frame.weight_bytes["packed LFSR + deflate"] == len(in_order) + 4
+
+
+def test_packed_bytes_are_those_on_disk(tmp_path):
+    save_packed(tmp_path / "x", Packed(8, {"a": LFSR_LAYER}))
+    packed = storage_bytes({"a": LFSR_LAYER}).set_index("scheme").loc["packed LFSR"]
+    assert file_parts(tmp_path / "x")["codes"] == packed.weight_bytes - 4
+
+
+def test_no_lfsr_no_packed_row():
+    assert "packed LFSR" not in set(storage_bytes({"a": IID_LAYER}).scheme)
+
+
+def test_codes_wider_than_a_byte_are_refused():
+    wide = FinishedLayer(CODES.to(torch.int16), 0.5, MASK.keep, 99)
+    with pytest.raises(ValueError, match=r"layer a has codes of torch\.int16"):
+        storage_bytes({"a": wide})
+
+
+def test_magnitude_pruned_keeps_the_largest():
+    codes = torch.tensor([[1, -9, 3], [0, 5, -2]], dtype=torch.int8)
+    layer = magnitude_pruned({"a": FinishedLayer(codes, 1.0, torch.ones(2, 3, dtype=bool))}, 0.5)["a"]
+    assert layer.codes.tolist() == [[0, -9, 3], [0, 5, 0]]
+    assert layer.codes.dtype == torch.int8
+    assert layer.keep.tolist() == [[False, True, True], [False, True, False]]
+    assert layer.seed is None
+
+
+def test_index_energy_by_hand():
+    frame = index_read_energy({"a": IID_LAYER}, {"a": 100}).set_index(["scheme", "memory", "reads"])
+    words = math.ceil(432 / 32)
+    assert frame.energy_j["bitmap", "SRAM", "each vector"] == pytest.approx(words * 100 * 5e-12)
+    assert frame.energy_j["bitmap", "DRAM", "once an image"] == pytest.approx(words * 640e-12)
+    assert len(frame) == 5 * 2 * 2
+    assert "lfsr" not in frame.index.get_level_values("scheme")
+
+
+def test_layers_that_keep_all_read_no_index():
+    whole = FinishedLayer(CODES, 0.5, torch.ones_like(MASK.keep))
+    assert index_read_energy({"a": whole}, {"a": 100}).empty
+
+
+def test_a_layer_without_vectors_is_named():
+    with pytest.raises(ValueError, match="vectors names b; missing is a"):
+        index_read_energy({"a": IID_LAYER}, {"b": 1})
+
+
+def test_index_energies_of_a_finished_run():
+    network = load_network("dense-8bit")
+    frame = accounts.index_energies("dense-8bit", density=0.5)
+    own = frame[(frame.layer == "fc") & (frame.memory == "SRAM") & (frame.scheme == "bitmap")]
+    assert own.energy_j.tolist() == pytest.approx([20 * 5e-12] * 2)  # 640 bits, one vector an image
+    first = frame[(frame.layer == "conv1") & (frame.memory == "DRAM") & (frame.scheme == "bitmap")]
+    assert first.energy_j.max() == pytest.approx(14 * 32 * 32 * 640e-12)  # 432 bits, a vector a pixel
+    assert accounts.index_energies("dense-8bit").empty
+    assert set(frame.layer) == set(network.layers)

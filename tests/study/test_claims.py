@@ -1,0 +1,76 @@
+"""The claims ledger against the arithmetic of the slides' own numbers."""
+
+import importlib
+
+import pytest
+import torch
+
+from companion.study.claims import EXAMPLE_MASK, EXAMPLE_WEIGHTS, ledger
+from companion.study.energies import energies
+from companion.study.grouping import usual
+from companion.study.results import load_results, starting_from
+from twofold.codes.tables import load_cell_table
+from twofold.energy.index import lig_energy_j, load_lig_cells
+from twofold.energy.machine import EnergyModel
+from twofold.masks.draw import lfsr_mask
+from twofold.masks.generator import layer_seed
+
+LEDGER = ledger().set_index("claim")
+
+
+@pytest.mark.parametrize(
+    "claim, ours",
+    [
+        ("1 DRAM access = 1000 ADDs", 640 / 0.9),
+        ("32-bit float MULT", 3.7),
+        ("E11 = 20 x E00", 1.49 / 0.079),
+        ("table of a 118 TOPS/W macro", 0.079e-12 * 118.44e12),
+        ("0.34 becomes 0.3", 43 / 127),
+        ("X^9 + X^4 + 1 as generator", 2**9 - 1),
+    ],
+)
+def test_measured_number_of_a_claim_about_numbers(claim, ours):
+    assert LEDGER.we_measure[claim] == pytest.approx(ours)
+
+
+def test_difference_is_ours_over_theirs():
+    row = LEDGER.loc["32-bit float MULT"]
+    assert row.difference == pytest.approx(3.7 / 3.1 - 1)
+
+
+def test_every_claim_has_a_verdict_a_slide_and_code_that_exists():
+    assert LEDGER[["verdict", "slide", "finding"]].map(bool).all(axis=None)
+    for measured_by in LEDGER.measured_by:
+        module, _, function = measured_by.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_open_claims_have_no_number():
+    assert LEDGER.we_measure[LEDGER.verdict == "open"].isna().all()
+
+
+def test_example_of_the_slides_keeps_the_entries_that_its_mask_marks():
+    kept = EXAMPLE_WEIGHTS[EXAMPLE_MASK]
+    assert sorted(kept.tolist()) == pytest.approx([0.02, 1.9, 2.3, 2.8, 3.1, 3.6, 4.2])
+    assert float(EXAMPLE_WEIGHTS[~EXAMPLE_MASK].max()) == pytest.approx(0.3)
+    assert torch.count_nonzero(EXAMPLE_MASK) == 7
+
+
+def test_gain_at_ninety_per_cent_is_the_mean_over_the_seeds_of_the_plain_recipe():
+    runs = starting_from(load_results()).query("method == 'twofold' and sparsity == 0.9")
+    runs = runs[usual(runs)]  # no encoding or loss that the slides do not have
+    assert set(runs.run.str.rpartition("-s")[0]) == {"twofold-90"}
+    model = EnergyModel(
+        table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
+    )
+    gains = energies(runs, model).gain
+    assert len(gains) == 3
+    assert LEDGER.we_measure["gain at 90 % sparsity"] == pytest.approx(gains.mean())
+
+
+def test_an_address_not_stored_costs_the_clocks_of_the_bare_generator():
+    layer = lfsr_mask((36864,), 0.5, seed=layer_seed("x^31+x^3+1", 0))
+    expected = 1e12 * lig_energy_j(36864, dedup=False) * layer.clocks / layer.kept
+    assert LEDGER.we_measure["an address not stored"] == pytest.approx(expected)
+    cells = load_lig_cells()
+    assert LEDGER.we_measure["easily implemented"] == cells.gate_equivalents[cells.dedup == 0].iloc[0]

@@ -1,0 +1,178 @@
+"""The sweep on a network of its own, and what the chapter computes from committed codes."""
+
+import math
+
+import pandas as pd
+import pytest
+import torch
+
+from companion import paths
+from companion.study.config import RunConfig
+from companion.study.crossbar import (
+    Point,
+    column_loads,
+    converter_energies,
+    load_crossbar,
+    needed_bits,
+    range_table,
+    sign_costs,
+    sweep,
+)
+from companion.study.energies import layer_energies
+from companion.study.images import load_images, normalize
+from companion.study.results import collect, load_network
+from companion.study.run import execute
+from companion.study.train import evaluate
+from twofold.codes.tables import load_cell_table
+from twofold.crossbar.adc import Adc
+from twofold.crossbar.matrix import Crossbar
+from twofold.energy.machine import EnergyModel
+from twofold.inputs.scales import activation_scales, quantized_activations
+
+NO_ADC = Adc(range_rule="none")
+
+
+# ---- the sweep ----
+
+
+@pytest.fixture
+def finished(repository, one_thread):
+    config = RunConfig(
+        run="small", method="dense-8bit", dataset="digits", network="digits-net", epochs=2, batch_size=64
+    )
+    execute(config, progress_bar=False)
+    collect()
+    return "small"
+
+
+def test_sweep_measures_each_point_once_and_goes_on_after_a_kill(finished):
+    points = [
+        Point(run=finished, adc_range="none", images=200),
+        Point(run=finished, adc_range="worst_case", adc_bits=9, images=200),
+        Point(run=finished, adc_range="calibrated", adc_bits=2, percentile=90.0, images=200),
+        Point(run=finished, adc_range="none", images=200, variation=0.1, seed=3),
+    ]
+    first = sweep(points)
+    next(first)
+    with pytest.raises(RuntimeError, match="another process is sweeping"):
+        next(sweep(points))
+    first.close()
+    assert [row["adc_range"] for row in sweep(points)] == ["worst_case", "calibrated", "none"]
+    assert list(sweep(points)) == []
+    frame = load_crossbar()
+    assert len(frame) == 4
+    assert not list(paths.results_dir().glob("*.partial"))
+
+    network = load_network(finished)
+    train, test = load_images("digits")
+    model = network.build()
+    with quantized_activations(model, activation_scales(model, normalize(train[:1000]))):
+        w8a8 = evaluate(model, test[:200])
+    # No converter, and one that loses nothing: the accuracy of the integers.
+    assert list(frame.test_accuracy[:2]) == [pytest.approx(w8a8)] * 2
+    assert frame.test_accuracy[2] < w8a8
+    assert set(frame.images) == {200}
+
+    # Codes trained anew: their rows no longer count, and are measured anew.
+    path = paths.results_dir() / finished / "codes.safetensors"
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert load_crossbar().empty
+
+    table = paths.results_dir() / "crossbar.csv"
+    table.write_text(table.read_text().replace("results_version", "version"))
+    with pytest.raises(ValueError, match="it has no column results_version"):
+        load_crossbar()
+    with pytest.raises(FileNotFoundError):
+        load_crossbar(table.with_name("none.csv"))
+
+
+def test_points_that_cannot_be():
+    with pytest.raises(ValueError, match="slices are"):
+        Point(run="a", adc_range="none", slices="2-2").machine()
+    with pytest.raises(ValueError, match="invalid literal"):
+        Point(run="a", adc_range="none", slices="two").machine()
+
+
+# ---- from committed codes ----
+
+
+def test_energies_with_converters_are_those_of_the_accounts():
+    table = load_cell_table()
+    machine = Crossbar(adc=NO_ADC, encoding="offset_binary", array_rows=64)  # no column for the sign
+    frame = converter_energies(["dense-8bit"], machine, table, {"slides": table.adc_energy_j, "free": 0.0})
+    model = EnergyModel(
+        table=table, encoding="offset_binary", dataflow="crossbar", adc_rule="column", array_rows=64
+    )
+    charged = layer_energies("dense-8bit", model)[["array_j", "adc_j", "total_j"]].sum()
+    slides, free = frame.itertuples(index=False)
+    assert (slides.array_j, slides.adc_j, slides.total_j) == pytest.approx(tuple(charged))
+    assert free.total_j == pytest.approx(charged.array_j)
+
+
+def test_sign_column_is_one_in_five_and_idle_columns_can_be_left_out():
+    table, machine = load_cell_table(), Crossbar(adc=NO_ADC)
+    (all_of_them,) = converter_energies(["bits-250"], machine, table, {"": 1.0}).conversions
+    model = EnergyModel(table=table, encoding="twos_complement", dataflow="crossbar", adc_rule="column")
+    charged = layer_energies("bits-250", model)
+    assert all_of_them == pytest.approx(5 / 4 * float(charged.conversions.sum()) / charged.reads.iloc[-1])
+    (fewer,) = converter_energies(["bits-250"], machine, table, {"": 1.0}, skip_idle=True).conversions
+    assert 0 < fewer < all_of_them
+    with pytest.raises(ValueError, match="the table rram_2bit_cell has 2-bit cells"):
+        converter_energies(["bits-250"], Crossbar(adc=NO_ADC, slices=(4, 4)), table, {})
+
+
+def test_loads_are_the_sums_of_the_stored_levels():
+    machine = Crossbar(adc=NO_ADC, encoding="offset_binary", array_rows=10_000)
+    frame = column_loads(["dense-8bit"], machine)
+    network = load_network("dense-8bit")
+    largest, means = 0, []
+    for name, layer in network.layers.items():
+        top = (layer.codes.flatten(1).long() + 128) >> 6
+        largest = max(largest, int(top.sum(1).max()))
+        activity = network.activity[name]
+        share = activity.row_ones / (activity.reads * 8)
+        means.append(top.double() @ share)
+    assert frame.largest[0] == largest
+    assert frame["mean"][0] == pytest.approx(float(torch.cat(means).mean()))
+    assert list(frame.worst_case) == [30_000] * 4
+
+
+def test_ranges_of_the_first_layer():
+    frame = range_table("dense-8bit", "conv1", Crossbar(adc=Adc(range_rule="calibrated", bits=8)))
+    frame = frame.set_index("range")
+    assert list(frame["full scale (levels)"])[:2] == [384, 81]
+    assert list(frame["bits that lose nothing"])[:2] == [9, 7]
+    assert 0 < frame["full scale (levels)"]["stored"] <= 81
+    assert frame["full scale (mA)"]["worst_case"] == pytest.approx(2.53, rel=2e-3)
+
+
+def test_fewest_bits_are_those_within_a_point_of_none():
+    rows = [
+        ("a", "none", math.nan, 90.0),
+        *[("a", "calibrated", bits, accuracy) for bits, accuracy in ((8, 90), (6, 89.1), (5, 88.9))],
+        ("a", "worst_case", 8, 50.0),
+        ("b", "none", math.nan, 80.0),
+        ("b", "calibrated", 4, 79.5),
+        ("c", "calibrated", 8, 79.5),
+    ]
+    frame = pd.DataFrame(rows, columns=["run", "adc_range", "adc_bits", "test_accuracy"])
+    found = needed_bits(frame)
+    assert found.calibrated.to_dict() == {"a": 6, "b": 4}
+    assert list(found) == ["calibrated"]
+    assert needed_bits(frame[frame.adc_range == "none"]).empty
+
+
+def test_costs_of_the_sign():
+    frame = sign_costs({"pairs": (2, 2, 2, 2)}).set_index("encoding")
+    assert frame["cells"].to_dict() == {
+        "twos_complement": 4,
+        "offset_binary": 4,
+        "sign_magnitude": 4,
+        "differential": 8,
+    }
+    assert frame["for the sign"].to_dict() == {
+        "twos_complement": 1,
+        "offset_binary": 0,
+        "sign_magnitude": 4,
+        "differential": 0,
+    }
