@@ -1,9 +1,9 @@
-"""Weights become integers, integers become bits.
+"""Weights become integers, and back.
 
-A layer's weights share one scale ``s = max|W|`` and become codes ``k = round(W / s * (2^(b-1) - 1))``, as the
-slide "Bit Sparsity: DNN Training under Bit Representation" has it. How a code is written in ones and zeros is
-a second choice, the *encoding*, and it alone decides what a code costs: -1 is eight ones in two's complement,
-two in sign and magnitude.
+A layer's weights share one scale ``s = max|W|`` and become codes ``k = round(W / s * (2^(b-1) - 1))``. How a
+code is then written in ones and zeros is a second choice: :mod:`twofold.codes.encodings`.
+
+Source: slide "Bit Sparsity: DNN Training under Bit Representation".
 """
 
 import math
@@ -42,7 +42,13 @@ def check_clip_ratio(clip_ratio: float) -> float:
 
 
 def code_limit(bits: int) -> int:
-    """Largest code, ``2^(bits-1) - 1``: 127 for 8 bits. The smallest is its negative."""
+    """Largest code, ``2^(bits-1) - 1``; the smallest is its negative.
+
+    Examples
+    --------
+    >>> code_limit(8)
+    127
+    """
     return 2 ** (check_bits(bits) - 1) - 1
 
 
@@ -60,6 +66,11 @@ def weight_scale(weight: Float[Tensor, "*shape"], check: bool = True) -> Float[T
     ValueError
         The tensor is empty, or holds NaN or infinite weights (the message counts them), or its largest weight
         is so small that the quantizer's step is no normal floating-point number.
+
+    Examples
+    --------
+    >>> weight_scale(torch.tensor([1.0, -2.0, 0.02]))
+    tensor(2.)
     """
     if weight.numel() == 0:
         raise ValueError(f"a weight of shape {tuple(weight.shape)} is empty and has no scale")
@@ -89,7 +100,13 @@ def ternary_scale(
     keep
         True where a weight is kept; the mean is taken over those. None: over all.
     check
-        As in `weight_scale`.
+        As in `weight_scale`, whose errors are raised here, too.
+
+    Examples
+    --------
+    >>> weight = torch.tensor([1.0, -0.5, 0.3, 0.1])
+    >>> quantize(weight, bits=2), quantize(weight, bits=2, scale=ternary_scale(weight))
+    (tensor([1, 0, 0, 0], dtype=torch.int8), tensor([ 1, -1,  0,  0], dtype=torch.int8))
     """
     weight_scale(weight, check)  # refuses NaN, infinite and empty weights
     sizes = _at_least_float32(weight.detach()).abs()
@@ -104,6 +121,25 @@ def quantize(
     """Integer codes ``k = round(W / s * (2^(bits-1) - 1))`` in ``[-code_limit, code_limit]``.
 
     Rounds half to even. Weights beyond a given `scale` saturate. int8 up to 8 bits, int16 above.
+
+    Parameters
+    ----------
+    bits
+        Of a code, 2..16.
+    scale
+        What the largest code stands for, in the unit of the weights; None: that of `weight_scale`.
+
+    Raises
+    ------
+    ValueError
+        Bits outside 2..16, a scale that is not positive and finite, or weights that have none.
+
+    Examples
+    --------
+    >>> quantize(torch.tensor([1.0, -0.4, 0.02]))
+    tensor([127, -51,   3], dtype=torch.int8)
+    >>> quantize(torch.tensor([1.0, -0.4, 0.02]), bits=4, scale=0.5)
+    tensor([ 7, -6,  0], dtype=torch.int8)
     """
     step = _step(weight, bits, scale)
     return round_to_grid(weight.detach(), step, bits).to(torch.int8 if bits <= 8 else torch.int16)
@@ -122,7 +158,18 @@ def round_to_grid(
 def dequantize(
     codes: Int[Tensor, "*shape"], scale: Float[Tensor, ""] | float, bits: int = 8
 ) -> Float[Tensor, "*shape"]:
-    """The weights ``s * k / (2^(bits-1) - 1)`` that the codes stand for, in the scale's precision."""
+    """The weights ``s * k / (2^(bits-1) - 1)`` that the codes stand for, in the scale's precision.
+
+    Raises
+    ------
+    ValueError
+        Bits outside 2..16, or a scale that is not positive and finite.
+
+    Examples
+    --------
+    >>> dequantize(torch.tensor([127, -51, 3]), scale=1.0)
+    tensor([ 1.0000, -0.4016,  0.0236])
+    """
     step = _check_scale(torch.as_tensor(scale, device=codes.device)) / code_limit(bits)
     return codes.to(step.dtype) * step
 
@@ -134,6 +181,14 @@ def fake_quantize(
 
     The gradient is 1 for weights within ``[-s, s]`` and 0 for those that saturate at a given `scale`
     (Bengio et al. 2013, arXiv 1308.3432, clipped as torch clips it); the scale itself is taken as a constant.
+    Arguments and errors are those of `quantize`.
+
+    Examples
+    --------
+    >>> weight = torch.tensor([1.0, -0.4, 0.02], requires_grad=True)
+    >>> fake_quantize(weight, bits=4, scale=0.5).sum().backward()
+    >>> weight.grad
+    tensor([0., 1., 1.])
     """
     return _StraightThrough.apply(weight, _step(weight, bits, scale), bits)
 

@@ -1,6 +1,8 @@
-"""Cell tables of the user's own, from plain Python: levels and joules go in, nothing is made up.
+"""What a cell's level, a digital operation and a memory word cost, in joules.
 
-A table from a file is `twofold.codes.tables.load_cell_table`. Either kind drives training, energies and the array.
+A table of cells comes from a CSV (`load_cell_table`) or from plain Python (`cell_table`, `ternary_table`);
+either drives training, energies and the array. The CSV tables that travel inside the package give the source
+of each number.
 """
 
 import math
@@ -34,12 +36,31 @@ _ADC = "ADC"
 
 @dataclass(frozen=True)
 class CellTable:
-    """What it costs to read one cell, by the level that it stores."""
+    """What it costs to read one cell, by the level that it stores.
+
+    Attributes
+    ----------
+    name
+        As titles and messages call it.
+    cell_bits
+        Bits of a cell, 1..4.
+    energy_j
+        Joules of a cell read with an input bit of 1, by level; NaN: a level that is never stored.
+    adc_energy_j
+        Joules of one analog-to-digital conversion.
+    source, doi
+        Where the numbers are from.
+
+    Raises
+    ------
+    ValueError
+        Another number of levels than ``2^cell_bits``, or an energy that is negative or infinite.
+    """
 
     name: str
-    cell_bits: int  # 1..4
-    energy_j: tuple[float, ...]  # a cell read with an input bit of 1, by level; NaN: level never stored
-    adc_energy_j: float  # one analog-to-digital conversion
+    cell_bits: int
+    energy_j: tuple[float, ...]
+    adc_energy_j: float
     source: str = ""
     doi: str = ""
 
@@ -68,6 +89,16 @@ def read_energies(name_or_path: str | Path, key: str) -> pd.DataFrame:
     ValueError
         Column missing, entry named twice, energy not a finite number >= 0, or unit unknown; the message names
         file and entry.
+
+    Examples
+    --------
+    >>> read_energies("rram_2bit_cell", key="entry")[["entry", "energy_j"]]
+      entry      energy_j
+    0    00  7.900000e-14
+    1    01  3.600000e-13
+    2    10  7.300000e-13
+    3    11  1.490000e-12
+    4   ADC  2.080000e-13
     """
     path = Path(name_or_path)
     climbs = False
@@ -109,9 +140,21 @@ def load_cell_table(name_or_path: str | Path = "rram_2bit_cell", cell_bits: int 
     """A cell table from a CSV: one entry a level, written in binary, and the entry ``ADC``.
 
     The number of binary digits tells the bits of a cell; `cell_bits`, if given, must agree with it. The
-    default is the table of the slides; of its measuring condition nothing is known
-    (``twofold/tables/README.md``). Raises as `read_energies` does, and
-    ``ValueError`` where a level or ``ADC`` is missing or something else stands in the file.
+    default is the table of the slide "Motivation: 2bit/cell CIM"; of its measuring condition nothing is known
+    (``twofold/tables/README.md``).
+
+    Raises
+    ------
+    FileNotFoundError
+        No such table; the message lists those there are.
+    ValueError
+        As in `read_energies`; or a level or ``ADC`` is missing, or something else stands in the file.
+
+    Examples
+    --------
+    >>> table = load_cell_table("rram_2bit_cell")
+    >>> table.cell_bits, [f"{1e12 * joules:.3f} pJ" for joules in table.energy_j]
+    (2, ['0.079 pJ', '0.360 pJ', '0.730 pJ', '1.490 pJ'])
     """
     path = Path(name_or_path)
     frame = read_energies(name_or_path, "entry")
@@ -169,6 +212,12 @@ def cell_table(
     ------
     ValueError
         A level is missing, unknown or given twice, or an energy is negative or infinite.
+
+    Examples
+    --------
+    >>> mine = cell_table({"0": 20e-15, "1": 500e-15}, adc_energy_j=0.0, name="my 1-bit cells")
+    >>> mine.cell_bits, mine.energy_j
+    (1, (2e-14, 5e-13))
     """
     levels: dict[int, float] = {}
     for key, value in energy_j.items():
@@ -209,6 +258,19 @@ def ternary_table(
     ----------
     minus_energy_j, zero_energy_j, plus_energy_j
         Joules to read a weight of -1, 0 or 1 once with an input bit of 1.
+    adc_energy_j
+        Joules of one analog-to-digital conversion; 0 where none is charged.
+
+    Raises
+    ------
+    ValueError
+        An energy is NaN, negative or infinite.
+
+    Examples
+    --------
+    >>> energies = {"minus_energy_j": 3e-15, "zero_energy_j": 1e-15, "plus_energy_j": 2e-15}
+    >>> ternary_table(**energies, adc_energy_j=0.0).energy_j  # levels 00, 01, 10, 11
+    (1e-15, 2e-15, nan, 3e-15)
     """
     levels: dict[int | str, float] = {"00": zero_energy_j, "01": plus_energy_j, "11": minus_energy_j}
     if any(math.isnan(value) for value in levels.values()):
@@ -224,20 +286,47 @@ MEMORIES = {"SRAM": "32-bit SRAM cache", "DRAM": "32-bit DRAM memory"}
 
 
 def load_operation_energies(name_or_path: str | Path = "energy_ops_45nm") -> pd.DataFrame:
-    """Energy of digital operations: columns ``operation``, ``energy_j``, ``source``, ``doi``."""
+    """Energy of digital operations: columns ``operation``, ``energy_j``, ``source``, ``doi``.
+
+    The default is figure 1 of Han et al. 2015 (arXiv 1506.02626), for 45 nm, after M. Horowitz, ISSCC 2014.
+    Errors are those of `read_energies`.
+
+    Examples
+    --------
+    >>> energies = load_operation_energies().set_index("operation").energy_j
+    >>> float(energies["32-bit SRAM cache"])
+    5e-12
+    """
     return read_energies(name_or_path, "operation")
 
 
 @lru_cache
 def memory_word_energy_j(memory: str = "SRAM") -> float:
-    """Joules to read one 32-bit word of a memory ("SRAM" or "DRAM"), by the 45 nm table."""
+    """Joules to read one 32-bit word of a memory, "SRAM" or "DRAM"; from `load_operation_energies`.
+
+    Raises
+    ------
+    ValueError
+        For any other memory.
+
+    Examples
+    --------
+    >>> memory_word_energy_j("SRAM"), memory_word_energy_j("DRAM")
+    (5e-12, 6.4e-10)
+    """
     if memory not in MEMORIES:
         raise ValueError(f"memory is {memory!r}, allowed are {', '.join(MEMORIES)}")
     return float(load_operation_energies().set_index("operation").energy_j[MEMORIES[memory]])
 
 
 def memory_words(bits: int) -> int:
-    """Words of 32 bits that so many bits fill, the last one perhaps in part."""
+    """Words of 32 bits that so many bits fill, the last one perhaps in part.
+
+    Examples
+    --------
+    >>> memory_words(33)
+    2
+    """
     return -(-bits // MEMORY_WORD_BITS)
 
 

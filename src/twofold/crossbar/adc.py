@@ -19,9 +19,11 @@ __all__ = ["ADC_RANGES", "Adc", "AdcRange", "adc_energy_j"]
 
 
 AdcRange = Literal["none", "worst_case", "active_rows", "calibrated"]
+"""What sets a converter's full scale, see `Adc`."""
 
 
 ADC_RANGES: tuple[AdcRange, ...] = get_args(AdcRange)
+"""Every range rule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,17 @@ class Adc:
         Resolution, 1..16: ``2^bits`` codes.
     percentile
         Of ``calibrated``, within (0, 100]; 100 is the largest current seen.
+
+    Raises
+    ------
+    ValueError
+        Bits, percentile or rule outside what is said above.
+
+    Examples
+    --------
+    >>> adc = Adc(range_rule="worst_case", bits=8)
+    >>> adc.step(full_scale=510), adc.step(full_scale=81)  # in levels
+    (2.0, 1.0)
     """
 
     range_rule: AdcRange
@@ -75,6 +88,11 @@ def adc_energy_j(bits: int | float, figure_of_merit_j: float) -> float:
     ------
     ValueError
         Bits outside 1..24, or a figure of merit that is negative or not finite.
+
+    Examples
+    --------
+    >>> adc_energy_j(8, figure_of_merit_j=1e-15)
+    2.56e-13
     """
     if not 1 <= bits <= 24:
         raise ValueError(f"bits of the ADC are {bits}, allowed are 1..24")

@@ -1,4 +1,7 @@
-"""What a memory cell does with the level that it should hold: conductances, and how real ones go astray."""
+"""What a memory cell does with the level that it should hold: conductances, and how real ones go astray.
+
+Conductances are siemens, resistances ohms; currents are counted in levels, as in :mod:`twofold.crossbar.adc`.
+"""
 
 import math
 from collections.abc import Mapping
@@ -13,9 +16,11 @@ __all__ = ["LEAKS", "Device", "Leak"]
 
 
 Leak = Literal["none", "reference", "digital"]
+"""What becomes of the current of cells at level 0, see `Device`."""
 
 
 LEAKS: tuple[Leak, ...] = get_args(Leak)
+"""Every way to treat it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,20 @@ class Device:
         Standard deviation of a cell's current over its mean, drawn anew at each read: Gaussian.
     seed
         Of all that is drawn.
+
+    Raises
+    ------
+    ValueError
+        Resistances that are not ``0 < r_lrs_ohm < r_hrs_ohm``, shares beyond 1, or anything else outside what
+        is said above; the message quotes it.
+
+    Examples
+    --------
+    >>> device = Device(r_lrs_ohm=10e3, r_hrs_ohm=1e6)
+    >>> device.conductances(bits=2)
+    tensor([1.0000e-06, 3.4000e-05, 6.7000e-05, 1.0000e-04], dtype=torch.float64)
+    >>> round(device.leak_levels(bits=2), 4)
+    0.0303
     """
 
     r_lrs_ohm: float = 10e3
@@ -103,6 +122,15 @@ class Device:
         """Conductances of programmed cells above that of an ideal level 0, in levels.
 
         Ideal cells give back their levels exactly.
+
+        Examples
+        --------
+        >>> levels = torch.tensor([0, 1, 2, 3], dtype=torch.uint8)
+        >>> Device().program(levels, 2, torch.Generator())
+        tensor([0., 1., 2., 3.], dtype=torch.float64)
+        >>> real = Device(variation=0.1).program(levels, 2, torch.Generator().manual_seed(0))
+        >>> (real - levels).abs() < 1
+        tensor([True, True, True, True])
         """
         if self.stuck_hrs or self.stuck_lrs:
             fate = torch.rand(levels.shape, generator=generator, dtype=torch.float64)

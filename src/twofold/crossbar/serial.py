@@ -39,6 +39,11 @@ def bit_patterns(
     ------
     ValueError
         An input does not fit.
+
+    Examples
+    --------
+    >>> bit_patterns(torch.tensor([[3], [-1]]), input_bits=4, signed=True)[0, :, 0]
+    tensor([ 3, 15], dtype=torch.uint8)
     """
     lowest = -(2 ** (input_bits - 1)) if signed else 0
     highest = lowest + 2**input_bits - 1
@@ -86,6 +91,14 @@ def column_sums(
     tuple
         The chunk's positions, the group's number, and its sums; the first plane is the lowest bit's. The
         next step overwrites the sums.
+
+    Examples
+    --------
+    >>> inputs = bit_patterns(torch.tensor([[3], [1]]), input_bits=2, signed=False)  # two rows, one position
+    >>> weights = torch.tensor([[1, 2]], dtype=torch.int8)  # one column
+    >>> for _, _, sums in column_sums(inputs, 2, [weights], [slice(0, 2)], torch.float32, skip=False):
+    ...     sums[:, 0, 0]  # of the low bits, 1 and 1, and of the high ones, 1 and 0
+    tensor([3., 1.])
     """
     _, rows, padded = patterns.shape
     columns, integer = len(weights[0]), weights[0].dtype == torch.int8

@@ -41,6 +41,19 @@ class Activity:
         Input vectors: one per image for a linear layer, one per image and output pixel for a convolution.
     input_bits
         Bits of each input; bit-serial, so each vector is read that many times.
+
+    Raises
+    ------
+    ValueError
+        Reads or bits below 1, rows that carry more ones than there were bits, or a sum of activities of two
+        numbers of bits.
+
+    Examples
+    --------
+    >>> batch = Activity(torch.tensor([8, 0], dtype=torch.float64), reads=1, input_bits=8)
+    >>> both = batch + batch
+    >>> both.row_ones, both.reads
+    (tensor([16.,  0.], dtype=torch.float64), 2)
     """
 
     row_ones: Float64[Tensor, "rows"]
@@ -57,7 +70,13 @@ class Activity:
 
     @classmethod
     def all_ones(cls, rows: int) -> "Activity":
-        """Every row read once with an input bit of 1, the slides' way of counting."""
+        """Every row read once with an input bit of 1, the slides' way of counting.
+
+        Examples
+        --------
+        >>> Activity.all_ones(3).row_ones
+        tensor([1., 1., 1.], dtype=torch.float64)
+        """
         return cls(torch.ones(rows, dtype=torch.float64), reads=1, input_bits=1)
 
     def __add__(self, other: "Activity") -> "Activity":
@@ -74,7 +93,12 @@ def count_ones(
     """Ones in the lowest `input_bits` of each code, summed over the first axis; on the CPU.
 
     That axis is at most 31 long: so many popcounts fit one byte, and eight neighboring bytes are then summed
-    as one int64.
+    as one int64. A longer one is a ``ValueError``.
+
+    Examples
+    --------
+    >>> count_ones(torch.tensor([[3, 0], [255, 1]], dtype=torch.uint8), input_bits=8)
+    tensor([10.,  1.], dtype=torch.float64)
     """
     if len(codes) > _MOST_VECTORS:
         raise ValueError(f"{len(codes)} vectors at once, allowed are {_MOST_VECTORS}: more overflow a byte")
@@ -124,6 +148,14 @@ def measure_activity(
     ------
     ValueError
         A layer has no scale (the message names it); and as `watch_inputs`.
+
+    Examples
+    --------
+    >>> from twofold.inputs import activation_scales
+    >>> model, images = nn.Sequential(nn.Linear(2, 3)), torch.tensor([[1.0, 0.0], [1.0, 0.5]])
+    >>> seen = measure_activity(model, images, scales=activation_scales(model, images))["0"]
+    >>> seen.row_ones, seen.reads  # 1.0 is 255, eight ones; 0.5 is 128, a single one
+    (tensor([16.,  1.], dtype=torch.float64), 2)
     """
     found: dict[str, Activity] = {}
 

@@ -33,13 +33,25 @@ _TO_INTEGER_BITS = 0x4B400000  # the same number as float32 writes it
 
 
 class InputScale(NamedTuple):
-    """The range that a layer's quantized inputs span: ``[0, scale]``, or ``[-scale, scale]`` where signed."""
+    """The range that a layer's quantized inputs span: ``[0, scale]``, or ``[-scale, scale]`` where signed.
+
+    Examples
+    --------
+    >>> InputScale(3.0, signed=False).limit(8), InputScale(3.0, signed=True).limit(8)
+    (255, 127)
+    """
 
     scale: float
     signed: bool
 
     def limit(self, input_bits: int) -> int:
-        """The largest integer input: 255 of 8 unsigned bits, 127 of signed ones."""
+        """The largest integer input: 255 of 8 unsigned bits, 127 of signed ones.
+
+        Raises
+        ------
+        ValueError
+            Bits outside 1..16 (2..16 where signed), or a scale that is not positive and finite.
+        """
         if not 1 + self.signed <= input_bits <= 16:
             raise ValueError(f"input_bits is {input_bits}, allowed are {1 + self.signed}..16")
         if not 0 < self.scale < math.inf:
@@ -52,7 +64,13 @@ def quantize_inputs(
 ) -> UInt8[Tensor, "*shape"] | Int8[Tensor, "*shape"] | Int32[Tensor, "*shape"]:
     """Integer inputs: ``0..2^b - 1`` of an unsigned scale, ``-(2^(b-1)-1)..2^(b-1)-1`` of a signed one.
 
-    Rounds half to even; inputs beyond the scale saturate. uint8 or int8 up to 8 bits, int32 above.
+    Rounds half to even; inputs beyond the scale saturate. uint8 or int8 up to 8 bits, int32 above. Errors are
+    those of `InputScale.limit`.
+
+    Examples
+    --------
+    >>> quantize_inputs(torch.tensor([1.0, -3.0]), InputScale(3.0, signed=True))
+    tensor([  42, -127], dtype=torch.int8)
     """
     limit = scale.limit(input_bits)
     grid = (inputs.float() * (limit / scale.scale)).clamp_(-limit if scale.signed else 0, limit)
@@ -83,6 +101,18 @@ def activation_scales(
         magnitudes, the mean over the batches; fewer levels are then wasted on outliers.
     layers
         Names of those that count; None: all.
+
+    Raises
+    ------
+    ValueError
+        A percentile outside (0, 100]; and as `watch_inputs`.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
+    >>> scales = activation_scales(model, torch.tensor([[1.0, -3.0], [2.0, 0.5]]))
+    >>> scales["0"], scales["2"].signed  # behind a ReLU there is no sign
+    (InputScale(scale=3.0, signed=True), False)
     """
     if percentile is not None and not 0 < percentile <= 100:
         raise ValueError(f"percentile is {percentile}, allowed are None or (0, 100]")
@@ -112,7 +142,20 @@ def quantized_activations(
 ) -> Iterator[nn.Module]:
     """Within the context every convolution and linear layer sees inputs rounded to `input_bits` (W8A8).
 
-    `layers` names those that do; None: all.
+    `layers` names those that do; None: all. Weights stay as they are.
+
+    Raises
+    ------
+    ValueError
+        A layer has no scale (the message names it), or is a transposed convolution.
+
+    Examples
+    --------
+    >>> model = nn.Linear(2, 1, bias=False)
+    >>> _ = nn.init.ones_(model.weight)
+    >>> with quantized_activations(model, {"": InputScale(1.0, signed=False)}, input_bits=2):
+    ...     model(torch.tensor([[0.3, 0.8]])).detach()  # 1/3 + 2/3
+    tensor([[1.]])
     """
 
     def replace(name: str, _layer: nn.Module, inputs: tuple) -> tuple:
@@ -138,6 +181,17 @@ def watch_inputs(
     ValueError
         An image holds NaN or infinite values, a convolution is transposed, or its input has no axis that
         counts the images (the message names the layer).
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
+    >>> def see(name, layer, inputs):
+    ...     print(name, tuple(inputs.shape))
+    >>> watch_inputs(model, torch.rand(5, 2), batch_size=3, see=see)
+    0 (3, 2)
+    2 (3, 4)
+    0 (2, 2)
+    2 (2, 4)
     """
     if not bool(torch.isfinite(images).all()):
         raise ValueError(f"{int((~torch.isfinite(images)).sum())} values of the images are NaN or infinite")

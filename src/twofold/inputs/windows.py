@@ -22,6 +22,12 @@ def window_view(
 
     Of maps ``(..., channels, *size)`` the windows ``(..., channels, *kernel, *positions)``. They are a view
     of one padded copy and overlap in memory: read them and write nothing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> window_view(torch.rand(16, 32, 32), nn.Conv2d(16, 8, kernel_size=3, padding=1)).shape
+    torch.Size([16, 3, 3, 32, 32])
     """
     dims = len(layer.kernel_size)
     reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
@@ -50,5 +56,15 @@ def windows(
     """The windows that a convolution sees, a column each: image after image, row by row.
 
     As `torch.nn.functional.unfold`, but of integers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> image = torch.arange(9).view(1, 1, 3, 3)
+    >>> windows(image, nn.Conv2d(1, 1, kernel_size=2))
+    tensor([[0, 1, 3, 4],
+            [1, 2, 4, 5],
+            [3, 4, 6, 7],
+            [4, 5, 7, 8]])
     """
     return window_view(codes, layer).movedim(0, 3).flatten(0, 2).flatten(1)

@@ -33,7 +33,28 @@ _TERM = re.compile(r"[xX]\^(\d{1,4})|([xX])|1")
 
 @dataclass(frozen=True)
 class Polynomial:
-    """A polynomial over GF(2) of degree 1..64; bit i of `mask` is the coefficient of x^i."""
+    """A polynomial over GF(2) of degree 1..64.
+
+    Parameters
+    ----------
+    mask : int
+        Bit i is the coefficient of x^i.
+
+    Raises
+    ------
+    ValueError
+        The mask's degree is outside 1..64.
+
+    Examples
+    --------
+    >>> polynomial = Polynomial.parse("x^9+x^4+1")
+    >>> polynomial.degree, polynomial.exponents, polynomial.mask
+    (9, (9, 4, 0), 529)
+    >>> polynomial.is_primitive(), polynomial.order()
+    (True, 511)
+    >>> str(polynomial.reciprocal())
+    'x^9+x^5+1'
+    """
 
     mask: int
 
@@ -50,6 +71,11 @@ class Polynomial:
         ------
         ValueError
             For any other text, a repeated term, or a degree outside 1..64.
+
+        Examples
+        --------
+        >>> Polynomial.parse("x^4+x+1") == Polynomial.parse([4, 1, 0])
+        True
         """
         if isinstance(source, Polynomial):
             return source
@@ -99,13 +125,18 @@ class Polynomial:
         ------
         ValueError
             For a negative exponent without a constant term: x then has no inverse.
+
+        Examples
+        --------
+        >>> Polynomial.parse("x^4+x+1").power_of_x(4)  # x^4 = x + 1
+        3
         """
         if exponent < 0 and not self.mask & 1:
             raise ValueError(f"{self} has no constant term, so x^{exponent} does not exist; add the term 1")
         return _power_of_x(exponent, self.mask)
 
     def product(self, a: int, b: int) -> int:
-        """`a * b mod P` of two masks."""
+        """`a * b mod P` of two masks, of any degree; a negative one is a ``ValueError``."""
         if min(a, b) < 0:
             raise ValueError(f"masks {a} and {b} have no product; allowed are 0 and above")
         return _remainder(_product(a, b), self.mask)
@@ -119,6 +150,16 @@ def primitive_polynomial(degree: int) -> Polynomial:
     """The first primitive polynomial of a degree in 2..64: fewest terms, then smallest mask.
 
     Few terms mean few XOR gates; a small mask means low taps, and so long leaps of a register's sequences.
+
+    Raises
+    ------
+    ValueError
+        For a degree outside 2..64.
+
+    Examples
+    --------
+    >>> str(primitive_polynomial(9)), str(primitive_polynomial(8))
+    ('x^9+x^4+1', 'x^8+x^4+x^3+x^2+1')
     """
     if not 2 <= degree <= MAX_DEGREE:
         raise ValueError(f"degree {degree!r} is not supported; allowed are 2 to {MAX_DEGREE}")
@@ -131,7 +172,13 @@ def primitive_polynomial(degree: int) -> Polynomial:
 
 
 def primitive_count(degree: int) -> int:
-    """How many primitive polynomials a degree has: ``totient(2^n - 1) / n`` (48 of degree 9)."""
+    """How many primitive polynomials a degree has: ``totient(2^n - 1) / n``.
+
+    Examples
+    --------
+    >>> primitive_count(9)
+    48
+    """
     full = 2**degree - 1
     for prime in _prime_factors(2**degree - 1):
         full -= full // prime
@@ -147,6 +194,16 @@ def primitive_polynomials(degree: int) -> Iterator[Polynomial]:
     first polynomials cost no search.
 
     Source: Golomb, "Shift Register Sequences" (1967), chapter 4, on decimation.
+
+    Raises
+    ------
+    ValueError
+        For a degree outside 2..64, when the first one is asked for.
+
+    Examples
+    --------
+    >>> [str(polynomial) for polynomial in primitive_polynomials(4)]
+    ['x^4+x+1', 'x^4+x^3+1']
     """
     first, full = primitive_polynomial(degree), 2**degree - 1
     found, total = 0, primitive_count(degree)
@@ -169,7 +226,20 @@ def _minimal_polynomial(power: int, modulus: Polynomial) -> Polynomial:
 
 
 def least_divisor(number: int, returns: Callable[[int], bool]) -> int:
-    """The least divisor of `number`, itself a multiple of the period sought, after which a walk returns."""
+    """The period of a walk, found among the divisors of a number that is a multiple of it.
+
+    Parameters
+    ----------
+    number : int
+        A multiple of the period, 1 or more; anything less is a ``ValueError``.
+    returns : callable
+        Whether the walk is back where it began after so many steps.
+
+    Examples
+    --------
+    >>> least_divisor(12, lambda steps: pow(5, steps, 13) == 1)  # 5^4 = 625 = 1 mod 13
+    4
+    """
     if number < 1:
         raise ValueError(f"number {number} is no multiple of a period; allowed are 1 and above")
     for prime in _prime_factors(number):

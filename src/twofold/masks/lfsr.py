@@ -23,6 +23,7 @@ __all__ = ["LFSR", "Form", "states_of_seeds"]
 
 
 Form = Literal["fibonacci", "galois"]
+"""How a register is wired: ``fibonacci``, the taps feed one bit, or ``galois``, one bit feeds the taps."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,24 @@ class LFSR:
         See the convention at the top of the module.
     require_primitive : bool
         Refuse a polynomial that does not give the full period 2^n - 1.
+
+    Raises
+    ------
+    ValueError
+        For a polynomial of degree 1 or without constant term, one that is not primitive although
+        `require_primitive`, a seed that is no state, or an unknown form.
+
+    Examples
+    --------
+    >>> register = LFSR("x^4+x+1", seed=1)
+    >>> register.degree, register.period
+    (4, 15)
+    >>> register.states(6)
+    array([ 1,  8,  4,  2,  9, 12], dtype=uint32)
+    >>> register.bits(6)
+    array([1, 0, 0, 0, 1, 0], dtype=uint8)
+    >>> register.jump(3).seed, register.jump(10**15).seed  # any number of clocks at once
+    (2, 13)
     """
 
     polynomial: Polynomial | str
@@ -109,6 +128,21 @@ def states_of_seeds(
     """State words of many registers with one polynomial.
 
     Column j is `LFSR(polynomial, seeds[j], form).states(count)`; any P is taken, primitive or not.
+
+    Raises
+    ------
+    ValueError
+        For a polynomial of degree 1 or without constant term, a seed that is no state, an unknown form, or a
+        negative count.
+
+    Examples
+    --------
+    >>> seeds = np.array([1, 2, 3], dtype=np.uint64)
+    >>> states_of_seeds(Polynomial.parse("x^4+x+1"), seeds, count=4)
+    array([[ 1,  2,  3],
+           [ 8,  9,  1],
+           [ 4, 12,  8],
+           [ 2,  6,  4]], dtype=uint32)
     """
     _check_register(polynomial, form)
     if seeds.size:

@@ -26,7 +26,18 @@ _CHUNK = 1 << 20  # clocks walked at once: bounds the memory
 
 
 def overlap(a: Mask | Bool[Tensor, "*shape"], b: Mask | Bool[Tensor, "*shape"]) -> float:
-    """`|A and B| / |A|`: the share of A's kept weights that B keeps too; by chance, about B's density."""
+    """`|A and B| / |A|`: the share of A's kept weights that B keeps too; by chance, about B's density.
+
+    Raises
+    ------
+    ValueError
+        For masks of two shapes, or a first mask that keeps nothing.
+
+    Examples
+    --------
+    >>> overlap(torch.tensor([True, True, False]), torch.tensor([True, False, True]))
+    0.5
+    """
     keep_a, keep_b = (mask.keep if isinstance(mask, Mask) else mask for mask in (a, b))
     if keep_a.shape != keep_b.shape:
         raise ValueError(f"masks of shapes {tuple(keep_a.shape)} and {tuple(keep_b.shape)} have no overlap")
@@ -37,7 +48,13 @@ def overlap(a: Mask | Bool[Tensor, "*shape"], b: Mask | Bool[Tensor, "*shape"]) 
 
 
 def numerical_rank(matrix: Shaped[Tensor, "rows columns"]) -> int:
-    """Rank in float64 at the default tolerance of `torch.linalg.matrix_rank`; a mask counts as 0 and 1."""
+    """Rank in float64 at the default tolerance of `torch.linalg.matrix_rank`; a mask counts as 0 and 1.
+
+    Examples
+    --------
+    >>> numerical_rank(torch.tensor([[True, False], [True, False]]))
+    1
+    """
     return int(torch.linalg.matrix_rank(matrix.detach().double()))
 
 
@@ -58,6 +75,13 @@ def pair_coverage(
     ------
     ValueError
         For an lcm above 2^24 clocks, or a matrix without rows or columns.
+
+    Examples
+    --------
+    >>> equal = pair_coverage(6, 6, LFSR("x^3+x+1"), LFSR("x^3+x^2+1"))
+    >>> coprime = pair_coverage(6, 6, LFSR("x^3+x+1"), LFSR("x^4+x+1"))
+    >>> int(equal.sum()), int(coprime.sum())  # of 36 positions
+    (7, 36)
     """
     if min(rows, columns) < 1:
         raise ValueError(f"a matrix of {rows} rows and {columns} columns is empty; allowed are 1 and above")
@@ -98,10 +122,28 @@ def index_storage_bits(
         `scheme`; `index_bits` as above; `entries`, the weights stored, fillers included; `filler_entries`;
         `filler_bits`, `weight_bits` for each filler; `bits`, the sum of `index_bits` and `filler_bits`.
 
+    Raises
+    ------
+    ValueError
+        For a mask without weights, or `weight_bits` below 1.
+
     Notes
     -----
     Relative indices: Han et al., "Deep Compression" (ICLR 2016), section 2 and figure 2, and "EIE" (ISCA
     2016), section III; here they run over the flattened layer.
+
+    Examples
+    --------
+    >>> from twofold.masks import lfsr_mask
+    >>> table = index_storage_bits(lfsr_mask((64, 64), density=0.1).keep)
+    >>> table[["scheme", "index_bits", "entries", "bits"]]
+               scheme  index_bits  entries  bits
+    0            lfsr          75      410    75
+    1          bitmap        4096      410  4096
+    2             csr        3045      410  3045
+    3  relative 4-bit        2132      533  3116
+    4  relative 5-bit        2230      446  2518
+    5  relative 8-bit        3280      410  3280
     """
     if keep.ndim == 0 or keep.numel() == 0:
         raise ValueError(
@@ -129,7 +171,15 @@ def index_storage_bits(
 
 
 def cheapest_index_bits(keep: Bool[Tensor, "*shape"], weight_bits: int = 8) -> int:
-    """Bits of the cheapest index that a memory can hold, filler zeros included; 0 where all is kept."""
+    """Bits of the cheapest index that a memory can hold, filler zeros included; 0 where all is kept.
+
+    That is, of `index_storage_bits` all but the register, which raises the same errors.
+
+    Examples
+    --------
+    >>> cheapest_index_bits(torch.eye(8, dtype=torch.bool))  # the bitmap takes 64
+    32
+    """
     if bool(keep.all()):
         return 0
     table = index_storage_bits(keep, weight_bits=weight_bits)

@@ -1,12 +1,8 @@
-"""The two penalties of the joint loss, and the choice of codes that spend little energy.
+"""The choice of codes that spend little energy: no penalty, but a forward pass.
 
-The slides train with ``J = L_CE + Reg_Net + Reg_Bit`` ("Method: Twofold Sparsity"). `network_term` is
-Reg_Net. Reg_Bit is printed with a broken index, so each reading has its own name here:
-
-* `popcount_term`: the slides' letter, the L2 norm of each weight's number of ones;
-* `planes_term`: the group lasso over bit planes of a related method (BSQ, Yang et al. 2021);
-* `CodeChooser`: no penalty at all, but a forward pass in which every weight takes the code that is best
-  for squared error and cell energy together.
+Every weight takes the code that is best for squared error and cell energy together. It stands in the place of
+the slides' Reg_Bit ("Method: Twofold Sparsity"), whose readings as a penalty are in
+:mod:`twofold.sparsity.penalties`.
 """
 
 import math
@@ -29,6 +25,13 @@ class StraightThrough(torch.autograd.Function):
 
     Bengio et al. 2013, arXiv 1308.3432. Call as ``StraightThrough.apply(weight, value)``, or with a mask
     (True = kept) as a third.
+
+    Examples
+    --------
+    >>> weight = torch.tensor([0.4, 1.3], requires_grad=True)
+    >>> StraightThrough.apply(weight, torch.tensor([0.0, 1.0])).sum().backward()
+    >>> weight.grad
+    tensor([1., 1.])
     """
 
     @staticmethod
@@ -58,7 +61,28 @@ class CodeChooser(nn.Module):
     ----------
     bits : 2..16
     energy_pj : Float[Tensor, "codes"]
-        Energy of the codes -limit..limit in picojoules (``cells.code_energy_table`` times 1e12).
+        Energy of the codes -limit..limit in picojoules: 1e12 times
+        :func:`~twofold.codes.cells.code_energy_table`.
+
+    Raises
+    ------
+    ValueError
+        Bits outside 2..16, or another number of energies than of codes.
+
+    Examples
+    --------
+    >>> from twofold.codes.cells import code_energy_table
+    >>> from twofold.codes.tables import load_cell_table
+    >>> energy_j = code_energy_table(8, "twos_complement", load_cell_table())
+    >>> chooser = CodeChooser(8, 1e12 * energy_j)
+    >>> place = torch.tensor([-1.0, 3.4, 30.0, 127.0])
+    >>> chooser(place)
+    tensor([ -1.,   3.,  30., 127.])
+    >>> chooser.set_strength(250.0)
+    >>> chooser(place)
+    tensor([  0.,   0.,  32., 116.])
+    >>> len(chooser.surviving)  # of 255 codes
+    29
     """
 
     breaks: Tensor

@@ -78,7 +78,17 @@ class SparseWeight(MaskedWeight):
     """Parametrization: masked once `active`, rounded to codes, straight-through.
 
     The codes' scale is `clip_ratio` times the largest kept weight, beyond which weights saturate, or with
-    `ternary` that of `codes.ternary_scale`.
+    `ternary` that of :func:`~twofold.codes.quantizer.ternary_scale`.
+
+    Examples
+    --------
+    >>> sparse = SparseWeight(torch.tensor([[True, False]]), bits=8, chooser=None)
+    >>> weight = torch.tensor([[1.0, 0.5]])
+    >>> sparse(weight)
+    tensor([[1.0000, 0.5039]])
+    >>> sparse.active = True
+    >>> sparse(weight)
+    tensor([[1., 0.]])
     """
 
     def __init__(
@@ -131,6 +141,14 @@ class BitPlaneWeight(MaskedWeight):
     code = round(-2^(b-1) p_(b-1) + sum_n 2^n p_n), straight-through. A fraction in a high plane is the
     cheapest way to any code, so a penalty on fractions does not shrink the codes' true ones: `requantize`
     puts the planes back to true bits, and only codes are ever reported.
+
+    Examples
+    --------
+    >>> planes = BitPlaneWeight(torch.tensor([[True, True]]), bits=3)
+    >>> planes.right_inverse(torch.tensor([[1.0, -0.4]])).flatten(1)  # codes 3 and -1, the sign's plane first
+    tensor([[0., 1.],
+            [1., 1.],
+            [1., 1.]])
     """
 
     scale: Tensor
@@ -180,7 +198,17 @@ class BitPlaneWeight(MaskedWeight):
 
 
 def detach_weight(layer: nn.Module) -> None:
-    """Leave the layer with a plain weight, the value that its parametrization has now."""
+    """Leave the layer with a plain weight, the value that its parametrization has now.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(2, 1)
+    >>> sparse = SparseWeight(torch.tensor([[True, False]]), bits=8, chooser=None)
+    >>> _ = parametrize.register_parametrization(layer, "weight", sparse, unsafe=True)
+    >>> detach_weight(layer)
+    >>> parametrize.is_parametrized(layer)
+    False
+    """
     # torch deletes a property of the layer's class, and a deep copy shares that class: so a class of its own.
     shared = type(layer)
     own = {k: v for k, v in vars(shared).items() if k not in ("__dict__", "__weakref__")}

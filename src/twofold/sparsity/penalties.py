@@ -1,12 +1,12 @@
-"""The two penalties of the joint loss, and the choice of codes that spend little energy.
+"""The two penalties of the joint loss.
 
 The slides train with ``J = L_CE + Reg_Net + Reg_Bit`` ("Method: Twofold Sparsity"). `network_term` is
-Reg_Net. Reg_Bit is printed with a broken index, so each reading has its own name here:
+Reg_Net. Reg_Bit is printed with a broken index, so each reading has its own name:
 
 * `popcount_term`: the slides' letter, the L2 norm of each weight's number of ones;
 * `planes_term`: the group lasso over bit planes of a related method (BSQ, Yang et al. 2021);
-* `CodeChooser`: no penalty at all, but a forward pass in which every weight takes the code that is best
-  for squared error and cell energy together.
+* :class:`~twofold.sparsity.chooser.CodeChooser`: no penalty at all, but a forward pass in which every weight
+  takes the code that is best for squared error and cell energy together.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,11 @@ __all__ = ["POLARITIES", "Polarity", "network_term", "planes_term", "popcount_te
 
 
 Polarity = Literal["removed", "printed"]
+"""What `network_term` penalizes: the ``removed`` weights, or, as ``printed`` on the slides, the kept ones."""
 
 
 POLARITIES: tuple[Polarity, ...] = get_args(Polarity)
+"""Both polarities."""
 
 
 def network_term(
@@ -41,6 +43,17 @@ def network_term(
     polarity : ``"removed"`` or ``"printed"``
         The slide "Method: Twofold Sparsity" prints ``W * M``, which punishes what is kept; its own worked
         example does the opposite. ``"printed"`` follows the formula to the letter.
+
+    Raises
+    ------
+    ValueError
+        For any other polarity, or where there are not as many masks as weights.
+
+    Examples
+    --------
+    >>> weight, keep = torch.tensor([3.0, 4.0, 9.0]), torch.tensor([False, False, True])
+    >>> network_term([weight], [keep]), network_term([weight], [keep], "printed")
+    (tensor(5.), tensor(9.))
     """
     if polarity not in POLARITIES:
         raise ValueError(f"polarity is {polarity!r}; it must be one of {', '.join(POLARITIES)}")
@@ -60,6 +73,12 @@ def popcount_term(planes: Sequence[Float[Tensor, "bits ..."]]) -> Float[Tensor, 
     Parameters
     ----------
     planes : per layer, the trainable bit planes in [0, 1]
+
+    Examples
+    --------
+    >>> planes = torch.tensor([[1.0, 0.0], [1.0, 0.0]])  # two bits, two weights: 11 and 00
+    >>> popcount_term([planes])
+    tensor(2.)
     """
     total = sum(p[0].numel() for p in planes)
     return torch.stack([p[0].numel() / total * torch.linalg.vector_norm(p.sum(0)) for p in planes]).sum()
@@ -70,6 +89,17 @@ def planes_term(planes: Sequence[Float[Tensor, "bits ..."]]) -> Float[Tensor, ""
 
     B_l is the number of planes of the layer that hold any one, as in BSQ (Yang et al., ICLR 2021,
     equation 5). Gradient: ``p_b / ||p_b||`` on each plane, so a plane with few ones is driven out altogether.
+
+    Parameters
+    ----------
+    planes : per layer, the trainable bit planes in [0, 1]
+
+    Examples
+    --------
+    >>> planes_term([torch.tensor([[1.0, 0.0], [1.0, 0.0]])])  # two bits, two weights: 11 and 00
+    tensor(4.)
+    >>> planes_term([torch.tensor([[0.0, 0.0], [1.0, 0.0]])])  # 01 and 00: the upper plane is empty
+    tensor(1.)
     """
     total = sum(p[0].numel() for p in planes)
     terms = []
