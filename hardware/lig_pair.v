@@ -54,18 +54,6 @@ module lig_pair #(
         .index({column, row}), .valid(valid), .ready(ready)
     );
 
-    generate
-        if (KEPT != 0) begin : g_count
-            localparam integer COUNT = KEPT > 1 ? $clog2(KEPT) : 1;
-            localparam [31:0] FINAL = KEPT - 1;
-            reg [COUNT-1:0] count;
-            assign last = count == FINAL[COUNT-1:0];
-            always @(posedge clk)
-                if (rst || restart) count <= {COUNT{1'b0}};
-                else if (valid && ready) count <= count + 1'b1;
-        end else begin : g_endless
-            assign last = 1'b0;
-        end
-    endgenerate
+    walk_end #(.KEPT(KEPT)) walk (.clk(clk), .rst(rst), .restart(restart), .take(valid && ready), .last(last));
 endmodule
 `default_nettype wire

@@ -1,4 +1,4 @@
-// Prints what the pair does at each of CLOCKS clocks, for tests/test_hardware.py; see lig_tb.v.
+// Prints what the pair does at each of CLOCKS clocks, for tests/study/test_hardware.py; see lig_tb.v.
 `timescale 1ns / 1ps
 module lig_pair_tb;
     parameter integer ROW_DEGREE = 7;

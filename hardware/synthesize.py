@@ -1,4 +1,4 @@
-"""Synthesizes the index generator at several widths with Yosys and writes data/hardware/lig_cells.csv.
+"""Synthesizes the index generator at several widths with Yosys and writes src/twofold/tables/lig_cells.csv.
 
     python hardware/synthesize.py
 
@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from companion.paths import hardware_dir, lig_cells_path
+from companion.paths import hardware_dir
+from twofold._files import written_whole
+from twofold.codes.tables import tables_dir
 from twofold.energy.index import NAND2_TRANSISTORS, TRANSISTORS
 from twofold.masks.generator import LAYER_POLYNOMIAL
 from twofold.masks.gf2 import Polynomial, primitive_polynomial
@@ -90,7 +92,7 @@ def synthesize(design: dict, netlist: Path | None = None) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         arithmetic = Path(folder) / "arithmetic.v"
         arithmetic.write_text(ARITHMETIC)
-        sources = [hardware_dir() / f"{name}.v" for name in ("first_sights", "lig", "lig_pair")]
+        sources = [hardware_dir() / f"{name}.v" for name in ("first_sights", "walk_end", "lig", "lig_pair")]
         chparam = " ".join(f"-set {name} {value}" for name, value in settings.items())
         script = f"read_verilog {' '.join(map(str, sources))} {arithmetic}\n"
         script += f"chparam {chparam} {design['block']}\n" if settings else ""
@@ -130,11 +132,9 @@ def main() -> None:
     frame = pd.DataFrame([synthesize(design) for design in designs()])
     whole = ["degree", "size", "kept", "dedup", "index_bits"]
     frame[whole] = frame[whole].astype("Int64")
-    path = lig_cells_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    frame.to_csv(partial, index=False)
-    partial.replace(path)
+    path = tables_dir() / "lig_cells.csv"
+    with written_whole(path) as partial:
+        frame.to_csv(partial, index=False)
     print(f"{path}: {len(frame)} designs")
 
 

@@ -17,7 +17,7 @@ from twofold.masks.generator import reduce_states
 from twofold.masks.gf2 import Polynomial, primitive_polynomial
 from twofold.masks.lfsr import LFSR
 
-SOURCES = [hardware_dir() / f"{name}.v" for name in ("first_sights", "lig", "lig_pair")]
+SOURCES = [hardware_dir() / f"{name}.v" for name in ("first_sights", "walk_end", "lig", "lig_pair")]
 
 
 def needs(tool: str):

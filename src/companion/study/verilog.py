@@ -124,7 +124,7 @@ def _register(polynomial: Polynomial | str, seed: int, form: Form, size: int) ->
 def _simulate(bench: str, settings: dict[str, int]) -> list[list[int]]:
     """The numbers that a test bench prints, a list a line; x becomes -1."""
     folder = paths.hardware_dir()
-    sources = [folder / f"{name}.v" for name in ("first_sights", "lig", "lig_pair", bench)]
+    sources = [folder / f"{name}.v" for name in ("first_sights", "walk_end", "lig", "lig_pair", bench)]
     with tempfile.TemporaryDirectory() as scratch:
         program = Path(scratch) / "bench"
         chosen = [f"-P{bench}.{name}={value}" for name, value in settings.items()]
