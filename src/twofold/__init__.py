@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from twofold.codes import CellTable, cell_table, dequantize, load_cell_table, quantize, ternary_table
     from twofold.crossbar import Adc, Crossbar, Device, on_crossbars
-    from twofold.energy import EnergyModel, network_energy
+    from twofold.energy import Machine, network_energy
     from twofold.inputs import Activity, activation_scales, measure_activity, quantized_activations
-    from twofold.masks import LFSR, Mask, Polynomial, lfsr_mask, magnitude_mask, random_mask
+    from twofold.layer import StoredLayer
+    from twofold.masks import (
+        LFSR,
+        Mask,
+        MultiplyShift,
+        Polynomial,
+        Rejection,
+        lfsr_mask,
+        magnitude_mask,
+        random_mask,
+    )
     from twofold.reports import report
     from twofold.sparsity import (
         CodeChooser,
@@ -30,9 +40,12 @@ __all__ = [
     "CodeChooser",
     "Crossbar",
     "Device",
-    "EnergyModel",
+    "Machine",
     "Mask",
+    "MultiplyShift",
     "Polynomial",
+    "Rejection",
+    "StoredLayer",
     "Twofold",
     "activation_scales",
     "cell_table",
@@ -64,10 +77,13 @@ _HOMES = {
     "CodeChooser": "twofold.sparsity",
     "Crossbar": "twofold.crossbar",
     "Device": "twofold.crossbar",
-    "EnergyModel": "twofold.energy",
+    "Machine": "twofold.energy",
     "LFSR": "twofold.masks",
     "Mask": "twofold.masks",
+    "MultiplyShift": "twofold.masks",
     "Polynomial": "twofold.masks",
+    "Rejection": "twofold.masks",
+    "StoredLayer": "twofold.layer",
     "Twofold": "twofold.sparsity",
     "activation_scales": "twofold.inputs",
     "cell_table": "twofold.codes",

@@ -1,21 +1,20 @@
-"""A layer as a memory would hold it: codes, one scale, and where its mask comes from."""
+"""A layer as a memory holds it: codes, one scale, their bits and encoding, and where its mask comes from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor, nn
 
-from twofold.codes.quantizer import dequantize
-from twofold.masks.draw import Mask, lfsr_mask
-from twofold.masks.generator import LAYER_POLYNOMIAL, Reduction
-from twofold.masks.gf2 import Polynomial
-from twofold.masks.lfsr import Form
+from twofold.codes.encodings import EncodingName, encoding_of
+from twofold.codes.quantizer import check_bits, dequantize
+from twofold.masks.draw import Mask
+from twofold.masks.generator import IndexGenerator
 from twofold.masks.measures import cheapest_index_bits
 
-__all__ = ["FinishedLayer", "check_unchanged", "weight_layers", "weight_of"]
-
+__all__ = ["StoredLayer", "WeightLayer", "check_unchanged", "weight_layers"]
 
 WeightLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 
@@ -26,62 +25,94 @@ def weight_layers(model: nn.Module) -> dict[str, WeightLayer]:
 
 
 @dataclass(frozen=True, eq=False)
-class FinishedLayer:
-    """What a memory would hold of one layer.
+class StoredLayer:
+    """What a memory holds of one layer; energies, crossbars, reports and files all take it.
 
     Attributes
     ----------
     codes : Int[Tensor, "out *rest"], 0 where nothing is kept
     scale : float, weight = scale * code / code_limit(bits)
-    keep : Bool[Tensor, "out *rest"]
-    seed : int or None
-        Where the LFSR that regenerates ``keep`` starts; None for masks that must be stored.
-    polynomial, form, reduction
-        The generator that the seed belongs to; of no meaning without a seed.
+    keep : Bool[Tensor, "out *rest"], True = kept
+    bits : int, of a code
+    encoding : what the codes were chosen for, one of ``codes.encodings.CELL_ENCODINGS``
+        "twos_complement", the slides', is also that of codes which were chosen for none.
+    generator : IndexGenerator or None
+        What regenerates ``keep``; None for masks that must be stored.
     """
 
     codes: Int[Tensor, "out *rest"]
     scale: float
     keep: Bool[Tensor, "out *rest"]
-    seed: int | None = None
-    polynomial: Polynomial | str = LAYER_POLYNOMIAL
-    form: Form = "fibonacci"
-    reduction: Reduction = "multiply-shift"
+    bits: int = 8
+    encoding: EncodingName = "twos_complement"
+    generator: IndexGenerator | None = None
+
+    def __post_init__(self) -> None:
+        check_bits(self.bits)
+        encoding_of(self.encoding)
 
     @property
+    def size(self) -> int:
+        """Number of weights, kept or not."""
+        return self.keep.numel()
+
+    @cached_property
+    def kept(self) -> int:
+        """Number of weights kept."""
+        return int(self.keep.sum())
+
+    @cached_property
     def mask(self) -> Mask | None:
-        """The mask that the generator makes, with its order; None without an LFSR."""
-        if self.seed is None:
+        """The mask that the generator makes, with its order and clocks, drawn once; None without one."""
+        if self.generator is None:
             return None
-        density = int(self.keep.sum()) / self.keep.numel()
-        return lfsr_mask(
-            tuple(self.keep.shape), density, self.polynomial, self.seed, self.form, self.reduction
-        )
+        return self.generator.draw(tuple(self.keep.shape), self.kept / self.size)
+
+    @property
+    def order(self) -> Int64[Tensor, "kept"]:
+        """Flat positions of the kept weights as the memory holds them: the generator's, else rising."""
+        return self.keep.cpu().flatten().nonzero()[:, 0] if self.mask is None else self.mask.order
 
     @property
     def clocks(self) -> int | None:
-        """Clocks that the LFSR spends on this mask, repeated positions included; None without an LFSR."""
-        return None if (mask := self.mask) is None else mask.clocks
+        """Clocks that the generator spends on this mask, states without a new position included."""
+        return None if self.mask is None else self.mask.clocks
 
-    def stored_index_bits(self, code_bits: int = 8) -> int | None:
-        """Bits that a memory holds to say which weights are kept, in the cheapest scheme of
-        `mask_measures.index_storage_bits`; None where the LFSR says it.
+    @cached_property
+    def index_bits(self) -> int:
+        """Bits that a memory holds to say which weights are kept; 0 where a generator says it, or all are.
+
+        In the cheapest scheme of `masks.measures.index_storage_bits`.
         """
-        return cheapest_index_bits(self.keep, code_bits) if self.seed is None else None
+        if self.generator is not None or self.kept == self.size:
+            return 0
+        return cheapest_index_bits(self.keep, self.bits)
+
+    def encoding_in(self, dataflow: str, plain: EncodingName) -> EncodingName:
+        """How the cells of a machine hold the codes: in the encoding that they were chosen for, if any.
+
+        Parameters
+        ----------
+        dataflow : "crossbar" or "packed"
+            A crossbar cannot give a row of weights a sign: there magnitudes are a differential pair.
+        plain : what a layer of plain codes (two's complement) is written in
+        """
+        if self.encoding == "twos_complement":
+            return plain
+        return encoding_of(self.encoding).in_crossbar if dataflow == "crossbar" else self.encoding
+
+    def weight_like(self, own: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
+        """What the codes stand for, on the device and in the precision of a model's ``own`` weight.
+
+        In float32 where that is of half precision.
+        """
+        dtype = torch.promote_types(own.dtype, torch.float32)
+        return dequantize(self.codes.to(own.device), torch.tensor(self.scale, dtype=dtype), self.bits)
 
 
-def weight_of(layer: FinishedLayer, bits: int, own: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
-    """What the codes stand for, on the device and in the precision of a model's ``own`` weight.
-
-    In float32 where that is of half precision.
-    """
-    dtype = torch.promote_types(own.dtype, torch.float32)
-    return dequantize(layer.codes.to(own.device), torch.tensor(layer.scale, dtype=dtype), bits)
-
-
-def check_unchanged(modules: Mapping[str, nn.Module], layers: Mapping[str, FinishedLayer], bits: int) -> None:
+def check_unchanged(modules: Mapping[str, nn.Module], layers: Mapping[str, StoredLayer]) -> None:
     """Raise ``ValueError`` where the weight of a finished module is no longer what its codes say."""
     for name, layer in layers.items():
         own = modules[name].get_parameter("weight").detach()
-        if not torch.equal(own, weight_of(layer, bits, own).to(own.dtype)):
+        if not torch.equal(own, layer.weight_like(own).to(own.dtype)):
             raise ValueError(f"the weight of layer {name!r} was changed after finish(); its codes are lost")

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from twofold.codes.encodings import CELL_ENCODINGS
 from twofold.codes.quantizer import quantize
 from twofold.codes.tables import load_cell_table
-from twofold.energy.machine import EnergyModel
+from twofold.energy.machine import Machine
 from twofold.energy.price import network_energy
 from twofold.inputs.activity import Activity, measure_activity
 from twofold.inputs.scales import activation_scales
-from twofold.layer import FinishedLayer
+from twofold.layer import StoredLayer
 from twofold.sparsity.twofold import Twofold
 
 __all__ = ["Report", "report"]
@@ -52,7 +52,7 @@ class Report:
         (stored), ``bytes_packed`` (kept codes of ``bits`` bits, scale and seed, and a bitmap where no LFSR
         made the mask), ``bytes_int8`` (a byte for every weight, and the scale), ``array_j``, ``adc_j``,
         ``index_j``, ``energy_j`` (their sum) and the machine's own columns, see
-        `energy.EnergyModel.describe`. With a baseline: ``baseline_j`` and ``gain``; in the encoding that is
+        `energy.Machine.describe`. With a baseline: ``baseline_j`` and ``gain``; in the encoding that is
         cheapest for the baseline in total, ``baseline_best_j`` and ``gain_best_untrained``. Joules and bytes,
         no prefixes.
     title : str
@@ -126,7 +126,7 @@ _SEED_AND_SCALE = 8  # bytes: 32 bits each
 
 def report(
     source: object,
-    machine: EnergyModel | None = None,
+    machine: Machine | None = None,
     *,
     images: Float[Tensor, "images ..."] | None = None,
     activity: Mapping[str, Activity] | None = None,
@@ -141,8 +141,9 @@ def report(
         A `Twofold` in the middle of its training (its codes as they are now), the layers that its ``finish``
         handed back, or a network loaded from its file.
     machine
-        What is priced. None: the packed dataflow with one conversion a column, and the table and encoding
-        that the `Twofold` trains for, else the table of the slides in two's complement.
+        What is priced. None: the packed dataflow with one conversion a column, and the table that the
+        `Twofold` trains for, else that of the slides. Codes are held in the encoding that they were chosen
+        for, see `StoredLayer.encoding_in`.
     images
         Network inputs that the activity is measured on, their scales calibrated on the same; needs a model,
         so not for the layers of ``finish``. Joules are then those of one image.
@@ -154,18 +155,18 @@ def report(
         The dense or untrained network: a model, whose float weights are rounded to codes, or a source such
         as above with the same layers. It is read with the same inputs on the same machine.
     changes
-        Fields of `energy.EnergyModel` to be set otherwise: ``dataflow="crossbar"``, ``adc_rule="none"``, ...
+        Fields of `energy.Machine` to be set otherwise: ``dataflow="crossbar"``, ``adc_rule="none"``, ...
 
     Raises
     ------
     TypeError
         The source is none of these, or a change is of no such field.
     ValueError
-        Layers alone, which do not say their number of bits, without ``bits``; a layer without activity or
-        baseline (named); and as `energy.layer_energy`.
+        An encoding other than that which the codes were chosen for; a layer without activity or baseline
+        (named); and as `energy.price.layer_energy`.
     """
-    layers, bits, own = _layers(source)
-    machine = _machine(source, machine, bits, changes)
+    layers, own = _layers(source)
+    machine = _machine(source, layers, machine, changes)
     what, count = "all ones (the slides' counting: each row read once with an input bit of 1)", 1
     if images is not None:
         if images.dim() < 2 or len(images) == 0:
@@ -190,12 +191,13 @@ def report(
         )
 
     frame = _priced(layers, activity, machine, count)
+    held = frame.encoding.iloc[0]
     first = frame[["layer", "weights", "kept", "zero_codes", "bits", "cells"]]
     first.insert(1, "shape", ["x".join(map(str, layer.codes.shape)) for layer in layers.values()])
-    bytes_packed = [_packed_bytes(layer, machine.bits) for layer in layers.values()]
+    bytes_packed = [_packed_bytes(layer) for layer in layers.values()]
     first = first.assign(bytes_packed=bytes_packed, bytes_int8=first.weights + 4)
     out = first.join(frame[ENERGIES])
-    title = f"Energy and storage: {machine.dataflow} dataflow, encoding {machine.encoding}, "
+    title = f"Energy and storage: {machine.dataflow} dataflow, encoding {held}, "
     title += {"none": "no ADC", "cell": "ADC per cell"}.get(
         machine.adc_rule, f"ADC per column of {machine.array_rows} rows"
     )
@@ -203,26 +205,26 @@ def report(
     if isinstance(source, Twofold) and source.finished is None and not source.pruned:
         title += "; MASKS NOT ACTIVE YET: priced as if pruned now, while the model still has all weights"
     if baseline is not None:
-        references = _references(_baseline_layers(baseline, layers, machine.bits), activity, machine, count)
-        out["baseline_j"] = references[machine.encoding]
+        references = _references(_baseline_layers(baseline, layers), activity, machine, count, held)
+        out["baseline_j"] = references[held]
         best = min(references, key=lambda encoding: references[encoding].sum())
         out["gain"] = over(out.baseline_j, out.energy_j)
         out["baseline_best_j"] = references[best]
         out["gain_best_untrained"] = over(out.baseline_best_j, out.energy_j)
         title += f"; gain over the baseline with the same inputs, and over it in {best}, cheapest for it"
     arguments = {name: value for name, value in machine.describe().items() if name not in out}
-    return Report(out.assign(**arguments, activity=what), title)
+    return Report(out.assign(**arguments | {"encoding": frame.encoding}, activity=what), title)
 
 
-def _layers(source: Any) -> tuple[dict[str, FinishedLayer], int | None, Mapping[str, Activity]]:
+def _layers(source: Any) -> tuple[dict[str, StoredLayer], Mapping[str, Activity]]:
     if isinstance(source, Twofold):
-        return source.codes(), source.bits, {}
-    if isinstance(source, Mapping) and all(isinstance(layer, FinishedLayer) for layer in source.values()):
+        return source.codes(), {}
+    if isinstance(source, Mapping) and all(isinstance(layer, StoredLayer) for layer in source.values()):
         if not source:
             raise ValueError("there are no layers to report on")
-        return dict(source), None, {}
-    if isinstance(getattr(source, "layers", None), Mapping) and hasattr(source, "bits"):
-        return dict(source.layers), source.bits, source.activity
+        return dict(source), {}
+    if isinstance(getattr(source, "layers", None), Mapping) and hasattr(source, "activity"):
+        return dict(source.layers), source.activity
     hint = "; attach it first: Twofold(model)" if isinstance(source, nn.Module) else ""
     raise TypeError(
         f"report takes a Twofold, the layers that its finish() handed back, or a loaded network, "
@@ -231,25 +233,25 @@ def _layers(source: Any) -> tuple[dict[str, FinishedLayer], int | None, Mapping[
 
 
 def _machine(
-    source: Any, machine: EnergyModel | None, bits: int | None, changes: Mapping[str, Any]
-) -> EnergyModel:
-    known = [f.name for f in fields(EnergyModel)]
+    source: Any, layers: Mapping[str, StoredLayer], machine: Machine | None, changes: Mapping[str, Any]
+) -> Machine:
+    known = [f.name for f in fields(Machine)]
     if unknown := [name for name in changes if name not in known]:
         raise TypeError(f"report has no option {', '.join(unknown)}; a machine has {', '.join(known)}")
-    if bits is None and machine is None and "bits" not in changes:
-        raise ValueError("layers alone do not say how many bits their codes have; give them: bits=8, say")
+    wanted = changes.get("encoding", "twos_complement")
+    for name, layer in layers.items():
+        if "encoding" in changes and layer.encoding not in ("twos_complement", wanted):
+            raise ValueError(
+                f"encoding is {wanted!r}, but the codes of layer {name} were chosen for {layer.encoding!r} and "
+                "are held in that; leave encoding out"
+            )
     if machine is None:
-        trained_for = isinstance(source, Twofold)
-        machine = EnergyModel(
-            table=source.table if trained_for else load_cell_table(),
-            encoding=source.encoding if trained_for else "twos_complement",
+        machine = Machine(
+            table=source.table if isinstance(source, Twofold) else load_cell_table(),
+            encoding="twos_complement",
             dataflow="packed",
             adc_rule="column",
         )
-    if bits is not None:
-        if changes.get("bits", bits) != bits:
-            raise ValueError(f"bits is {changes['bits']}, but the codes of this network have {bits}")
-        changes = {**changes, "bits": bits}
     return replace(machine, **changes)
 
 
@@ -263,27 +265,18 @@ def _built(source: object) -> nn.Module:
 
 
 def _priced(
-    layers: Mapping[str, FinishedLayer], activity: Mapping[str, Activity], machine: EnergyModel, count: int
+    layers: Mapping[str, StoredLayer], activity: Mapping[str, Activity], machine: Machine, count: int
 ) -> pd.DataFrame:
-    # Where neither is charged, nobody asks for the clocks of a walk, nor for the bits of a stored index.
-    prices_j = [float(machine.describe()[name]) for name in ("lig_energy_j", "index_word_energy_j")]
-    charged = machine.dataflow == "packed" and max(prices_j) > 0
-    entries = {
-        name: (
-            layer.codes.cpu(),
-            layer.keep.cpu(),
-            activity[name],
-            layer.clocks if charged else None,
-            layer.stored_index_bits(machine.bits) if charged else None,
-        )
-        for name, layer in layers.items()
-    }
-    frame = network_energy(entries, machine).rename(columns={"total_j": "energy_j"})
+    frame = network_energy(layers, activity, machine).rename(columns={"total_j": "energy_j"})
     return frame.assign(**(frame[ENERGIES] / count))
 
 
 def _references(
-    layers: Mapping[str, FinishedLayer], activity: Mapping[str, Activity], machine: EnergyModel, count: int
+    layers: Mapping[str, StoredLayer],
+    activity: Mapping[str, Activity],
+    machine: Machine,
+    count: int,
+    held: str,
 ) -> dict[str, pd.Series]:
     """Joules of the baseline's layers in each encoding that the machine and the table have energies for."""
     found: dict[str, pd.Series] = {}
@@ -291,34 +284,39 @@ def _references(
         try:
             found[encoding] = _priced(layers, activity, replace(machine, encoding=encoding), count).energy_j
         except ValueError:
-            if encoding == machine.encoding:
+            if encoding == held:
                 raise
     return found
 
 
-def _baseline_layers(
-    baseline: object, layers: Mapping[str, FinishedLayer], bits: int
-) -> dict[str, FinishedLayer]:
+def _baseline_layers(baseline: object, layers: Mapping[str, StoredLayer]) -> dict[str, StoredLayer]:
+    """The baseline's layers of these names and widths, as codes that were chosen for no encoding."""
     if isinstance(baseline, nn.Module):
         modules = dict(baseline.named_modules())
         missing = [name for name in layers if not hasattr(modules.get(name), "weight")]
         weights = {name: modules[name].weight.detach() for name in layers if name not in missing}
         theirs = {
-            name: FinishedLayer(quantize(weight, bits), 1.0, torch.ones_like(weight, dtype=torch.bool))
+            name: StoredLayer(
+                quantize(weight, layers[name].bits),
+                1.0,
+                torch.ones_like(weight, dtype=torch.bool),
+                layers[name].bits,
+            )
             for name, weight in weights.items()
         }
     else:
-        theirs, its_bits, _ = _layers(baseline)
-        if its_bits not in (None, bits):
-            raise ValueError(f"the baseline has codes of {its_bits} bits, the network of {bits}")
+        theirs, _ = _layers(baseline)
         missing = [name for name in layers if name not in theirs]
-    for name in layers:
-        if name in missing or theirs[name].codes.shape != layers[name].codes.shape:
-            raise ValueError(f"the baseline has no layer {name} of shape {tuple(layers[name].codes.shape)}")
-    return {name: theirs[name] for name in layers}
+    for name, layer in layers.items():
+        if name in missing or theirs[name].codes.shape != layer.codes.shape:
+            raise ValueError(f"the baseline has no layer {name} of shape {tuple(layer.codes.shape)}")
+        if theirs[name].bits != layer.bits:
+            raise ValueError(
+                f"the baseline has codes of {theirs[name].bits} bits, the network of {layer.bits}"
+            )
+    return {name: replace(theirs[name], encoding="twos_complement") for name in layers}
 
 
-def _packed_bytes(layer: FinishedLayer, bits: int) -> int:
-    kept, size = int(layer.keep.sum()), layer.keep.numel()
-    bitmap = math.ceil(size / 8) if layer.seed is None and kept < size else 0
-    return math.ceil(kept * bits / 8) + bitmap + _SEED_AND_SCALE
+def _packed_bytes(layer: StoredLayer) -> int:
+    bitmap = math.ceil(layer.size / 8) if layer.generator is None and layer.kept < layer.size else 0
+    return math.ceil(layer.kept * layer.bits / 8) + bitmap + _SEED_AND_SCALE

@@ -10,44 +10,41 @@ import torch
 from jaxtyping import Float64, Int, Int32, UInt8
 from torch import Tensor
 
-from twofold.codes.encodings import CELL_ENCODINGS, CellEncoding, Encoding, encode, words_per_code
+from twofold.codes.encodings import EncodingName, encode, encoding_of
 from twofold.codes.quantizer import check_bits, code_limit
 from twofold.codes.tables import CellTable, _check_cell_bits
 
 __all__ = ["cells_per_code", "code_energy", "code_energy_table", "from_cells", "to_cells"]
 
 
-def cells_per_code(bits: int, cell_bits: int, encoding: CellEncoding) -> int:
+def cells_per_code(bits: int, cell_bits: int, encoding: EncodingName) -> int:
     """Cells that hold one code: 4 for 8 bits in 2-bit cells, 8 for a differential pair of them.
 
     Where magnitudes alone are stored, in a pair or on signed rows, there is no cell for a sign: 5 bits are
     two 2-bit cells, where two's complement needs three.
     """
-    magnitudes = encoding in ("differential", "signed_rows")
-    words = 1 if encoding == "signed_rows" else words_per_code(encoding)
-    return words * math.ceil((check_bits(bits) - magnitudes) / _check_cell_bits(cell_bits))
+    kind = encoding_of(encoding)
+    return kind.words * math.ceil((check_bits(bits) - 1 + kind.signed_bits) / _check_cell_bits(cell_bits))
 
 
 def to_cells(
-    patterns: Int[Tensor, "*shape words"], bits: int, cell_bits: int, encoding: Encoding
+    patterns: Int[Tensor, "*shape words"], bits: int, cell_bits: int, encoding: EncodingName
 ) -> UInt8[Tensor, "*shape cells"]:
     """Cut patterns into the levels of cells, the most significant cell first, word after word.
 
     Where `cell_bits` does not divide `bits`, the top cell is filled up: with the sign in two's complement, so
     that its bits still weigh what two's complement says, otherwise with zeros.
     """
-    count = cells_per_code(bits, cell_bits, encoding) // words_per_code(encoding)
-    words = patterns.to(torch.int32)
-    if encoding == "twos_complement":
-        half = 2 ** (bits - 1)
-        words = (words ^ half) - half  # a signed integer, whose shifts to the right repeat its sign
+    kind = encoding_of(encoding)
+    count = cells_per_code(bits, cell_bits, encoding) // kind.words
+    words = kind.cell_words(patterns.to(torch.int32), bits)
     shifts = cell_bits * torch.arange(count - 1, -1, -1, dtype=torch.int32, device=words.device)
     levels = words.unsqueeze(-1) >> shifts & (2**cell_bits - 1)
     return levels.to(torch.uint8).flatten(-2)
 
 
 def from_cells(
-    cells: UInt8[Tensor, "*shape cells"], bits: int, cell_bits: int, encoding: Encoding
+    cells: UInt8[Tensor, "*shape cells"], bits: int, cell_bits: int, encoding: EncodingName
 ) -> Int32[Tensor, "*shape words"]:
     """Patterns that lie in the cells, the inverse of `to_cells`; what fills up the top cell is not looked at.
 
@@ -56,7 +53,7 @@ def from_cells(
     ValueError
         The last axis is not `cells_per_code` long.
     """
-    words, count = words_per_code(encoding), cells_per_code(bits, cell_bits, encoding)
+    words, count = encoding_of(encoding).words, cells_per_code(bits, cell_bits, encoding)
     if cells.shape[-1:] != (count,):
         raise ValueError(f"cells of shape {tuple(cells.shape)}: {encoding} needs a last axis of {count}")
     levels = cells.unflatten(-1, (words, count // words)).to(torch.int32)
@@ -67,7 +64,7 @@ def from_cells(
 # ---- cells -> joules ----
 
 
-def code_energy_table(bits: int, encoding: CellEncoding, table: CellTable) -> Float64[Tensor, "codes"]:
+def code_energy_table(bits: int, encoding: EncodingName, table: CellTable) -> Float64[Tensor, "codes"]:
     """Joules to read each code once with an input bit of 1; code ``k`` stands at ``k + code_limit(bits)``.
 
     With the table of the slides, 8 bits and two's complement, 0 costs 0.316 pJ and -1 costs 5.96 pJ.
@@ -79,17 +76,12 @@ def code_energy_table(bits: int, encoding: CellEncoding, table: CellTable) -> Fl
     TypeError
         The table is none.
     """
-    if encoding not in CELL_ENCODINGS:
-        raise ValueError(f"encoding is {encoding!r}, allowed are {', '.join(CELL_ENCODINGS)}")
+    encoding_of(encoding)
     if not isinstance(table, CellTable):
         raise TypeError(f"table is {table!r}, no CellTable; load_cell_table(name or path) gives one")
     limit = code_limit(bits)
     codes = torch.arange(-limit, limit + 1)
-    if encoding == "signed_rows":  # the first word of a pair that holds the magnitude
-        levels = to_cells(encode(codes.abs(), bits, "differential"), bits, table.cell_bits, "differential")
-        levels = levels[:, : cells_per_code(bits, table.cell_bits, encoding)]
-    else:
-        levels = to_cells(encode(codes, bits, encoding), bits, table.cell_bits, encoding)
+    levels = to_cells(encode(codes, bits, encoding), bits, table.cell_bits, encoding)
     energy_j = torch.tensor(table.energy_j, dtype=torch.float64)[levels.long()]
     unpriced = energy_j.isnan()
     if bool(unpriced.any()):

@@ -1,37 +1,41 @@
 """Codes become the columns of an array: bit slices, each with the place value at which its sum counts.
 
 A column adds the currents of its cells, so it gives a sum of *levels*, and levels are never negative. What an
-encoding says of signs has to be paid for outside the column, and this module says with what:
-
-================ ============================================================================================
-encoding         how the sign comes back
-================ ============================================================================================
-twos_complement  The sign bit weighs ``-2^(b-1)``. In a slice of its own (``[1, 1, 2, 2, 2]``) that is a minus
-                 in the digital sum and costs nothing. In a cell with other bits (``[2, 2, 2, 2]``) no factor
-                 can do it, as the column has added the negative bit to a positive one. Then the sign bits are
-                 stored once more, in a column of 1-bit cells that is weighted with ``-2^b``.
-offset_binary    ``2^(b-1)`` times the sum of the inputs is subtracted: digital, of known numbers.
-sign_magnitude   No column can subtract some of its cells. The negative weights are stored once more, as
-                 ``2^(b-2) + magnitude`` (0 for the others), and subtracted twice: as many cells as a pair.
-differential     The second word's columns are subtracted from the first's. The words are magnitudes, a bit
-                 shorter than the code: a first slice for that bit alone is not made.
-================ ============================================================================================
-
-The columns that hold the code's own pattern are those of `cells.to_cells`, and the ones whose energy
-`twofold.energy.price` charges; the columns that stand beside them for the sign's sake are counted apart.
+encoding says of signs has to be paid for outside the column; `twofold.codes.encodings` says with what. The
+columns that hold the code's own pattern are those of `twofold.codes.cells.to_cells`; the columns that stand
+beside them for the sign's sake are counted apart.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int32, UInt8
 from torch import Tensor
 
-from twofold.codes.encodings import Encoding, encode, words_per_code
 from twofold.codes.quantizer import check_bits
 
-__all__ = ["SlicedCodes", "check_slices", "slice_codes"]
+__all__ = ["Slice", "SlicedCodes", "check_slices"]
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """One slice of every code: the levels of its cells, their bits, and the place value of their sum."""
+
+    levels: Int32[Tensor, "out rows"]
+    bits: int
+    factor: int
+
+    def cut(self) -> "Slice":
+        """The slice's own bits of whole words: from its place up, as many as it is wide."""
+        return replace(self, levels=self.levels >> (self.factor.bit_length() - 1) & (2**self.bits - 1))
+
+    def of(self, words: Int32[Tensor, "out rows"]) -> "Slice":
+        """The same bits of other words."""
+        return replace(self, levels=words).cut()
+
+    def worth(self, factor: int) -> "Slice":
+        """The same cells at another place value."""
+        return replace(self, factor=factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,59 +76,3 @@ def check_slices(slices: Sequence[int], bits: int) -> tuple[int, ...]:
             f"slices are {list(slices)}, {total} bits; needed are {bits}, a surplus in the first slice only"
         )
     return tuple(slices)
-
-
-def slice_codes(
-    codes: Int[Tensor, "out rows"], bits: int, encoding: Encoding, slices: Sequence[int]
-) -> SlicedCodes:
-    """Cut integer codes into bit slices, the most significant first, word after word.
-
-    ``sum(factor * level) + offset`` over a code's cells is the code, for every encoding. A first slice wider
-    than needed is filled up as `cells.to_cells` does: with the sign in two's complement, else with zeros.
-
-    Raises
-    ------
-    ValueError
-        The slices do not hold `bits`, or a code does not fit.
-    """
-    slices = check_slices(slices, bits)
-    if encoding == "differential" and sum(slices[1:]) >= bits - 1:
-        slices = slices[1:]
-    total = sum(slices)
-    words = encode(codes, bits, encoding).unbind(-1)
-    shifts = [total - sum(slices[: i + 1]) for i in range(len(slices))]
-    values = [2**shift for shift in shifts]
-    factors, widths, offset = list(values), list(slices), 0
-    negative = codes.to(torch.int32) < 0
-
-    if encoding == "twos_complement":
-        words = (
-            codes.to(torch.int32) & (2**total - 1),
-        )  # the sign repeated up to the top of the first slice
-    cells = [
-        word >> shift & (2**width - 1) for word in words for shift, width in zip(shifts, slices, strict=True)
-    ]
-    if encoding == "twos_complement" and slices[0] == 1:
-        factors[0] = -values[0]
-    elif encoding == "twos_complement":
-        cells.append(negative.to(torch.int32))
-        factors.append(-(2**total))
-        widths.append(1)
-    elif encoding == "offset_binary":
-        offset = -(2 ** (bits - 1))
-    elif encoding == "sign_magnitude":
-        # k = P - s (2^(b-1) + 2m), P the pattern as a plain number, s the sign bit, m the magnitude
-        again = negative * (2 ** (bits - 2) + codes.to(torch.int32).abs())
-        cells += [again >> shift & (2**width - 1) for shift, width in zip(shifts, slices, strict=True)]
-        factors += [-2 * value for value in values]
-        widths += slices
-    else:
-        factors += [-value for value in values]
-        widths += slices
-    return SlicedCodes(
-        torch.stack(cells).to(torch.uint8),
-        tuple(widths),
-        tuple(factors),
-        offset,
-        stored=len(slices) * words_per_code(encoding),
-    )

@@ -8,9 +8,9 @@ inputs are in two's complement, so their top bit counts negatively.
 With no converter and ideal cells the product is that of the integers, exactly, for every encoding and list of
 slices. Wires have no resistance here, the sum is linear in the cells, and nothing takes time.
 
-It models the crossbar dataflow of `twofold.energy.price`: `ProgrammedMatrix.counts` gives the numbers that are
+It models the crossbar dataflow of `twofold.energy`: `ProgrammedMatrix.counts` gives the numbers that are
 charged there, and beside them the cells and conversions that an encoding's sign asks for on top (see
-`twofold.codes.slices`).
+`twofold.codes.encodings`).
 """
 
 import math
@@ -22,8 +22,8 @@ import torch
 from jaxtyping import Float64, Int, UInt8
 from torch import Tensor
 
-from twofold.codes.encodings import Encoding, check_encoding
-from twofold.codes.slices import check_slices, slice_codes
+from twofold.codes.encodings import encoding_of, slice_codes
+from twofold.codes.slices import check_slices
 from twofold.crossbar.adc import Adc
 from twofold.crossbar.device import Device
 from twofold.crossbar.serial import bit_patterns, column_sums, has_integer_units
@@ -53,7 +53,7 @@ class Crossbar:
     """
 
     adc: Adc
-    encoding: Encoding = "twos_complement"
+    encoding: EncodingName = "twos_complement"
     bits: int = 8
     slices: tuple[int, ...] = (2, 2, 2, 2)
     input_bits: int = 8
@@ -62,7 +62,7 @@ class Crossbar:
     device: Device = field(default_factory=Device)
 
     def __post_init__(self) -> None:
-        check_encoding(self.encoding)
+        encoding_of(self.encoding, with_sign=True)
         check_slices(self.slices, self.bits)
         if not 1 <= self.input_bits <= 16:
             raise ValueError(f"input_bits is {self.input_bits}, allowed are 1..16")

@@ -20,7 +20,7 @@ from twofold.codes.quantizer import code_limit
 from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
 from twofold.inputs.scales import InputScale, quantize_inputs, scale_of, watch_inputs
 from twofold.inputs.windows import check_convolution, window_view, windows
-from twofold.layer import FinishedLayer, weight_layers, weight_of
+from twofold.layer import StoredLayer, weight_layers
 
 __all__ = ["on_crossbars", "program"]
 
@@ -29,15 +29,27 @@ __all__ = ["on_crossbars", "program"]
 _WINDOW_BYTES = 2**22
 
 
-def program(layers: Mapping[str, FinishedLayer], machine: Crossbar) -> dict[str, ProgrammedMatrix]:
-    """The codes of every layer in the cells of its own arrays."""
-    return {name: ProgrammedMatrix(layer.codes, machine, name) for name, layer in layers.items()}
+def program(layers: Mapping[str, StoredLayer], machine: Crossbar) -> dict[str, ProgrammedMatrix]:
+    """The codes of every layer in the cells of its own arrays, in the encoding that they were chosen for.
+
+    Raises
+    ------
+    ValueError
+        The machine's codes have other bits than a layer's (named).
+    """
+    found = {}
+    for name, layer in layers.items():
+        if layer.bits != machine.bits:
+            raise ValueError(f"layer {name} has codes of {layer.bits} bits, the machine of {machine.bits}")
+        encoding = layer.encoding_in("crossbar", machine.encoding)
+        found[name] = ProgrammedMatrix(layer.codes, replace(machine, encoding=encoding), name)
+    return found
 
 
 @contextmanager
 def on_crossbars(
     model: nn.Module,
-    layers: Mapping[str, FinishedLayer],
+    layers: Mapping[str, StoredLayer],
     scales: Mapping[str, InputScale],
     machine: Crossbar,
     *,
@@ -79,14 +91,14 @@ def on_crossbars(
         if not isinstance(found[name], nn.Linear):
             check_convolution(name, found[name])
         own = found[name].weight.detach()
-        meant = weight_of(layers[name], machine.bits, own).to(own.dtype)
+        meant = layers[name].weight_like(own).to(own.dtype)
         if not torch.allclose(own, meant, rtol=1e-3, atol=0):
             raise ValueError(
-                f"the weight of layer {name} is not what its codes mean as {machine.bits} bits; give the "
-                "machine the bits that the network was made with, and a model that holds its weights"
+                f"the weight of layer {name} is not what its codes mean as {layers[name].bits} bits; give a "
+                "model that holds its weights"
             )
         scale = scale_of(name, scales)
-        steps[name] = layers[name].scale / code_limit(machine.bits) * scale.scale / scale.limit(bits)
+        steps[name] = layers[name].scale / code_limit(layers[name].bits) * scale.scale / scale.limit(bits)
     if calibrated and calibration is not None:
         ideal = replace(
             machine,

@@ -27,7 +27,7 @@ from twofold.codes.tables import (
     memory_words,
     tables_dir,
 )
-from twofold.layer import FinishedLayer
+from twofold.layer import StoredLayer
 from twofold.masks.generator import Reduction
 from twofold.masks.lfsr import Form
 from twofold.masks.measures import index_storage_bits
@@ -176,7 +176,7 @@ def lig_energy_parts(
 
 
 def lig_energy_j(size: int = 36864, **arguments) -> float:
-    """Joules of one clock of the LIG, all parts: what `energy.EnergyModel` takes as `lig_energy_j`.
+    """Joules of one clock of the LIG, all parts: what `energy.Machine` takes as `lig_energy_j`.
 
     Arguments and errors as `lig_energy_parts`.
     """
@@ -191,9 +191,7 @@ def sram_gate_equivalents(bits: int | float, transistors: int = 6, overhead: flo
     return bits * transistors * overhead / NAND2_TRANSISTORS
 
 
-def index_read_energy(
-    layers: Mapping[str, FinishedLayer], vectors: Mapping[str, int | float]
-) -> pd.DataFrame:
+def index_read_energy(layers: Mapping[str, StoredLayer], vectors: Mapping[str, int | float]) -> pd.DataFrame:
     """Joules to read the stored indices of a network for one image, from SRAM and from DRAM.
 
     By the 45 nm table, a 32-bit word at a time. An index is needed for each input vector, as the LIG

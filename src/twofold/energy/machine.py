@@ -1,23 +1,18 @@
-"""Joules of codes, layers and networks in an RRAM array that computes in memory.
-
-The energy of an array factorizes: (how many input bits of value 1 each row carried) . (the row's summed cell
-energy), see `twofold.inputs.activity` for the first factor and `twofold.codes.cells` for the second. Two machines are
-priced, and every result says which:
+"""The machine that is priced: cells, dataflow, converters, and what an index costs.
 
 - *crossbar*: all weights stored, the removed ones as the code 0; one input row drives all columns at once.
-- *packed*: kept weights only, column after column in the order of the LFSR index generator (LIG), which
-  gathers each column's own inputs. Columns share no rows, so this machine pays with parallelism.
+- *packed*: kept weights only, column after column in the order of their index generator, which gathers each
+  column's own inputs. Columns share no rows, so this machine pays with parallelism.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from twofold.codes.encodings import CELL_ENCODINGS, CellEncoding
-from twofold.codes.quantizer import check_bits
+from twofold.codes.encodings import CELL_ENCODINGS, EncodingName
 from twofold.codes.tables import CellTable, memory_word_energy_j
 
-__all__ = ["ADC_RULES", "DATAFLOWS", "AdcRule", "Dataflow", "EnergyModel"]
+__all__ = ["ADC_RULES", "DATAFLOWS", "AdcRule", "Dataflow", "Machine"]
 
 
 Dataflow = Literal["crossbar", "packed"]
@@ -33,15 +28,17 @@ ADC_RULES: tuple[AdcRule, ...] = get_args(AdcRule)
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnergyModel:
+class Machine:
     """The machine that is priced. What decides a ratio has no default.
 
     Attributes
     ----------
     table
         Cost of a cell by its level.
-    encoding, bits
-        How a code is written: one of `cells.CELL_ENCODINGS`, "signed_rows" if packed only.
+    encoding
+        How the cells hold codes that were chosen for no other encoding than the slides' two's complement: one
+        of `codes.encodings.CELL_ENCODINGS`, "signed_rows" if packed only. A layer whose codes were chosen for
+        another keeps that one, see `StoredLayer.encoding_in`.
     dataflow
         "crossbar" or "packed", see the module.
     adc_rule
@@ -60,17 +57,15 @@ class EnergyModel:
     """
 
     table: CellTable
-    encoding: CellEncoding
+    encoding: EncodingName
     dataflow: Dataflow
     adc_rule: AdcRule
-    bits: int = 8
     array_rows: int = 128
     adc_energy_j: float | None = None
     lig_energy_j: float = 0.0
     index_word_energy_j: float | None = None
 
     def __post_init__(self) -> None:
-        check_bits(self.bits)
         own = {"dataflow": DATAFLOWS, "adc_rule": ADC_RULES, "encoding": CELL_ENCODINGS}
         for what, allowed in own.items():
             if (value := getattr(self, what)) not in allowed:
@@ -86,7 +81,7 @@ class EnergyModel:
             if (energy_j := getattr(self, what)) is not None and not 0 <= energy_j < math.inf:
                 raise ValueError(f"{what} is {energy_j}, allowed are finite numbers >= 0")
 
-    def _index_word_energy_j(self) -> float:
+    def _word_energy_j(self) -> float:
         if self.index_word_energy_j is not None:
             return self.index_word_energy_j
         return memory_word_energy_j() if self.lig_energy_j > 0 else 0.0
@@ -99,10 +94,9 @@ class EnergyModel:
             "adc_rule": self.adc_rule,
             "array_rows": self.array_rows,
             "encoding": self.encoding,
-            "bits": self.bits,
             "table": self.table.name,
             "cell_bits": self.table.cell_bits,
             "adc_energy_j": adc_energy_j,
             "lig_energy_j": self.lig_energy_j,
-            "index_word_energy_j": self._index_word_energy_j(),
+            "index_word_energy_j": self._word_energy_j(),
         }

@@ -1,52 +1,213 @@
-"""The LFSR index generator (LIG): from a register's state to a position, and where each layer starts.
+"""Index generators: what turns the states of a register into the positions of the kept weights.
+
+An index generator is a register (polynomial, seed, form) and a rule from states to positions. It draws the
+mask, knows the order in which a memory holds the kept weights and the clocks that the walk takes, and names
+the parameters of its hardware. `hardware/` has the same walk in Verilog.
+
+================ ============================ ========================================
+kind             position of a state          repeats
+================ ============================ ========================================
+`MultiplyShift`  ``(state * size) >> degree`` yes: a memory has to know first sights
+`Modulo`         ``state mod size``           yes, as above; and a divider
+`Rejection`      ``state - 1``; above: none   never within a period; at most 2 clocks
+================ ============================ ========================================
 
 Source: slide "LFSR Indexing Generator (LIG) Block", example `P.P. = X^9 + X^4 + 1; M = 300`.
 """
 
+import math
 import operator
-from functools import lru_cache
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import islice
-from typing import Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Int64, UInt
 
+from twofold.masks.draw import Mask, first_sights, kept_of, mask_of, size_of
 from twofold.masks.gf2 import Polynomial, primitive_count, primitive_polynomials
 from twofold.masks.lfsr import LFSR, Form
 
 __all__ = [
+    "GENERATORS",
     "LAYERS_PER_RUN",
     "LAYER_POLYNOMIAL",
+    "IndexGenerator",
+    "Modulo",
+    "MultiplyShift",
     "Reduction",
+    "Rejection",
+    "generator_of",
+    "layer_generator",
     "layer_polynomial",
     "layer_seed",
+    "lfsr_mask",
     "reduce_states",
 ]
 
-
 Reduction = Literal["multiply-shift", "modulo", "rejection"]
-
+"""The kinds of index generators, by name."""
 
 LAYER_POLYNOMIAL = Polynomial.parse("x^31+x^3+1")
-"""The register of the layers: one XOR gate, and a period, 2^31 - 1, that is prime."""
-
+"""The register of all layers where positions may repeat: one XOR gate, and a prime period, 2^31 - 1."""
 
 LAYERS_PER_RUN = 1440
 """Seeds set aside for one run: with this number 128 layers of 16 runs lie at least 1/2600 of the period
 apart, close to the 1/2048 that is possible; with the round 1024 it would be 1/9400."""
 
-
 _GOLDEN = 0x9E3779B97F4A7C15  # 2^64 (sqrt(5) - 1) / 2
+_POLYNOMIALS_BETWEEN_RUNS = 41
+
+
+@dataclass(frozen=True)
+class IndexGenerator(ABC):
+    """A register, and the rule by which its states say positions.
+
+    Parameters
+    ----------
+    polynomial : Polynomial or str
+        Primitive, so that the register runs through all states but 0.
+    seed : int
+        The first state.
+    form : "fibonacci" or "galois"
+
+    Raises
+    ------
+    ValueError
+        As `lfsr.LFSR`: no such polynomial, one that is not primitive, no such state or form.
+    """
+
+    polynomial: Polynomial | str
+    seed: int = 1
+    form: Form = "fibonacci"
+
+    kind: ClassVar[Reduction]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "polynomial", Polynomial.parse(self.polynomial))
+        _ = self.register  # refuses now what it would refuse at the first walk
+
+    @cached_property
+    def register(self) -> LFSR:
+        """The shift register."""
+        return LFSR(self.polynomial, self.seed, self.form)
+
+    @staticmethod
+    @abstractmethod
+    def positions(states: UInt[np.ndarray, "*shape"], size: int, degree: int) -> Int64[np.ndarray, "..."]:
+        """Positions in [0, size) that states of `degree` bits stand for."""
+
+    @abstractmethod
+    def draw(self, shape: Sequence[int], density: float) -> Mask:
+        """Walk until `round(density * size)` distinct positions (at least one) are found: the mask of those.
+
+        Raises
+        ------
+        ValueError
+            For a density outside (0, 1], or a register that does not reach so many positions in its period.
+        """
+
+    def __str__(self) -> str:
+        return f"{self.polynomial} ({self.form}, {self.kind}) from seed {self.seed}"
+
+
+class _Repeating(IndexGenerator):
+    """Every state is a position, and positions come again: only the first sight of each counts."""
+
+    def draw(self, shape: Sequence[int], density: float) -> Mask:
+        register, size = self.register, size_of(shape)
+
+        def walk(start: int, count: int) -> np.ndarray:
+            return self.positions(register.jump(start).states(count), size, register.degree)
+
+        return first_sights(walk, shape, kept_of(size, density), register.period, str(register.polynomial))
+
+
+class MultiplyShift(_Repeating):
+    """``(state * size) >> degree``: a multiplier and no divider, and a memory that recognizes repeats."""
+
+    kind = "multiply-shift"
+
+    @staticmethod
+    def positions(states: np.ndarray, size: int, degree: int) -> np.ndarray:
+        bits = degree + operator.index(size).bit_length()
+        if bits > 64:
+            raise ValueError(
+                f"multiply-shift of {degree}-bit states by size {size} takes {bits} bits, more than 64; "
+                "take a lower degree or the reduction 'modulo'"
+            )
+        product = np.multiply(states, size, dtype=np.uint64)
+        product >>= np.uint64(degree)
+        return product.view(np.int64)
+
+
+class Modulo(_Repeating):
+    """``state mod size``: a divider, and a memory that recognizes repeats."""
+
+    kind = "modulo"
+
+    @staticmethod
+    def positions(states: np.ndarray, size: int, degree: int) -> np.ndarray:
+        word = states.dtype if size <= np.iinfo(states.dtype).max else np.uint64
+        return np.remainder(states, size, dtype=word).astype(np.int64)
+
+
+class Rejection(IndexGenerator):
+    """``state - 1``, and states above the size are skipped: no position comes twice within a period.
+
+    The register is as short as reaches every position, so fewer than half of its states are skipped. It needs
+    neither a multiplier nor a memory of what was seen. Layers of one size need polynomials of their own, see
+    `layer_polynomial`.
+    """
+
+    kind = "rejection"
+
+    @staticmethod
+    def positions(states: np.ndarray, size: int, degree: int) -> np.ndarray:
+        return states[states <= size].astype(np.int64) - 1
+
+    def draw(self, shape: Sequence[int], density: float) -> Mask:
+        size, period = size_of(shape), self.register.period
+        kept = kept_of(size, density)
+        if size > period:
+            raise ValueError(
+                f"{self.polynomial} has {period} states, too few for {size} positions; "
+                f"take a primitive polynomial of degree {size.bit_length()} or more"
+            )
+        # As many clocks as are needed on average, and four standard deviations.
+        count = kept * period // size + 4 * math.isqrt(kept * (period - size) // size + 1) + 64
+        while True:
+            states = self.register.states(min(count, period))
+            clocks = np.flatnonzero(states <= size)[:kept]
+            if len(clocks) == kept:
+                return mask_of(states.take(clocks).astype(np.int64) - 1, shape, int(clocks[-1]) + 1)
+            count *= 2
+
+
+GENERATORS: dict[str, type[IndexGenerator]] = {kind.kind: kind for kind in (MultiplyShift, Modulo, Rejection)}
+"""Every kind of index generator by its name."""
+
+
+def generator_of(kind: str) -> type[IndexGenerator]:
+    """The class of a kind of index generator, one of `GENERATORS`.
+
+    Raises
+    ------
+    ValueError
+        There is none of that name.
+    """
+    if kind not in GENERATORS:
+        raise ValueError(f"reduction {kind!r} is unknown; allowed are {', '.join(GENERATORS)}")
+    return GENERATORS[kind]
 
 
 def reduce_states(
     states: UInt[np.ndarray, "*shape"], size: int, degree: int, reduction: Reduction = "multiply-shift"
-) -> Int64[np.ndarray, "*shape"]:
-    """Map the states of a register of `degree` bits to positions in [0, size).
-
-    "rejection" is `state - 1`, and states above the size are left out, so that no position comes twice
-    within a period. The others map every state and repeat positions: "multiply-shift" is
-    `(state * size) >> degree`, a multiplier and no divider; "modulo" is `state % size`.
+) -> Int64[np.ndarray, "..."]:
+    """Map the states of a register of `degree` bits to positions in [0, size), see the table of the module.
 
     Raises
     ------
@@ -55,22 +216,40 @@ def reduce_states(
     """
     if not 0 < size < 2**63:
         raise ValueError(f"size {size} cannot be indexed; allowed are 1 to 2^63-1")
-    if reduction == "rejection":
-        return states[states <= size].astype(np.int64) - 1
-    if reduction == "modulo":
-        word = states.dtype if size <= np.iinfo(states.dtype).max else np.uint64
-        return np.remainder(states, size, dtype=word).astype(np.int64)
-    if reduction != "multiply-shift":
-        raise ValueError(f"reduction {reduction!r} is unknown; allowed are {', '.join(get_args(Reduction))}")
-    bits = degree + operator.index(size).bit_length()
-    if bits > 64:
-        raise ValueError(
-            f"multiply-shift of {degree}-bit states by size {size} takes {bits} bits, more than 64; "
-            "take a lower degree or the reduction 'modulo'"
-        )
-    product = np.multiply(states, size, dtype=np.uint64)
-    product >>= np.uint64(degree)
-    return product.view(np.int64)
+    return generator_of(reduction).positions(states, size, degree)
+
+
+def lfsr_mask(
+    shape: Sequence[int],
+    density: float,
+    polynomial: Polynomial | str = LAYER_POLYNOMIAL,
+    seed: int = 1,
+    form: Form = "fibonacci",
+    reduction: Reduction = "multiply-shift",
+) -> Mask:
+    """Keep the first `round(density * size)` distinct positions (at least one) that one register points at.
+
+    The `draw` of the index generator that these arguments make.
+
+    Raises
+    ------
+    ValueError
+        For a density outside (0, 1], or a register that does not reach so many positions within its period.
+    """
+    return generator_of(reduction)(polynomial, seed, form).draw(shape, density)
+
+
+# ---- a layer's own generator ----
+
+
+def layer_generator(kind: Reduction, size: int, layer: int, run: int = 0) -> IndexGenerator:
+    """The index generator of a layer of `size` weights in a run; all layers' and runs' lie far apart.
+
+    By rejection each layer has a register of its own, see `layer_polynomial`; otherwise all have
+    `LAYER_POLYNOMIAL`. Each starts at its `layer_seed`.
+    """
+    polynomial = layer_polynomial(size, layer, run) if kind == "rejection" else LAYER_POLYNOMIAL
+    return generator_of(kind)(polynomial, layer_seed(polynomial, layer, run))
 
 
 @lru_cache(maxsize=1 << 12)  # a study asks for the same seeds at every density
@@ -95,9 +274,6 @@ def layer_seed(polynomial: Polynomial | str, layer: int, run: int = 0, form: For
     register = LFSR(polynomial, form=form)
     share = (1 + layer + LAYERS_PER_RUN * run) * _GOLDEN % 2**64
     return register.jump(share * register.period >> 64).seed
-
-
-_POLYNOMIALS_BETWEEN_RUNS = 41
 
 
 @lru_cache(maxsize=1 << 12)

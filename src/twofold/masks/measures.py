@@ -69,7 +69,7 @@ def pair_coverage(
 
     The pair of states returns after the lcm of both periods, so one lcm shows everything. Two equal periods
     repeat together: the pair walks one period's worth of positions, however often it runs round. This is what
-    :func:`~twofold.masks.draw.pair_mask` refuses.
+    :func:`~twofold.masks.pairs.pair_mask` refuses.
 
     Raises
     ------

@@ -18,8 +18,14 @@ from torch.nn.utils import parametrize
 
 from twofold.codes.quantizer import weight_scale
 from twofold.layer import weight_layers
-from twofold.masks.draw import lfsr_mask, magnitude_mask, random_mask
-from twofold.masks.generator import LAYER_POLYNOMIAL, LAYERS_PER_RUN, Reduction, layer_polynomial, layer_seed
+from twofold.masks.draw import magnitude_mask, random_mask
+from twofold.masks.generator import (
+    LAYER_POLYNOMIAL,
+    LAYERS_PER_RUN,
+    IndexGenerator,
+    Reduction,
+    layer_generator,
+)
 
 __all__ = ["MASKS", "Choice", "MaskKind", "check_layers", "choose_densities", "choose_layers", "draw_mask"]
 
@@ -112,29 +118,30 @@ def choose_densities(
     return found
 
 
-def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, lfsr: bool) -> None:
+def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, generator: Reduction | None) -> None:
     """Refuse every weight that cannot be masked and coded.
 
     Raises
     ------
     ValueError
         A transposed convolution, a recurrent layer or another that is not supported; a weight that is tied,
-        complex, integer, of half precision, parametrized, sparse, empty, not finite or without values; where
-        `lfsr`, more layers than a run has seeds for, or a layer larger than the register's period. The
-        message names the layer and says what helps.
+        complex, integer, of half precision, parametrized, sparse, empty, not finite or without values; with
+        an index generator, more layers than a run has seeds for, or a layer larger than the period of the
+        register that all layers share. The message names the layer and says what helps.
     """
     owners = defaultdict(list)
     for name, module in model.named_modules():
         for parameter, tensor in module._parameters.items():
             owners[id(tensor)].append(f"{name}.{parameter}".lstrip("."))
-    if lfsr and len(layers) > LAYERS_PER_RUN:
+    if generator is not None and len(layers) > LAYERS_PER_RUN:
         raise ValueError(
             f"{len(layers)} layers are to be attached, and a run has seeds for {LAYERS_PER_RUN}; "
             "choose fewer with layers or exclude, or take mask='iid'"
         )
     for name, layer in layers.items():
         why = _obstacle(layer, owners)
-        if why is None and lfsr and (size := layer.weight.numel()) > _PERIOD:
+        shared = generator is not None and generator != "rejection"
+        if why is None and shared and (size := layer.weight.numel()) > _PERIOD:
             why = (
                 f"it has {size} weights, and {LAYER_POLYNOMIAL} points at no more than {_PERIOD} of them; "
                 "take mask='iid'"
@@ -149,31 +156,22 @@ def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, lfsr: boo
 
 
 def draw_mask(
-    weight: Tensor,
-    density: float,
-    mask: MaskKind,
-    index: int,
-    run: int,
-    reduction: Reduction = "multiply-shift",
-) -> tuple[Bool[Tensor, "out *rest"], dict]:
-    """A layer's mask, laid out in memory as its weight is, and the generator where an LFSR makes it.
+    weight: Tensor, density: float, mask: MaskKind, index: int, run: int, generator: Reduction
+) -> tuple[Bool[Tensor, "out *rest"], IndexGenerator | None]:
+    """A layer's mask, laid out in memory as its weight is, and the index generator where an LFSR makes it.
 
     ``index`` counts the attached layers: it and ``run`` decide where the layer's generator starts.
     """
-    generator: dict = {}
     if density == 1:
-        return torch.ones_like(weight, dtype=torch.bool), generator
-    if mask == "magnitude":
+        return torch.ones_like(weight, dtype=torch.bool), None
+    own = layer_generator(generator, weight.numel(), index, run) if mask == "lfsr" else None
+    if own is not None:
+        drawn = own.draw(tuple(weight.shape), density)
+    elif mask == "magnitude":
         drawn = magnitude_mask(weight, density)
-    elif mask == "iid":
-        drawn = random_mask(weight.shape, density, seed=1000 * run + index)
     else:
-        rejects = reduction == "rejection"
-        polynomial = layer_polynomial(weight.numel(), index, run) if rejects else LAYER_POLYNOMIAL
-        seed = layer_seed(polynomial, index, run)
-        generator = {"seed": seed, "polynomial": polynomial, "reduction": reduction}
-        drawn = lfsr_mask(tuple(weight.shape), density, polynomial, seed, reduction=reduction)
-    return torch.empty_like(weight, dtype=torch.bool).copy_(drawn.keep), generator
+        drawn = random_mask(weight.shape, density, seed=1000 * run + index)
+    return torch.empty_like(weight, dtype=torch.bool).copy_(drawn.keep), own
 
 
 def _fitting(

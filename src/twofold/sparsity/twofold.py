@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from twofold.codes.cells import code_energy, code_energy_table
-from twofold.codes.encodings import CellEncoding
+from twofold.codes.encodings import EncodingName
 from twofold.codes.quantizer import check_bits, check_clip_ratio
 from twofold.codes.tables import CellTable, load_cell_table
-from twofold.layer import FinishedLayer, check_unchanged
+from twofold.layer import StoredLayer, check_unchanged
 from twofold.masks.draw import magnitude_mask
-from twofold.masks.generator import Reduction
+from twofold.masks.generator import GENERATORS, Reduction
 from twofold.sparsity.choose import (
     MASKS,
     Choice,
@@ -93,9 +93,9 @@ class Twofold:
     ramp : float in (0, 1]
         Share of the training over which the strength of energy-aware codes rises from 0.
     encoding, table : what the energy-aware codes are made cheap for, see `cells.CELL_ENCODINGS`
-    reduction : see ``lig.reduce_states``
-        How an LFSR mask's register says its positions. With ``"rejection"`` each layer has a register of its
-        own polynomial and size.
+    generator : one of ``masks.generator.GENERATORS``
+        What turns the register of an LFSR mask into positions. With ``"rejection"`` each layer has a register
+        of its own polynomial and size.
     run : int
         Each run and layer starts its LFSR at its own far point; a second Twofold on a model needs another.
 
@@ -132,17 +132,17 @@ class Twofold:
         polarity: Polarity = "removed",
         prune_epoch: int = 0,
         ramp: float = 0.5,
-        encoding: CellEncoding = "twos_complement",
+        encoding: EncodingName = "twos_complement",
         table: CellTable | None = None,
         run: int = 0,
-        reduction: Reduction = "multiply-shift",
+        generator: Reduction = "multiply-shift",
     ):
         for name, word, allowed in (
             ("mask", mask, MASKS),
             ("scale", scale, SCALES),
             ("bit_term", bit_term, BIT_TERMS),
             ("polarity", polarity, POLARITIES),
-            ("reduction", reduction, get_args(Reduction)),
+            ("generator", generator, tuple(GENERATORS)),
         ):
             if word not in allowed:
                 raise ValueError(f"{name} is {word!r}; it must be one of {', '.join(allowed)}")
@@ -166,7 +166,7 @@ class Twofold:
         )
         self.densities = choose_densities(chosen, density)
         self.layers = {name: chosen[name] for name in self.densities}
-        check_layers(model, self.layers, lfsr=mask == "lfsr")
+        check_layers(model, self.layers, generator=generator if mask == "lfsr" else None)
         self.model = model
         self.bits = check_bits(bits)
         self.mask = mask
@@ -178,17 +178,17 @@ class Twofold:
         self.ramp = ramp
         self.encoding, self.table = encoding, load_cell_table() if table is None else table
         self.energy_table_j = code_energy_table(bits, encoding, self.table)
-        self.finished: dict[str, FinishedLayer] | None = None
+        self.finished: dict[str, StoredLayer] | None = None
         self.chooser = None
         if strength and bit_term == "energy":
             self.chooser = CodeChooser(bits, self.energy_table_j * 1e12)
             self.chooser.check_strength(strength)
         # All masks before the first layer is touched: an error leaves the model as it was.
         masks = {
-            name: draw_mask(layer.weight.detach(), self.densities[name], mask, index, run, reduction)
+            name: draw_mask(layer.weight.detach(), self.densities[name], mask, index, run, generator)
             for index, (name, layer) in enumerate(self.layers.items())
         }
-        self.generators = {name: generator for name, (_, generator) in masks.items()}
+        self.generators = {name: own for name, (_, own) in masks.items()}
         for name, (keep, _) in masks.items():
             stored = mask == "magnitude" and self.densities[name] < 1
             if strength and bit_term != "energy":
@@ -287,18 +287,20 @@ class Twofold:
         if self.finished is None and not self.pruned:
             raise ValueError("the masks are not active yet, so nothing is removed; call prune() first")
 
-    def codes(self) -> dict[str, FinishedLayer]:
+    def codes(self) -> dict[str, StoredLayer]:
         """The codes, scale and mask of every attached layer as they are now."""
         if self.finished is not None:
-            check_unchanged(self.layers, self.finished, self.bits)
+            check_unchanged(self.layers, self.finished)
             return dict(self.finished)
         found = {}
         for name, weight, original in self._parametrized():
             codes, scale = weight.codes(original)
-            found[name] = FinishedLayer(codes, float(scale), weight.keep.clone(), **self.generators[name])
+            found[name] = StoredLayer(
+                codes, float(scale), weight.keep.clone(), self.bits, self.encoding, self.generators[name]
+            )
         return found
 
-    def finish(self) -> dict[str, FinishedLayer]:
+    def finish(self) -> dict[str, StoredLayer]:
         """Leave the model with plain weights (the codes times their scale) and hand back the codes."""
         self.check_pruned()
         codes = self.codes()

@@ -28,8 +28,9 @@ from torch import Tensor
 from twofold._files import read_tensors, tensor_digest, written_whole
 from twofold.codes.quantizer import check_bits, code_limit
 from twofold.inputs.activity import Activity
-from twofold.layer import FinishedLayer
-from twofold.masks.draw import LARGEST, lfsr_mask
+from twofold.layer import StoredLayer
+from twofold.masks.draw import LARGEST
+from twofold.masks.generator import generator_of
 
 __all__ = [
     "FORMAT",
@@ -58,22 +59,33 @@ class Packed:
 
     Attributes
     ----------
-    bits : int
-        Width of every code.
     layers : codes, scale, mask and generator by layer name
     rest : all other tensors of the model by name, in any type that safetensors knows
     activity : input activity by layer name; empty where it was not measured
     facts : what else the caller wants in the header, as JSON knows it (the network's name, say)
     """
 
-    bits: int
-    layers: Mapping[str, FinishedLayer]
+    layers: Mapping[str, StoredLayer]
     rest: Mapping[str, Tensor] = field(default_factory=dict)
     activity: Mapping[str, Activity] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def bits(self) -> int:
+        """Width of every code.
 
-def encode_layer(layer: FinishedLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[Tensor, "bytes"] | None]:
+        Raises
+        ------
+        ValueError
+            The layers have codes of several widths; a file has one.
+        """
+        (width, *others) = {layer.bits for layer in self.layers.values()} or {8}
+        if others:
+            raise ValueError(f"layers have codes of {sorted([width, *others])} bits; one width is needed")
+        return width
+
+
+def encode_layer(layer: StoredLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[Tensor, "bytes"] | None]:
     """One layer as the memory holds it: its header entry, its kept codes, and a bitmap where no LFSR made it.
 
     Raises
@@ -87,6 +99,8 @@ def encode_layer(layer: FinishedLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8
         raise ValueError(f"{stray} codes other than 0 stand where the mask keeps nothing; they would be lost")
     kept = int(keep.sum())
     entry: dict = {"shape": list(layer.codes.shape), "kept": kept, "scale": layer.scale}
+    if layer.encoding != "twos_complement":
+        entry["encoding"] = layer.encoding
     if kept == codes.numel():  # needs no generator, whatever made it
         return entry | {"mask": "all"}, codes, None
     if (mask := layer.mask) is None:
@@ -94,22 +108,21 @@ def encode_layer(layer: FinishedLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8
         return entry | {"mask": "bitmap"}, codes[keep], bitmap
     if not torch.equal(mask.keep.flatten(), keep):
         raise ValueError(
-            f"the mask is not the one that {layer.polynomial} ({layer.form}, {layer.reduction}) makes from "
-            f"seed {layer.seed}; give seed None to store its bitmap"
+            f"the mask is not the one that {layer.generator} makes; give generator None to store its bitmap"
         )
     generator = {
-        "polynomial": str(layer.polynomial),
-        "form": layer.form,
-        "reduction": layer.reduction,
-        "seed": layer.seed,
+        "polynomial": str(layer.generator.polynomial),
+        "form": layer.generator.form,
+        "reduction": layer.generator.kind,
+        "seed": layer.generator.seed,
         "order_crc32": _crc(mask.order),
     }
     return entry | {"mask": "lfsr"} | generator, codes[mask.order], None
 
 
 def decode_layer(
-    entry: Mapping, codes: Int[Tensor, "kept"], bitmap: UInt8[Tensor, "bytes"] | None = None
-) -> FinishedLayer:
+    entry: Mapping, bits: int, codes: Int[Tensor, "kept"], bitmap: UInt8[Tensor, "bytes"] | None = None
+) -> StoredLayer:
     """The layer that `encode_layer` wrote; the generator is walked, and each code put where it points.
 
     Raises
@@ -121,7 +134,7 @@ def decode_layer(
     size = math.prod(shape)
     if codes.shape != (kept,) or not 0 <= kept <= size:
         raise ValueError(f"{codes.numel()} codes are there; the header says {kept} of {size}")
-    generator: dict = {}
+    generator = mask = None
     if entry["mask"] == "all":
         order = torch.arange(size)
     elif entry["mask"] == "bitmap":
@@ -129,11 +142,12 @@ def decode_layer(
             raise ValueError(f"a bitmap of {-(-size // 8)} bytes is needed for {size} weights")
         order = torch.from_numpy(np.flatnonzero(np.unpackbits(bitmap.numpy(), count=size)))
     elif entry["mask"] == "lfsr":
-        generator = {name: entry[name] for name in ("seed", "polynomial", "form", "reduction")}
-        order = lfsr_mask(shape, kept / size, **generator).order
+        kind = generator_of(entry["reduction"])
+        generator = kind(entry["polynomial"], entry["seed"], entry["form"])
+        mask = generator.draw(shape, kept / size)
+        order = mask.order
         if _crc(order) != entry["order_crc32"]:
-            walk = f"{entry['polynomial']} from seed {entry['seed']}"
-            raise ValueError(f"{walk} walks in another order than when it was packed")
+            raise ValueError(f"{generator} walks in another order than when it was packed")
     else:
         raise ValueError(f"mask is {entry['mask']!r}, allowed are all, lfsr, bitmap")
     if order.numel() != kept:
@@ -141,7 +155,11 @@ def decode_layer(
     dense = torch.zeros(size, dtype=codes.dtype)
     keep = torch.zeros(size, dtype=torch.bool)
     dense[order], keep[order] = codes, True
-    return FinishedLayer(dense.view(shape), entry["scale"], keep.view(shape), **generator)
+    encoding = entry.get("encoding", "twos_complement")
+    layer = StoredLayer(dense.view(shape), entry["scale"], keep.view(shape), bits, encoding, generator)
+    if mask is not None:
+        vars(layer)["mask"] = mask  # just walked: it need not be walked again
+    return layer
 
 
 def save_packed(path: Path, packed: Packed) -> None:
@@ -199,13 +217,15 @@ def load_packed(path: Path) -> Packed:
     layers, activity = {}, {}
     for name, entry in header["layers"].items():
         try:
-            layers[name] = decode_layer(entry, tensors[f"codes.{name}"], tensors.get(f"bitmap.{name}"))
+            layers[name] = decode_layer(
+                entry, header["bits"], tensors[f"codes.{name}"], tensors.get(f"bitmap.{name}")
+            )
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path}: layer {name} does not decode: {error}") from error
         if "reads" in entry:
             activity[name] = Activity(tensors[f"row_ones.{name}"], entry["reads"], entry["input_bits"])
     rest = {k.removeprefix("rest."): v for k, v in tensors.items() if k.startswith("rest.")}
-    return Packed(header["bits"], layers, rest, activity, header["facts"])
+    return Packed(layers, rest, activity, header["facts"])
 
 
 def check_header(path: Path, header: Mapping, tensors: Mapping[str, Tensor]) -> None:

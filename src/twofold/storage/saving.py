@@ -3,8 +3,8 @@
     twofold.save("net.safetensors", sparsity)
     twofold.load("net.safetensors", build_my_model())
 
-The file holds the kept codes of the attached layers (see `twofold.storage.format`) and everything else of the state
-dict as it is. It holds no code: the model itself comes from its own source.
+The file holds the kept codes of the attached layers (see `twofold.storage.format`) and everything else of the
+state dict as it is. It holds no code: the model itself comes from its own source.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from twofold.inputs.activity import Activity
-from twofold.layer import weight_of
 from twofold.sparsity.twofold import Twofold
 from twofold.storage.format import Packed, load_packed, save_packed
 
@@ -63,9 +62,7 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
         raise ValueError(f"the state dict holds {_listed(odd)}, which is no tensor and cannot be saved")
     # Copies: tied tensors share memory, which safetensors refuses.
     rest = {key: value.detach().cpu().clone() for key, value in rest.items()}
-    save_packed(
-        Path(path), Packed(sparsity.bits, layers, rest, activity or {}, {"model": type(model).__name__})
-    )
+    save_packed(Path(path), Packed(layers, rest, activity or {}, {"model": type(model).__name__}))
 
 
 def load(path: str | Path, model: nn.Module | None = None) -> Packed:
@@ -111,7 +108,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
         )
     state = dict(packed.rest)
     for name, layer in packed.layers.items():
-        state[_key(name)] = weight_of(layer, packed.bits, model.get_submodule(name).weight)
+        state[_key(name)] = layer.weight_like(model.get_submodule(name).weight)
     model.load_state_dict(state)
     return packed
 

@@ -6,12 +6,13 @@ Indices are stored for masks that were chosen; an LFSR's are generated (`twofold
 import math
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 from jaxtyping import Int8
 from torch import Tensor
 
-from twofold.layer import FinishedLayer
+from twofold.layer import StoredLayer
 from twofold.masks.draw import magnitude_mask
 from twofold.masks.measures import index_storage_bits
 
@@ -21,7 +22,7 @@ __all__ = ["magnitude_pruned", "storage_bytes"]
 SCALE_BYTES = 4  # a float32 for each layer
 
 
-def storage_bytes(layers: Mapping[str, FinishedLayer]) -> pd.DataFrame:
+def storage_bytes(layers: Mapping[str, StoredLayer]) -> pd.DataFrame:
     """Bytes of every layer's weights under every scheme; a code takes one byte.
 
     - `float32`, `int8 dense`: all weights, removed ones as zeros.
@@ -52,13 +53,14 @@ def storage_bytes(layers: Mapping[str, FinishedLayer]) -> pd.DataFrame:
             ("int8 dense", size + SCALE_BYTES, 0),
             ("int8 + deflate", _deflated(layer.codes) + SCALE_BYTES, 0),
         ]
-        for row in index_storage_bits(layer.keep, layer.polynomial).itertuples():
+        register = () if layer.generator is None else (layer.generator.polynomial,)
+        for row in index_storage_bits(layer.keep, *register).itertuples():
             index_bytes = math.ceil(row.index_bits / 8)
             if row.scheme != "lfsr":
                 label = f"int8 + {row.scheme.replace('csr', 'CSR')}"
                 schemes.append((label, row.entries + SCALE_BYTES, index_bytes))
-            elif (mask := layer.mask) is not None:
-                kept = layer.codes.cpu().flatten()[mask.order]
+            elif layer.generator is not None:
+                kept = layer.codes.cpu().flatten()[layer.order]
                 schemes.append(("packed LFSR", len(kept) + SCALE_BYTES, index_bytes))
                 schemes.append(("packed LFSR + deflate", _deflated(kept) + SCALE_BYTES, index_bytes))
         rows += [{"layer": name, "scheme": s, "weight_bytes": w, "index_bytes": i} for s, w, i in schemes]
@@ -66,7 +68,7 @@ def storage_bytes(layers: Mapping[str, FinishedLayer]) -> pd.DataFrame:
     return frame.assign(bytes=frame.weight_bytes + frame.index_bytes)
 
 
-def magnitude_pruned(layers: Mapping[str, FinishedLayer], density: float) -> dict[str, FinishedLayer]:
+def magnitude_pruned(layers: Mapping[str, StoredLayer], density: float) -> dict[str, StoredLayer]:
     """The same codes with only the largest of each layer kept, not trained again: a rival's memory, no more.
 
     Raises
@@ -77,7 +79,7 @@ def magnitude_pruned(layers: Mapping[str, FinishedLayer], density: float) -> dic
     pruned = {}
     for name, layer in layers.items():
         keep = magnitude_mask(layer.codes.float(), density).keep
-        pruned[name] = FinishedLayer(layer.codes * keep, layer.scale, keep)
+        pruned[name] = replace(layer, codes=layer.codes * keep, keep=keep, generator=None)
     return pruned
 
 
