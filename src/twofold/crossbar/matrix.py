@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float64, Int, UInt8
 from torch import Tensor
 
-from twofold.codes.encodings import encoding_of, slice_codes
+from twofold.codes.encodings import EncodingName, encoding_of, slice_codes
 from twofold.codes.slices import check_slices
 from twofold.crossbar.adc import Adc
 from twofold.crossbar.device import Device
