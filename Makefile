@@ -37,6 +37,8 @@ $(BIN)/python:
 	$(BIN)/python -c "import matplotlib.font_manager"
 	touch $@
 
+# Dependency groups need a pip of 25.1 or newer, so the pinned one comes first.
 .venv/.test: pyproject.toml constraints.txt | .venv/.book
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,test,study]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt pip
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,study]" --group test
 	touch $@

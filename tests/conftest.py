@@ -1,29 +1,18 @@
-"""Shapes and types of every public function are checked while the tests run, and only then."""
+"""What tests share. The conftest at the root has shapes and types checked while they run."""
 
 import os
 import shutil
 from pathlib import Path
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # the workers fill the cores: a thread each, and each child too
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch looks
-
 import pytest
 import torch
-from hypothesis import settings
-from jaxtyping import install_import_hook
-
-install_import_hook(["twofold", "companion"], "beartype.beartype")
-
-# An example that takes long on a busy machine is no error.
-settings.register_profile("twofold", deadline=None)
-settings.load_profile("twofold")
 
 CHECKOUT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """An empty checkout of its own, with the energy tables: nothing that a test does reaches the real one."""
+    """An empty checkout of its own: nothing that a test does reaches the real one."""
     root = tmp_path / "repository"
     (root / "book").mkdir(parents=True)
     for name in ("_toc.yml", "_config.yml", "references.bib", "_static/logo.svg"):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from twofold import __version__, command
+
 __all__ = ["main"]
 
 
@@ -26,9 +28,24 @@ def _plainly(command: Callable) -> Callable:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="twofold")
+@click.version_option(__version__)
 def main() -> None:
-    """Twofold sparsity: re-run a chapter, repeat a run of the study, fetch the images."""
+    """Twofold sparsity: re-run a chapter, repeat a run of the study, fetch the images; masks and reports."""
+
+
+def _of_the_library(name: str, told: str) -> click.Command:
+    """A command that the bare library has too: its words go there unread, its help among them."""
+
+    @click.argument("words", nargs=-1, type=click.UNPROCESSED)
+    def hand_over(words: tuple[str, ...]) -> None:
+        command.main([name, *words])
+
+    unread = {"ignore_unknown_options": True, "help_option_names": []}
+    return click.command(name, help=told, context_settings=unread)(hand_over)
+
+
+for _name, (_told, *_) in command.COMMANDS.items():
+    main.add_command(_of_the_library(_name, _told))
 
 
 @main.command()
@@ -100,8 +117,7 @@ def collect() -> None:
     columns = ["run", "method", "sparsity", "strength", "epochs", "test_accuracy", "zero_codes", "minutes"]
     click.echo(frame[columns].to_string(index=False))
     if STUDY_START in set(frame.init[frame.method == "dense-8bit"]):
-        from companion.book.headline import save_headline
-        from companion.study.energies import readme_table
+        from companion.book.headline import readme_table, save_headline
 
         click.echo(f"\nThe table of README.md:\n{readme_table()}")
         for path in save_headline():

@@ -7,20 +7,22 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from twofold import __version__
+
 __all__ = ["commit", "device_name", "provenance", "versions"]
 
 
-_PACKAGES = ("twofold", "torch", "torchvision", "numpy", "pandas", "safetensors")
+_PACKAGES = ("torch", "torchvision", "numpy", "pandas", "safetensors")
 
 
 def commit() -> str:
-    """The checkout's commit, with ``-dirty`` where the library differs from it; ``unknown`` outside git.
+    """The checkout's commit, with ``-dirty`` where library or companion differ; ``unknown`` outside git.
 
     ``TWOFOLD_COMMIT`` goes before: a machine that is handed a copy of the files cannot know their commit.
     """
     if named := os.environ.get("TWOFOLD_COMMIT"):
         return named
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]  # src/, which holds both
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, check=True)
@@ -36,7 +38,7 @@ def commit() -> str:
 
 def versions() -> dict[str, str]:
     """Python and the packages that decide numbers, those that are installed."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "twofold": __version__}
     for name in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):  # digits need no torchvision
             found[name] = version(name)

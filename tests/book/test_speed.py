@@ -65,7 +65,7 @@ def test_training_steps_train_what_they_say():
 
 
 def test_brevitas_gives_every_weight_the_code_of_plain_rounding():
-    pytest.importorskip("brevitas", reason="pip install -e '.[bench]' brings Brevitas")
+    pytest.importorskip("brevitas", reason="pip install --group bench brings Brevitas")
     from companion.study.zoo import build_model
     from twofold.codes.quantizer import dequantize, quantize, weight_scale
     from twofold.layer import weight_layers
@@ -163,9 +163,11 @@ def test_only_measured_works_are_drawn():
 
 
 def test_missing_and_damaged_tables_are_told(repository):
-    with pytest.raises(FileNotFoundError, match=r"benchmarks.csv is missing; python -m benchmarks makes it"):
+    with pytest.raises(
+        FileNotFoundError, match=r"benchmarks.csv is missing; python -m companion.benchmarks makes it"
+    ):
         speed.benchmarks()
-    with pytest.raises(FileNotFoundError, match=r"python -m benchmarks growth makes it"):
+    with pytest.raises(FileNotFoundError, match=r"python -m companion.benchmarks growth makes it"):
         speed.growth()
     (repository / "data" / "benchmarks.csv").write_text("work,peer\na,b\n")
     with pytest.raises(ValueError, match=r"no column ours_ms, peer_ms, ratio, goal, reached; there are work"):

@@ -1,1 +1,1 @@
-"""Speed, side by side with a peer, as a ratio: ``python -m benchmarks``."""
+"""Speed, side by side with a peer, as a ratio: ``python -m companion.benchmarks``."""

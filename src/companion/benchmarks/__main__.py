@@ -1,6 +1,6 @@
 """Run the comparisons: ours and the peer's in turn, medians, one line each; exit 1 where a goal is missed.
 
-``python -m benchmarks growth`` measures how time and memory grow with the number of weights instead.
+``python -m companion.benchmarks growth`` measures how time and memory grow with the number of weights instead.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def write(rows: list[dict], name: str, note: str) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m companion.benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", choices=["compare", "growth"], default="compare")
     parser.add_argument("-k", default="", metavar="NAME", help="only comparisons whose name holds NAME")
     parser.add_argument("--seconds", type=float, default=3.0, help="time spent on each comparison")
@@ -94,7 +94,7 @@ def main(words: Sequence[str] | None = None) -> int:
     missing = sorted({case.needs for case in chosen if case.needs and find_spec(case.needs) is None})
     if missing:
         parser.error(
-            f"{', '.join(missing)} is missing: pip install -c constraints.txt -e '.[book,test,bench]'"
+            f"{', '.join(missing)} is missing: pip install -c constraints.txt -e '.[book]' --group test --group bench"
         )
     rows = []
     for case in chosen:

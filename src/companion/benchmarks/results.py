@@ -1,4 +1,4 @@
-"""The committed timings of ``python -m benchmarks``: ours beside a peer's, and how each work grows."""
+"""The committed timings of ``python -m companion.benchmarks``: ours beside a peer's, and how each work grows."""
 
 from collections.abc import Sequence
 
@@ -57,7 +57,7 @@ def growth(works: Sequence[str] | None = None) -> pd.DataFrame:
 def _read(name: str, columns: list[str]) -> pd.DataFrame:
     path = repository() / "data" / f"{name}.csv"
     if not path.is_file():
-        command = "python -m benchmarks" + (" growth" if name.endswith("growth") else "")
+        command = "python -m companion.benchmarks" + (" growth" if name.endswith("growth") else "")
         raise FileNotFoundError(f"{path} is missing; {command} makes it")
     frame = pd.read_csv(path, keep_default_na=False)
     missing = [column for column in columns if column not in frame]
