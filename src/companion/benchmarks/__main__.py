@@ -1,6 +1,6 @@
 """Run the comparisons: ours and the peer's in turn, medians, one line each; exit 1 where a goal is missed.
 
-``python -m companion.benchmarks growth`` measures how time and memory grow with the number of weights instead.
+``python -m companion.benchmarks growth`` measures how time and memory grow with the weights instead.
 """
 
 import argparse
@@ -93,9 +93,8 @@ def main(words: Sequence[str] | None = None) -> int:
         )
     missing = sorted({case.needs for case in chosen if case.needs and find_spec(case.needs) is None})
     if missing:
-        parser.error(
-            f"{', '.join(missing)} is missing: pip install -c constraints.txt -e '.[book]' --group test --group bench"
-        )
+        install = "pip install -c constraints.txt -e '.[book]' --group test --group bench"
+        parser.error(f"{', '.join(missing)} is missing: {install}")
     rows = []
     for case in chosen:
         rows.append(compare(case, arguments.seconds))

@@ -1,8 +1,9 @@
 """How far numbers depend on where a run takes place: digits in several settings, each beside one thread.
 
-``python -m companion.benchmarks.determinism`` trains each setting in a process of its own, in a temporary checkout, and
-writes ``data/determinism.csv``, a row a setting and seed. Another machine was not at hand. What differs there
-is the order of the sums, so one setting tells the libraries to use AVX2 only, as if there were no AVX-512.
+``python -m companion.benchmarks.determinism`` trains each setting in a process of its own, in a temporary
+checkout, and writes ``data/determinism.csv``, a row a setting and seed. Another machine was not at hand. What
+differs there is the order of the sums, so one setting tells the libraries to use AVX2 only, as if there were
+no AVX-512.
 """
 
 import json

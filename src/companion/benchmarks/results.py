@@ -1,4 +1,4 @@
-"""The committed timings of ``python -m companion.benchmarks``: ours beside a peer's, and how each work grows."""
+"""The committed timings of ``python -m companion.benchmarks``: ours beside a peer's, and how works grow."""
 
 from collections.abc import Sequence
 
