@@ -1,24 +1,32 @@
 """Joules of layers and networks in an RRAM array that computes in memory.
 
-The energy of an array factorizes: (how many input bits of value 1 each row carried) . (the row's summed cell
-energy), see `twofold.inputs.activity` for the first factor and `twofold.codes.cells` for the second. What is
-priced is a `StoredLayer` on a `Machine`, and every result says which.
+The energy of an array factorizes twice. Each cell is charged for the input bits of value 1 that its row
+carried (`twofold.inputs.activity`), whatever the other rows do; and what it is charged depends on its
+weight's code alone (`twofold.codes.cells`). So how often each code was read with a 1 says all of a layer, and
+that histogram times a machine's table of code energies is its energy, exactly. What is priced is a
+`StoredLayer` on a `Machine`, and every result says which.
 """
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
 
-from twofold.codes.cells import cells_per_code, code_energy, code_energy_table
-from twofold.codes.encodings import encoding_of
-from twofold.codes.tables import memory_words
+from twofold.codes.cells import cells_per_code, code_energy_table
+from twofold.codes.encodings import EncodingName, encoding_of
+from twofold.codes.quantizer import code_limit
+from twofold.codes.tables import CellTable, memory_words
 from twofold.energy.machine import Machine
 from twofold.inputs.activity import Activity
 from twofold.layer import StoredLayer
 
-__all__ = ["layer_energy", "network_energy"]
+__all__ = ["OnesByCode", "layer_energy", "network_energy", "ones_by_code"]
 
 
 def layer_energy(layer: StoredLayer, activity: Activity, machine: Machine) -> dict[str, str | int | float]:
@@ -46,25 +54,18 @@ def layer_energy(layer: StoredLayer, activity: Activity, machine: Machine) -> di
     ValueError
         The activity is of another number of rows, or the table has no energy for a level that is needed.
     """
-    matrix, keep = layer.codes.cpu().flatten(1), layer.keep.cpu().flatten(1)
-    columns, rows = matrix.shape
-    groups = activity.row_ones.numel() // rows
-    if groups * rows != activity.row_ones.numel() or columns % max(groups, 1):
-        raise ValueError(
-            f"activity of {activity.row_ones.numel()} rows for a weight of {rows} rows per output, "
-            f"{columns} outputs"
-        )
     packed = machine.dataflow == "packed"
     encoding = layer.encoding_in(machine.dataflow, machine.encoding)
-    energy_j = code_energy(matrix * keep, code_energy_table(layer.bits, encoding, machine.table))
-    if packed:
-        energy_j = energy_j * keep
-    row_energy_j = energy_j.view(groups, columns // groups, rows).sum(dim=1).flatten()
-    array_j = float(row_energy_j @ activity.row_ones.to(energy_j))
+    energy_j = _code_energies_j(layer.bits, encoding, machine.table)
+    reads = ones_by_code(layer, activity)
+    array_j = float(reads.kept @ energy_j)
+    if not packed:  # a removed weight is stored as the code 0
+        array_j += reads.removed * float(energy_j[code_limit(layer.bits)])
 
     cells = cells_per_code(layer.bits, machine.table.cell_bits, encoding)
     stored = cells * (layer.kept if packed else layer.size)
-    summed_rows = keep.sum(dim=1) if packed else torch.full((columns,), rows)
+    rows = layer.codes[0].numel()
+    summed_rows = reads.kept_in_column if packed else torch.full_like(reads.kept_in_column, rows)
     parts = -(-summed_rows // machine.array_rows)
     per_column = encoding_of(encoding).passes * cells * int(parts.sum())
     per_read = {"none": 0, "column": per_column, "cell": stored}[machine.adc_rule]
@@ -73,7 +74,6 @@ def layer_energy(layer: StoredLayer, activity: Activity, machine: Machine) -> di
     arguments = machine.describe()
     adc_j = conversions * float(arguments["adc_energy_j"])
     index_j = _index_j(layer, machine) * activity.reads if packed and layer.kept < layer.size else 0.0
-    zero = int(((matrix == 0) & keep).sum())
     return {
         "array_j": array_j,
         "adc_j": adc_j,
@@ -81,7 +81,7 @@ def layer_energy(layer: StoredLayer, activity: Activity, machine: Machine) -> di
         "total_j": array_j + adc_j + index_j,
         "weights": layer.size,
         "kept": layer.kept,
-        "zero_codes": zero / layer.kept if layer.kept else math.nan,
+        "zero_codes": reads.zero_codes / layer.kept if layer.kept else math.nan,
         "cells": stored,
         "conversions": conversions,
         "reads": activity.reads,
@@ -90,6 +90,70 @@ def layer_energy(layer: StoredLayer, activity: Activity, machine: Machine) -> di
         "bits": layer.bits,
         "encoding": encoding,
     }
+
+
+class OnesByCode(NamedTuple):
+    """A layer as its price sees it: how many input bits of value 1 the weights of each code met.
+
+    Attributes
+    ----------
+    kept
+        Of the kept weights, code ``k`` at ``k + code_limit(bits)``, summed over all columns.
+    removed
+        Of all other weights together.
+    kept_in_column
+        Kept weights of each column.
+    zero_codes
+        Kept weights whose code is 0.
+    """
+
+    kept: Float64[Tensor, " codes"]
+    removed: float
+    kept_in_column: Int64[Tensor, " columns"]
+    zero_codes: int
+
+
+# A layer is priced on many machines; its histogram is the same on all, and goes when the layer goes.
+_SEEN: WeakKeyDictionary[StoredLayer, tuple[Activity, OnesByCode]] = WeakKeyDictionary()
+
+
+def ones_by_code(layer: StoredLayer, activity: Activity) -> OnesByCode:
+    """The histogram of a layer's codes, each weight counted for the ones that its row carried.
+
+    Raises
+    ------
+    ValueError
+        The activity is of another number of rows, or a code does not fit the layer's bits.
+    """
+    if layer in _SEEN and _SEEN[layer][0] is activity:
+        return _SEEN[layer][1]
+    matrix, keep, limit = layer.codes.cpu().flatten(1), layer.keep.cpu().flatten(1), code_limit(layer.bits)
+    columns, rows = matrix.shape
+    groups = activity.row_ones.numel() // rows
+    if groups * rows != activity.row_ones.numel() or columns % max(groups, 1):
+        raise ValueError(
+            f"activity of {activity.row_ones.numel()} rows for a weight of {rows} rows per output, "
+            f"{columns} outputs"
+        )
+    codes = matrix[keep].long() + limit
+    if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) <= 2 * limit:
+        low, high = matrix[keep].aminmax()
+        raise ValueError(f"codes span {int(low)}..{int(high)}, {layer.bits} bits have {-limit}..{limit}")
+    ones = activity.row_ones.cpu().double().view(groups, 1, rows)
+    ones = ones.expand(groups, columns // groups, rows).reshape(columns, rows)
+    found = OnesByCode(
+        kept=torch.bincount(codes, weights=ones[keep], minlength=2 * limit + 1),
+        removed=float(ones[~keep].sum()),
+        kept_in_column=keep.sum(dim=1),
+        zero_codes=int((codes == limit).sum()),
+    )
+    _SEEN[layer] = activity, found
+    return found
+
+
+@lru_cache(maxsize=256)
+def _code_energies_j(bits: int, encoding: EncodingName, table: CellTable) -> Float64[Tensor, " codes"]:
+    return code_energy_table(bits, encoding, table)
 
 
 def _index_j(layer: StoredLayer, machine: Machine) -> float:
