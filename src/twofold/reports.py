@@ -242,8 +242,8 @@ def _machine(
     for name, layer in layers.items():
         if "encoding" in changes and layer.encoding not in ("twos_complement", wanted):
             raise ValueError(
-                f"encoding is {wanted!r}, but the codes of layer {name} were chosen for {layer.encoding!r} and "
-                "are held in that; leave encoding out"
+                f"encoding is {wanted!r}, but the codes of layer {name} were chosen for "
+                f"{layer.encoding!r} and are held in that; leave encoding out"
             )
     if machine is None:
         machine = Machine(

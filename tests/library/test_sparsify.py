@@ -17,7 +17,8 @@ from companion.study.zoo import build_model
 from twofold.codes.encodings import decode, from_bit_planes
 from twofold.codes.quantizer import code_limit, dequantize, quantize, weight_scale
 from twofold.layer import weight_layers
-from twofold.masks.draw import lfsr_mask, random_mask
+from twofold.masks.draw import random_mask
+from twofold.masks.generator import lfsr_mask
 from twofold.masks.generator import LAYER_POLYNOMIAL, layer_seed
 from twofold.sparsity.densities import layer_densities
 from twofold.sparsity.parametrizations import BitPlaneWeight, SparseWeight
@@ -70,7 +71,7 @@ every_way = pytest.mark.parametrize("way", ATTACHED)
 @pytest.mark.parametrize("run", [0, 3])
 @pytest.mark.parametrize("density", [0.5, 0.1])
 def test_masks_are_those_of_the_layers_seeds(density, run):
-    sparsity = Twofold(digits_net(), density=density, run=run)
+    sparsity = Twofold(digits_net(), density=density, seed=run)
     for index, (name, weight, _) in enumerate(slots(sparsity)):
         seed = layer_seed(LAYER_POLYNOMIAL, index, run)
         shape = tuple(sparsity.layers[name].weight.shape)
@@ -82,7 +83,7 @@ def test_masks_are_those_of_the_layers_seeds(density, run):
 def test_iid_masks_are_other_in_every_layer_and_run():
     drawn = []
     for run in (1, 2):
-        sparsity = Twofold(digits_net(), density=0.5, mask="iid", run=run)
+        sparsity = Twofold(digits_net(), density=0.5, mask="iid", seed=run)
         drawn += [weight.keep.flatten()[:144] for _, weight, _ in slots(sparsity)]
         assert not any(sparsity.generators.values())
     assert torch.equal(drawn[0], random_mask((16, 1, 3, 3), 0.5, seed=1000).keep.flatten())

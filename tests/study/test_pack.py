@@ -38,7 +38,7 @@ TRAIN, TEST = load_images("digits")
 def finished(options) -> tuple[torch.nn.Module, FinishedNetwork]:
     torch.manual_seed(4)
     model = build_model("digits-net", 10, 1)
-    sparsity = Twofold(model, run=2, **options)
+    sparsity = Twofold(model, seed=2, **options)
     fit(model, TRAIN[:256], TEST[:50], Recipe(epochs=1), sparsity=sparsity, progress_bar=False)
     layers = sparsity.finish()
     scales = activation_scales(model, normalize(TRAIN[:64]))

@@ -217,7 +217,7 @@ def test_digits_are_learnt(options):
 def test_same_seed_same_bits():
     def trained(seed):
         model = network()
-        sparsity = Twofold(model, density=0.5, strength=60.0, run=seed)
+        sparsity = Twofold(model, density=0.5, strength=60.0, seed=seed)
         fit(model, SMALL, TEST, Recipe(epochs=2, seed=seed), sparsity=sparsity, progress_bar=False)
         return state_of(model)
 
@@ -270,7 +270,7 @@ def test_interrupted_trainings_end_as_unbroken_ones(way, tmp_path):
 
     def training(checkpoint, stop_at=None):
         model = network(name)
-        sparsity = None if options is None else Twofold(model, run=1, **options)
+        sparsity = None if options is None else Twofold(model, seed=1, **options)
         calls = []
 
         def count(module, inputs):

@@ -1,7 +1,8 @@
 """A run: one configuration -> one folder of results -> one row of the table that all figures start from.
 
 Unfinished runs live in ``runs/<run>`` (checkpoints, ignored by git); a finished one appears, whole, as
-``data/results/<run>`` with its configuration, a row per epoch, its weights or codes and a sidecar.
+``data/results/<run>`` with its configuration, a row per epoch, what was measured, and its weights or codes; a
+run on held-out images leaves no codes.
 """
 
 import hashlib
@@ -9,22 +10,21 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import torch
-import yaml
 from torch import nn
 
 from companion import paths
 from companion.files import held, read_json
 from companion.provenance import commit, device_name, versions
-from companion.study.config import METHODS, Recipe, RunConfig
+from companion.study.config import METHODS, RunConfig
 from companion.study.images import Images, load_images, normalize
 from companion.study.networks import FinishedNetwork, save_codes
-from companion.study.results import RESULTS_VERSION
+from companion.study.results import RESULTS_VERSION, Measured, RunRow
 from companion.study.train import evaluate, fit
 from companion.study.zoo import build_model
 from twofold._files import load_tensors, save_tensors, written_whole
@@ -53,7 +53,12 @@ class Outcome:
     model: nn.Module
     epochs: pd.DataFrame
     finished: FinishedNetwork | None
-    row: dict
+    result: RunRow
+
+    @property
+    def row(self) -> dict:
+        """The run's row of the results table, by column."""
+        return self.result.columns()
 
 
 def carry_out(
@@ -86,16 +91,15 @@ def carry_out(
             ramp=config.ramp,
             encoding=config.encoding,
             table=load_cell_table(config.energy_table),
-            run=config.seed,
-            reduction=config.generator,
+            seed=config.seed,
+            generator=config.generator,
         )
     teacher = _initial_model(config, train) if config.distillation else None
-    recipe = Recipe(**{f.name: getattr(config, f.name) for f in fields(Recipe)})
     epochs = fit(
         model,
         train,
         test,
-        recipe,
+        config,
         sparsity=sparsity,
         teacher=teacher,
         checkpoint=checkpoint,
@@ -103,19 +107,19 @@ def carry_out(
         progress_bar=progress_bar,
     )
     model.to("cpu").to(memory_format=torch.contiguous_format)
-    row = _row(config, epochs, device, made_by)
+    measured = _of_training(epochs) | _of_machine(device, made_by)
     if sparsity is None:
-        row["kept_weights"] = sum(layer.weight.numel() for layer in weight_layers(model).values())
-        return Outcome(model, epochs, None, row)
+        measured["kept_weights"] = sum(layer.weight.numel() for layer in weight_layers(model).values())
+        return Outcome(model, epochs, None, RunRow(config=config, measured=Measured(**measured)))
     layers = sparsity.finish()
-    table_j = code_energy_table(config.bits, config.encoding, load_cell_table())
+    table_j = code_energy_table(config.bits, config.encoding, load_cell_table(config.energy_table))
     kept = torch.cat([layer.codes[layer.keep] for layer in layers.values()])
-    row["kept_weights"] = kept.numel()
-    row["zero_codes"] = float((kept == 0).double().mean())
-    row["cell_energy_j"] = float(code_energy(kept, table_j).sum())
+    measured["kept_weights"] = kept.numel()
+    measured["zero_codes"] = float((kept == 0).double().mean())
+    measured["cell_energy_j"] = float(code_energy(kept, table_j).sum())
     scales = activation_scales(model, normalize(train[:CALIBRATION_IMAGES]))
     with quantized_activations(model.to(device), scales):
-        row["test_accuracy_w8a8"] = evaluate(model, test.to(device))
+        measured["test_accuracy_w8a8"] = evaluate(model, test.to(device))
     model.to("cpu")
     activity = measure_activity(model, normalize(test[:CALIBRATION_IMAGES]), scales=scales)
     finished = FinishedNetwork.from_model(
@@ -124,10 +128,9 @@ def carry_out(
         network=config.network,
         classes=int(train.labels.max()) + 1,
         channels_in=train.pixels.shape[1],
-        bits=config.bits,
         activity=activity,
     )
-    return Outcome(model, epochs, finished, row)
+    return Outcome(model, epochs, finished, RunRow(config=config, measured=Measured(**measured)))
 
 
 def carry_out_all(configs: Sequence[RunConfig], *, progress_bar: bool = True) -> list[Outcome]:
@@ -141,7 +144,7 @@ def carry_out_all(configs: Sequence[RunConfig], *, progress_bar: bool = True) ->
     RuntimeError
         Another process is working on these runs.
     """
-    mark = hashlib.sha256("".join(map(_text, configs)).encode()).hexdigest()[:16]
+    mark = hashlib.sha256("".join(config.to_yaml() for config in configs).encode()).hexdigest()[:16]
     work = paths.runs_dir() / f"together-{mark}"
     with held(work / "lock", f"another process is working on {work}; wait for it or change a parameter"):
         outcomes = [
@@ -199,7 +202,7 @@ def execute(config: RunConfig, *, device: str = "cpu", progress_bar: bool = True
 def finished_alike(config: RunConfig) -> list[str]:
     """Names of the finished runs that have this configuration, apart from its name."""
     records = sorted(paths.results_dir().glob("[!.]*/config.yml"))
-    return [p.parent.name for p in records if replace(RunConfig.from_yaml(p), run=config.run) == config]
+    return [p.parent.name for p in records if RunConfig.from_yaml(p).replaced(run=config.run) == config]
 
 
 def _finished(final: Path, config: RunConfig) -> bool:
@@ -219,22 +222,19 @@ def _forget(work: Path) -> None:
 def _write(folder: Path, config: RunConfig, outcome: Outcome, parts: Sequence[dict]) -> None:
     if outcome.finished is None:
         save_tensors(folder / "weights.safetensors", outcome.model.state_dict())
-    else:
+    elif not config.held_out:  # of a choice among settings only the numbers are needed
         save_codes(folder / "codes.safetensors", outcome.finished)
     with written_whole(folder / "epochs.csv") as partial:
         outcome.epochs.to_csv(partial, index=False, float_format="%.6g")
     with written_whole(folder / "config.yml") as partial:
-        partial.write_text(_text(config), encoding="utf-8")
-    sidecar = {"results_version": RESULTS_VERSION, "result": outcome.row, "versions": versions()}
+        partial.write_text(config.to_yaml(), encoding="utf-8")
+    result = {"run": config.run} | outcome.result.measured.model_dump()
+    sidecar = {"results_version": RESULTS_VERSION, "result": result, "versions": versions()}
     if len(parts) > 1:
         told = [f"{p['device']}, threads {p['threads']}, commit {p['commit']}" for p in parts]
         sidecar["note"] = f"Trained in parts: {'; then '.join(told)}."
     with written_whole(folder / "run.json") as partial:
         partial.write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
-
-
-def _text(config: RunConfig) -> str:
-    return yaml.safe_dump(asdict(config), sort_keys=False)
 
 
 def _claim(work: Path, config: RunConfig, device: str) -> list[dict]:
@@ -248,7 +248,7 @@ def _claim(work: Path, config: RunConfig, device: str) -> list[dict]:
             f"{work} holds a half-finished run of another configuration; move it away or choose another name"
         )
     with written_whole(note) as partial:
-        partial.write_text(_text(config), encoding="utf-8")
+        partial.write_text(config.to_yaml(), encoding="utf-8")
     parts = read_json(ledger)["parts"] if begun and ledger.exists() else []
     now = {"commit": commit(), "device": device_name(device), "threads": torch.get_num_threads()}
     if now not in parts[-1:]:
@@ -258,35 +258,19 @@ def _claim(work: Path, config: RunConfig, device: str) -> list[dict]:
     return parts
 
 
-def _row(config: RunConfig, epochs: pd.DataFrame, device: str, made_by: str) -> dict:
-    """The configuration's part of a results row, and what the last epoch said."""
-    names = (
-        *("run", "method", "network", "dataset", "bits", "sparsity", "density_rule", "bit_term", "strength"),
-        *(
-            "network_strength",
-            "polarity",
-            "prune_epoch",
-            "encoding",
-            "clip_ratio",
-            "distillation",
-            "generator",
-        ),
-        *("seed", "epochs", "init", "held_out"),
-    )
-    row = {name: getattr(config, name) for name in names}
-    if config.method == "dense":
-        row["bits"] = 32
-    if not METHODS[config.method][1]:
-        row["bit_term"] = None
-    pruning = [c for c in epochs if c.endswith("_pruning")]
-    return row | {
+def _of_training(epochs: pd.DataFrame) -> dict[str, float]:
+    """What the epochs say of the finished run."""
+    pruning = [column for column in epochs if column.endswith("_pruning")]
+    return {
         "test_accuracy": float(epochs.test_accuracy.iloc[-1]),
-        "test_accuracy_w8a8": None,
-        "kept_weights": None,
-        "zero_codes": None,
-        "cell_energy_j": None,
-        **{c: float(epochs[c].dropna().iloc[0]) for c in pruning},
+        **{column: float(epochs[column].dropna().iloc[0]) for column in pruning},
         "minutes": round(float(epochs.seconds.sum()) / 60, 2),
+    }
+
+
+def _of_machine(device: str, made_by: str) -> dict[str, object]:
+    """Where, how and when a run ended."""
+    return {
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "commit": made_by,

@@ -156,21 +156,21 @@ def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, generator
 
 
 def draw_mask(
-    weight: Tensor, density: float, mask: MaskKind, index: int, run: int, generator: Reduction
+    weight: Tensor, density: float, mask: MaskKind, index: int, seed: int, generator: Reduction
 ) -> tuple[Bool[Tensor, "out *rest"], IndexGenerator | None]:
     """A layer's mask, laid out in memory as its weight is, and the index generator where an LFSR makes it.
 
-    ``index`` counts the attached layers: it and ``run`` decide where the layer's generator starts.
+    ``index`` counts the attached layers: it and ``seed`` decide where the layer's generator starts.
     """
     if density == 1:
         return torch.ones_like(weight, dtype=torch.bool), None
-    own = layer_generator(generator, weight.numel(), index, run) if mask == "lfsr" else None
+    own = layer_generator(generator, weight.numel(), index, seed) if mask == "lfsr" else None
     if own is not None:
         drawn = own.draw(tuple(weight.shape), density)
     elif mask == "magnitude":
         drawn = magnitude_mask(weight, density)
     else:
-        drawn = random_mask(weight.shape, density, seed=1000 * run + index)
+        drawn = random_mask(weight.shape, density, seed=1000 * seed + index)
     return torch.empty_like(weight, dtype=torch.bool).copy_(drawn.keep), own
 
 

@@ -67,7 +67,7 @@ class MaskedWeight(nn.Module):
         if (bits, checksum) != (self.bits, self.checksum):
             raise ValueError(
                 f"the state was saved with {bits:.0f} bits and a mask of checksum {checksum:.0f}, here are "
-                f"{self.bits} and {self.checksum}; attach with the same bits, density, mask and run as then"
+                f"{self.bits} and {self.checksum}; attach with the same bits, density, mask and seed as then"
             )
         self.active = bool(active)
         if self.chooser is not None:

@@ -96,8 +96,9 @@ class Twofold:
     generator : one of ``masks.generator.GENERATORS``
         What turns the register of an LFSR mask into positions. With ``"rejection"`` each layer has a register
         of its own polynomial and size.
-    run : int
-        Each run and layer starts its LFSR at its own far point; a second Twofold on a model needs another.
+    seed : int
+        Of the masks: networks of other seeds, and layers, have far parts of the registers' cycles. A second
+        Twofold on a model needs another seed.
 
     Raises
     ------
@@ -134,7 +135,7 @@ class Twofold:
         ramp: float = 0.5,
         encoding: EncodingName = "twos_complement",
         table: CellTable | None = None,
-        run: int = 0,
+        seed: int = 0,
         generator: Reduction = "multiply-shift",
     ):
         for name, word, allowed in (
@@ -185,7 +186,7 @@ class Twofold:
             self.chooser.check_strength(strength)
         # All masks before the first layer is touched: an error leaves the model as it was.
         masks = {
-            name: draw_mask(layer.weight.detach(), self.densities[name], mask, index, run, generator)
+            name: draw_mask(layer.weight.detach(), self.densities[name], mask, index, seed, generator)
             for index, (name, layer) in enumerate(self.layers.items())
         }
         self.generators = {name: own for name, (_, own) in masks.items()}
