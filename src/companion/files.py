@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from twofold._files import _brief
 
@@ -29,15 +30,16 @@ def held(lock: Path, held_by_another: str) -> Iterator[None]:
     RuntimeError
         Another process has it; the message is ``held_by_another``.
     """
-    import fcntl  # there is none on Windows, where all but runs and sweeps works
-
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(held_by_another) from None
+    own = FileLock(lock)
+    try:
+        own.acquire(timeout=0)
+    except Timeout:
+        raise RuntimeError(held_by_another) from None
+    try:
         yield
+    finally:
+        own.release()
 
 
 # ---- text ----

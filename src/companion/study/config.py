@@ -1,9 +1,16 @@
-"""How a run trains: epochs, schedule, loss and precision, every value checked before any work begins."""
+"""The schema of a run: every value that decides its numbers, checked before any work begins.
+
+The same fields stand in a configuration file, in the record of a finished run and in the table of results.
+"""
 
 import math
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from companion.files import read_yaml
 from companion.paths import check_run_name
@@ -16,89 +23,12 @@ from twofold.sparsity.densities import DENSITY_RULES
 from twofold.sparsity.penalties import POLARITIES
 from twofold.sparsity.twofold import BIT_TERMS
 
-__all__ = ["METHODS", "Recipe", "RunConfig"]
+__all__ = ["GENERATORS", "METHODS", "Recipe", "RunConfig", "Schema"]
 
 
 PRECISIONS = ("bf16", "fp32")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How to train; the same for every method, so that a control has the same epochs.
-
-    Attributes
-    ----------
-    epochs : int
-    batch_size : int, images
-    learning_rate : float
-        Peak of the schedule: linear rise over the first ``warmup`` of all steps, cosine fall to 0.
-    warmup : float in [0, 1), share of all steps
-    restart_epoch : int
-        The epoch (from 0) at which the schedule begins anew, as in training, pruning and training on: the
-        network before it is then one that was trained to the end. 0: one schedule over all epochs.
-    momentum : float, Nesterov
-    weight_decay : float
-        On tensors of two or more dimensions; norms and biases are left alone.
-    distillation : float
-        Weight of the cross entropy with a teacher's soft answers, beside 1 - weight for the labels'.
-    seed : int
-    precision : ``"bf16"`` (autocast) or ``"fp32"``
-        Of the training steps; accuracies are always taken in fp32, where 8-bit codes are exact. A CPU
-        without AMX is faster in fp32. On a GPU torch's convolutions train with fp32 factors rounded to TF32.
-    compiled : bool
-        Whether the training steps are made one: on a CPU ``torch.compile`` fuses them, which needs a C++
-        compiler, and rounds otherwise than plain steps do (``data/determinism.csv`` has what that changes);
-        on a GPU they are recorded as CUDA graphs and replayed.
-    """
-
-    epochs: int
-    batch_size: int = 128
-    learning_rate: float = 0.1
-    warmup: float = 0.2
-    restart_epoch: int = 0
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    distillation: float = 0.0
-    seed: int = 1
-    precision: str = "bf16"
-    compiled: bool = False
-
-    def __post_init__(self):
-        for name, low, high in (("epochs", 1, 10**5), ("batch_size", 1, 10**6), ("seed", 0, 2**32)):
-            value = getattr(self, name)
-            if type(value) is not int or value < low:  # a bool is an int too, and no number of epochs
-                raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {low}")
-            if value > high:
-                raise ValueError(f"{name} is {value!r}; it must be a whole number of at most {high}")
-        for name, high in (
-            ("learning_rate", 10),
-            ("momentum", 1),
-            ("weight_decay", 1),
-            ("distillation", 1),
-        ):
-            value = getattr(self, name)
-            if not 0 <= value <= high:  # false for NaN as well
-                raise ValueError(f"{name} is {value!r}; it must lie in [0, {high}]")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is {self.warmup!r}; it must lie in [0, 1)")
-        if type(self.restart_epoch) is not int or not 0 <= self.restart_epoch < self.epochs:
-            raise ValueError(
-                f"restart_epoch is {self.restart_epoch!r}; it must be a whole number in [0, {self.epochs})"
-            )
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision is {self.precision!r}; it must be one of {', '.join(PRECISIONS)}")
-
-    def learning_rate_at(self, progress: float) -> float:
-        """Learning rate after a share ``progress`` (0..1) of all steps."""
-        restart = self.restart_epoch / self.epochs
-        if progress < restart:
-            progress = progress / restart
-        elif restart:
-            progress = (progress - restart) / (1 - restart)
-        if progress < self.warmup:
-            return self.learning_rate * progress / self.warmup
-        return self.learning_rate * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup))) / 2
-
+GENERATORS = ("multiply-shift", "rejection")
 
 METHODS: dict[str, tuple[MaskKind | None, bool]] = {
     "dense": (None, False),
@@ -116,74 +46,155 @@ does no more than that, with any number of bits, and ``dense-8bit`` the same wit
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunConfig(Recipe):
-    """Everything that decides a run's numbers; the fields of ``Recipe`` and these.
+class Schema(BaseModel):
+    """Values of the types that the fields name and no others; what does not fit is one line that says why.
 
-    Attributes
-    ----------
-    run : str
-        Name of the run and of its folder: letters, digits, ``.``, ``-``, ``_``.
-    method : str, one of ``METHODS``
-    network, dataset : str, see ``models.NETWORKS`` and ``data.DATASETS``
-    init : str or None
-        The run whose float weights this one starts from; None starts afresh.
-    bits : int
-        Bits of a weight's code; not used by ``dense``.
-    clip_ratio : float in (0, 4]
-        As in ``sparsify.Twofold``.
-    sparsity : float in [0, 1)
-        Overall sparsity: share of the weights that are not kept.
-    density_rule : str
-        See `densities.layer_densities`.
-    bit_term, strength, network_strength, polarity, prune_epoch, ramp, encoding
-        As in ``sparsify.Twofold``.
-    energy_table : str, see ``cells.load_cell_table``
-        What the energy-aware codes are made cheap for.
-    generator : ``"multiply-shift"`` or ``"rejection"``
-        How the register of an LFSR's mask says its positions, see `lig.reduce_states`.
-    held_out : bool
-        Train without 5,000 images and evaluate on those instead of the test set.
+    A bool is no int, an int is taken for a float, and no text is taken for a number.
+
+    Raises
+    ------
+    ValueError
+        An unknown, missing or mistyped field, or a value out of its range.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ValueError(_in_a_line(type(self), error.errors(include_url=False))) from None
+
+
+class Recipe(Schema):
+    """How to train; the same for every method, so that a control has the same epochs."""
+
+    epochs: int
+    """Passes over the training images."""
+    batch_size: int = 128
+    """Images of a step."""
+    learning_rate: float = 0.1
+    """Peak of the schedule: linear rise over the first ``warmup`` of all steps, cosine fall to 0."""
+    warmup: float = 0.2
+    """Share of all steps, in [0, 1)."""
+    restart_epoch: int = 0
+    """The epoch (from 0) at which the schedule begins anew, as in training, pruning and training on: the
+    network before it is then one that was trained to the end. 0: one schedule over all epochs."""
+    momentum: float = 0.9
+    """Of SGD, Nesterov's."""
+    weight_decay: float = 5e-4
+    """On tensors of two or more dimensions; norms and biases are left alone."""
+    distillation: float = 0.0
+    """Share of the loss that is the cross entropy with a teacher's soft answers; the rest is the labels'."""
+    seed: int = 1
+    """Of the first weights, the masks, and the order and augmentation of the images."""
+    precision: str = "bf16"
+    """``"bf16"`` (autocast) or ``"fp32"``, of the training steps; accuracies are always taken in fp32, where
+    8-bit codes are exact. A CPU without AMX is faster in fp32. On a GPU torch's convolutions train with fp32
+    factors rounded to TF32."""
+    compiled: bool = False
+    """Whether the training steps are made one: on a CPU ``torch.compile`` fuses them, which needs a C++
+    compiler, and rounds otherwise than plain steps do (``data/determinism.csv`` has what that changes); on a
+    GPU they are recorded as CUDA graphs and replayed."""
+
+    @model_validator(mode="after")
+    def _check_recipe(self) -> "Recipe":
+        for name, least, most in (("epochs", 1, 10**5), ("batch_size", 1, 10**6), ("seed", 0, 2**32)):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+            if value > most:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number of at most {most}")
+        for name, most in (("learning_rate", 10), ("momentum", 1), ("weight_decay", 1), ("distillation", 1)):
+            value = getattr(self, name)
+            if not 0 <= value <= most:  # false for NaN as well
+                raise ValueError(f"{name} is {value!r}; it must lie in [0, {most}]")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is {self.warmup!r}; it must lie in [0, 1)")
+        if not 0 <= self.restart_epoch < self.epochs:
+            raise ValueError(
+                f"restart_epoch is {self.restart_epoch!r}; it must be a whole number in [0, {self.epochs})"
+            )
+        _check_among("precision", self.precision, PRECISIONS)
+        return self
+
+    def learning_rate_at(self, progress: float) -> float:
+        """Learning rate after a share ``progress`` (0..1) of all steps."""
+        restart = self.restart_epoch / self.epochs
+        if progress < restart:
+            progress = progress / restart
+        elif restart:
+            progress = (progress - restart) / (1 - restart)
+        if progress < self.warmup:
+            return self.learning_rate * progress / self.warmup
+        return self.learning_rate * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup))) / 2
+
+
+class RunConfig(Recipe):
+    """One run: how it trains, and what.
+
+    Each field means what the argument of that name means in `twofold.Twofold`, where there is one.
     """
 
     run: str
+    """Name of the run and of its folder: letters, digits, ``.``, ``-``, ``_``; `companion.study.names` has
+    the grammar of the study's own."""
     method: str
+    """One of `METHODS`."""
     network: str = "resnet20"
+    """One of `companion.study.zoo.NETWORKS`."""
     dataset: str = "cifar10"
+    """One of `companion.study.images.DATASETS`."""
     init: str | None = None
+    """The run whose float weights this one starts from, and its teacher; None starts afresh."""
     bits: int = 8
+    """Of a weight's code; not used by ``dense``."""
     clip_ratio: float = 1.0
+    """Share of a layer's largest weight that the largest code stands for, in (0, 4]."""
     sparsity: float = 0.0
+    """Share of the weights that are not kept, overall; in [0, 1)."""
     density_rule: str = "uniform"
+    """How the kept weights are spread over the layers, see `twofold.sparsity.densities`."""
     bit_term: str = "energy"
+    """What makes codes cheap: ``"energy"`` chooses them, ``"popcount"`` and ``"planes"`` are penalties."""
     strength: float = 0.0
+    """Of the bit term: µ in LSB²/pJ for ``"energy"``, the talk's beta for the others."""
     network_strength: float = 0.0
+    """The talk's lambda, of its penalty on weights."""
     polarity: str = "removed"
+    """Which weights that penalty pulls on: those that will be removed, or, as printed, those that stay."""
     prune_epoch: int = 0
+    """The epoch (from 0) before which the masks become hard."""
     ramp: float = 0.5
+    """Share of the training, in (0, 1], over which the bit term rises to its strength."""
     encoding: str = "twos_complement"
+    """How codes lie in cells, which decides what is cheap."""
     energy_table: str = "rram_2bit_cell"
+    """The cells that codes are made cheap for and priced with, see `twofold.codes.tables.load_cell_table`."""
     generator: str = "multiply-shift"
+    """How the register of an LFSR's mask says its indices, one of `GENERATORS`; the default is what the first
+    runs, whose files name none, were made with."""
     held_out: bool = False
+    """Train without 5,000 images and evaluate on those instead of the test set."""
 
-    def __post_init__(self):
-        super().__post_init__()
+    @model_validator(mode="after")
+    def _check_run(self) -> "RunConfig":
         check_run_name(self.run)
         if self.init is not None:
             check_run_name(self.init)
-        allowed = {
-            "method": tuple(METHODS),
-            "network": tuple(NETWORKS),
-            "dataset": DATASETS,
-            "density_rule": DENSITY_RULES,
-            "bit_term": BIT_TERMS,
-            "polarity": POLARITIES,
-            "encoding": CELL_ENCODINGS,
-            "generator": ("multiply-shift", "rejection"),
-        }
-        for name, names in allowed.items():
-            if getattr(self, name) not in names:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(names)}")
+        for name, allowed in (
+            ("method", METHODS),
+            ("network", NETWORKS),
+            ("dataset", DATASETS),
+            ("density_rule", DENSITY_RULES),
+            ("bit_term", BIT_TERMS),
+            ("polarity", POLARITIES),
+            ("encoding", CELL_ENCODINGS),
+            ("generator", GENERATORS),
+        ):
+            _check_among(name, getattr(self, name), allowed)
         for name, high in (("sparsity", 1), ("strength", math.inf), ("network_strength", math.inf)):
             if not 0 <= getattr(self, name) < high:  # false for NaN as well
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must lie in [0, {high})")
@@ -214,28 +225,45 @@ class RunConfig(Recipe):
             raise ValueError(f"distillation is {self.distillation!r}, but init names no run as the teacher")
         if self.network == "digits-net" and self.dataset != "digits":
             raise ValueError(f"network 'digits-net' takes images of 8x8, not those of {self.dataset!r}")
+        return self
+
+    def replaced(self, **changes: Any) -> "RunConfig":
+        """The same with other values, checked anew."""
+        return RunConfig(**self.model_dump() | changes)
 
     @classmethod
     def from_yaml(cls, path: Path) -> "RunConfig":
-        """Read a configuration; an unknown, missing or mistyped key is an error that names it."""
+        """Read a configuration; an unknown, missing or mistyped key is an error that names file and key."""
         values = read_yaml(path)
-        kinds = {f.name: f.type for f in fields(cls)}
-        unknown = sorted(set(values) - set(kinds))
-        if unknown:
-            raise ValueError(f"{path}: unknown {', '.join(unknown)}; known are {', '.join(kinds)}")
-        missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in values]
-        if missing:
-            raise ValueError(f"{path}: {', '.join(missing)} is missing")
         try:
-            return cls(**{name: _of_kind(name, value, kinds[name]) for name, value in values.items()})
+            return cls(**values)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
+    def to_yaml(self) -> str:
+        """The text of a configuration file, with every field; `from_yaml` reads it."""
+        return yaml.safe_dump({"run": self.run} | self.model_dump(), sort_keys=False)
 
-def _of_kind(name: str, value: Any, kind: Any) -> Any:
-    if kind is float and type(value) is int:
-        return float(value) if abs(value) < 2**53 else math.inf  # beyond any limit, and then refused as such
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        hint = "; YAML wants 1e-3 written as 1.0e-3" if kind is float and isinstance(value, str) else ""
-        raise ValueError(f"{name} is {value!r}; it must be {getattr(kind, '__name__', kind)}{hint}")
-    return value
+
+def _check_among(name: str, value: str, allowed: Iterable[str]) -> None:
+    allowed = tuple(allowed)
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
+
+
+def _in_a_line(schema: type[BaseModel], errors: list[ErrorDetails]) -> str:
+    """The first thing that is wrong, as a reader of the file would say it."""
+    unknown = sorted(str(e["loc"][0]) for e in errors if e["type"] == "extra_forbidden")
+    if unknown:
+        return f"unknown {', '.join(unknown)}; known are {', '.join(schema.model_fields)}"
+    missing = [str(e["loc"][0]) for e in errors if e["type"] == "missing"]
+    if missing:
+        return f"{', '.join(missing)} is missing"
+    first = errors[0]
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    name, value = str(first["loc"][0]), first["input"]
+    kind = schema.model_fields[name].annotation
+    hint = "; YAML wants 1e-3 written as 1.0e-3" if kind is float and isinstance(value, str) else ""
+    shown = repr(value) if len(repr(value)) <= 100 else f"{repr(value)[:100]}..."
+    return f"{name} is {shown}; it must be {getattr(kind, '__name__', kind)}{hint}"

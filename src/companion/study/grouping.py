@@ -2,93 +2,47 @@
 
 import pandas as pd
 
+from companion.study.config import RunConfig
+
 __all__ = ["over_seeds", "recipe_names", "shown_first", "trained_alike", "usual", "with_series"]
 
 
-MEASURED = (
-    "test_accuracy",
-    "test_accuracy_w8a8",
-    "accuracy_before_pruning",
-    "accuracy_after_pruning",
-    "zero_codes",
-    "cell_energy_j",
-    "minutes",
-    "array_j",
-    "adc_j",
-    "index_j",
-    "energy_j",
-    "gain",
-    "gain_best_untrained",
-    "lost",
-)
-"""Columns of `results.load_results`, `accounts.energies` and `goals` that differ from seed to seed."""
-
-
-ALIKE = (
-    "method",
-    "network",
-    "dataset",
-    "bits",
-    "sparsity",
-    "density_rule",
-    "bit_term",
-    "strength",
-    "network_strength",
-    "polarity",
-    "prune_epoch",
-    "encoding",
-    "clip_ratio",
-    "distillation",
-    "epochs",
-    "held_out",
-)
+SETTINGS = tuple(name for name in RunConfig.model_fields if name not in ("run", "seed"))
 """Columns of `results.load_results` that do not differ between the seeds of a recipe."""
 
 
 def recipe_names(runs: pd.DataFrame) -> pd.Series:
-    """Names without their seeds: ``lfsr-50`` for ``lfsr-50-s2``. A name without a seed is its own."""
+    """Names without their seeds: ``lfsr-r50`` for ``lfsr-r50-s2``. A name without a seed is its own."""
     names = [run.removesuffix(f"-s{seed}") for run, seed in zip(runs.run, runs.seed, strict=True)]
     return pd.Series(names, index=runs.index, dtype=object)
 
 
 def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
-    """A row a recipe: means over its seeds of what was measured.
+    """A row a recipe, which is a configuration without its seed: means of what was measured.
 
     Parameters
     ----------
-    runs : rows of `results.load_results` or `accounts.energies`
+    runs : rows of `results.load_results` or `energies.energies`, with whatever columns were added
 
     Returns
     -------
     DataFrame
-        The columns of ``runs``, without ``seed``; ``run`` is the name without the seed, with the start in
-        brackets where runs of one name started from different networks. Then ``seeds``, how many there are,
-        and ``lowest`` and ``highest``, the range of ``test_accuracy`` (%) over them.
-
-    Raises
-    ------
-    ValueError
-        Runs that only their seed tells apart by name have another configuration (named).
+        The columns of ``runs`` without ``seed``, in the order of each recipe's first run: real numbers
+        that are no setting are means, all else is the first run's, and ``run`` is that one's name without the
+        seed. Then ``seeds``, how many there are, and ``lowest`` and ``highest``, the range of
+        ``test_accuracy`` (%).
     """
-    named = runs.assign(run=recipe_names(runs))
-    if "init" in named:
-        starts = named.init.fillna("none")
-        several = starts.groupby(named.run).transform("nunique") > 1
-        named["run"] = named.run.where(~several, named.run + " (" + starts + ")")
-    groups = named.groupby("run", sort=False)
-    for column in (name for name in ALIKE if name in named):
-        if (mixed := groups[column].nunique(dropna=False) > 1).any():
-            run = mixed.idxmax()
-            values = sorted({str(value) for value in named[column][named.run == run]})
-            raise ValueError(
-                f"the seeds of {run} differ in {column}: {', '.join(values)}; rename one of them"
-            )
-    frame = groups.head(1).set_index("run").drop(columns="seed")
-    measured = [name for name in MEASURED if name in runs]
-    frame[measured] = groups[measured].mean()
-    frame["seeds"] = groups.size()
-    frame["lowest"], frame["highest"] = groups.test_accuracy.min(), groups.test_accuracy.max()
-    return frame.reset_index()[["run", *frame.columns]]
+    groups = runs.assign(run=recipe_names(runs)).groupby([*SETTINGS], sort=False, dropna=False)
+    first = groups.head(1)
+    recipe = groups.ngroup()
+    measured = [
+        name for name in runs if pd.api.types.is_float_dtype(runs[name]) and name not in (*SETTINGS, "seed")
+    ]
+    frame = first.assign(run=recipe_names(first)).drop(columns="seed").set_axis(recipe[first.index])
+    frame[measured] = runs[measured].groupby(recipe).mean()
+    by_recipe = runs.test_accuracy.groupby(recipe)
+    frame["seeds"], frame["lowest"], frame["highest"] = by_recipe.size(), by_recipe.min(), by_recipe.max()
+    return frame.reset_index(drop=True)
 
 
 def usual(runs: pd.DataFrame) -> pd.Series:

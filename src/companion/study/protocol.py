@@ -4,10 +4,9 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from companion import paths
-from companion.study.config import RunConfig
 from companion.study.energies import cells_only, energies
 from companion.study.grouping import over_seeds
+from companion.study.names import TUNING_START
 from companion.study.results import load_results
 from twofold.energy.machine import Dataflow
 
@@ -67,7 +66,7 @@ def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns of `series.over_seeds`; ``lost``, points of accuracy (float inputs) against the goal's
+        The columns of `grouping.over_seeds`; ``lost``, points of accuracy (float inputs) against the goal's
         other method with 8 bits and the same densities, loss and epochs, each run against that of its own
         seed (or, where that one has not finished, the mean of those that have); ``reached``. Sorted by
         ``gain``.
@@ -78,8 +77,8 @@ def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
     other = other[other.bits == 8]
     if own.empty or other.empty:
         return pd.DataFrame(columns=[*runs.columns, "gain", "lost", "reached"])
-    # A control of the same densities, loss and epochs, without the bit term.
-    alike = ["density_rule", "distillation", "epochs"]
+    # A control without the bit term, of the same densities and masks, and trained alike.
+    alike = ["density_rule", "generator", "distillation", "epochs", "precision"]
     paired, any_seed = (other.groupby(keys).test_accuracy.mean() for keys in ([*alike, "seed"], alike))
     before = own.join(paired.rename("before"), on=[*alike, "seed"]).before
     before = before.fillna(own.join(any_seed.rename("before"), on=alike).before)
@@ -129,19 +128,18 @@ def _verdict(candidates: pd.DataFrame) -> str:
     return "reached" if candidates.reached.any() else "not reached"
 
 
-def held_out_runs(start: str = "tune-start") -> pd.DataFrame:
+def held_out_runs(start: str = TUNING_START) -> pd.DataFrame:
     """The fine-tuned runs that choices were made from, a row each: those on held-out images from ``start``.
 
     Returns
     -------
     DataFrame
-        ``run``, ``method``, ``sparsity``, ``learning_rate`` (peak), ``strength`` (LSB^2/pJ), ``clip_ratio``,
-        ``distillation``, ``encoding``, ``epochs``, ``held_out_accuracy`` (%) and ``cell_energy_j``; no rows
-        where no such run has finished.
+        ``run``, ``method``, ``sparsity``, ``strength`` (LSB^2/pJ), ``clip_ratio``, ``distillation``,
+        ``encoding``, ``precision``, ``epochs``, ``cell_energy_j``, ``learning_rate`` (peak) and
+        ``held_out_accuracy`` (%); no rows where no such run has finished.
     """
     runs = load_results()
     runs = runs[runs.held_out & (runs.init == start)]
-    configs = [RunConfig.from_yaml(paths.results_dir() / run / "config.yml") for run in runs.run]
     columns = [
         "run",
         "method",
@@ -150,18 +148,21 @@ def held_out_runs(start: str = "tune-start") -> pd.DataFrame:
         "clip_ratio",
         "distillation",
         "encoding",
+        "precision",
         "epochs",
         "cell_energy_j",
+        "learning_rate",
     ]
-    frame = runs[columns]
-    frame = frame.assign(learning_rate=[config.learning_rate for config in configs])
-    frame["held_out_accuracy"] = runs.test_accuracy
+    frame = runs[columns].assign(held_out_accuracy=runs.test_accuracy)
     return frame.sort_values(["method", "sparsity", "learning_rate", "strength"], ignore_index=True)
 
 
 def best_learning_rates(frame: pd.DataFrame) -> dict[float, float]:
-    """For each sparsity the learning rate with which the LFSR's mask alone, without a bit term, did best."""
-    tried = frame[(frame.method == "lfsr") & (frame.distillation == 0)]
+    """For each sparsity the learning rate with which the LFSR's mask alone, without a bit term, did best.
+
+    Of the runs in fp32 on labels alone.
+    """
+    tried = frame[(frame.method == "lfsr") & (frame.distillation == 0) & (frame.precision == "fp32")]
     best = tried.loc[tried.groupby("sparsity").held_out_accuracy.idxmax()]
     return dict(zip(best.sparsity, best.learning_rate, strict=True))
 
@@ -169,15 +170,15 @@ def best_learning_rates(frame: pd.DataFrame) -> dict[float, float]:
 def strongest_within(frame: pd.DataFrame, points: float = 1.0) -> float:
     """The largest strength of the bit term that costs at most so many points of accuracy.
 
-    Each twofold run, of those without another scale and distillation, is compared with the run of method
-    ``lfsr`` at its sparsity and learning rate.
+    Each twofold run, of those in fp32 without another scale and distillation, is compared with the run of
+    method ``lfsr`` at its sparsity and learning rate.
 
     Raises
     ------
     ValueError
         A twofold run has no such neighbor, or every strength costs more.
     """
-    frame = frame[(frame.clip_ratio == 1) & (frame.distillation == 0)]
+    frame = frame[(frame.clip_ratio == 1) & (frame.distillation == 0) & (frame.precision == "fp32")]
     keys = ["sparsity", "learning_rate"]
     plain = frame[frame.method == "lfsr"].set_index(keys).held_out_accuracy
     tried = frame[frame.method == "twofold"].set_index(keys)

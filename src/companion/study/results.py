@@ -3,20 +3,26 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
 from companion import paths
 from companion.files import read_json
+from companion.study.config import METHODS, RunConfig, Schema
+from companion.study.names import START, label_of
 from companion.study.networks import FinishedNetwork, load_codes
+from companion.study.plan import experiment_of
 from twofold._files import load_tensors, read_csv, written_whole
 
 __all__ = [
     "RESULTS_VERSION",
     "STUDY_START",
+    "Measured",
+    "RunRow",
     "baseline_of",
     "collect",
     "load_determinism",
@@ -32,22 +38,105 @@ __all__ = [
 ]
 
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 
 
 TABLES = ("runs.csv", "epochs.csv")
-
-
-SINCE_ADDED = {"clip_ratio": 1.0, "distillation": 0.0}
-"""Columns that the first runs' records do not have, and what was so for them."""
 
 
 SUMS = "SHA256SUMS"
 """Checksums of the tables that `collect` makes, as ``sha256sum -c`` reads them."""
 
 
-STUDY_START = "dense-60"
-"""The float run whose descendants README, first page and ledger show: the newest with a whole set of them."""
+STUDY_START = START
+"""The float run whose descendants README, first page and ledger show."""
+
+
+class Measured(Schema):
+    """What a finished run found, and where, how and when it ran."""
+
+    test_accuracy: float
+    """Percent, after the last epoch; weights of the run's bits, float inputs to every layer."""
+    test_accuracy_w8a8: float | None = None
+    """Percent, the same with 8-bit inputs to every layer; None for float runs, as the next two."""
+    kept_weights: int
+    """Number of weights that the masks keep."""
+    zero_codes: float | None = None
+    """Share of the kept codes that are 0."""
+    cell_energy_j: float | None = None
+    """All cells of the kept weights read once with an input bit of 1, in the run's encoding and cells."""
+    accuracy_before_pruning: float | None = None
+    """Percent, where the masks became hard during the training."""
+    accuracy_after_pruning: float | None = None
+    """Percent, just after that."""
+    minutes: float
+    """Wall time of training and evaluation."""
+    device: str
+    threads: int
+    commit: str
+    """The library's."""
+    finished: str
+    """UTC, ISO 8601."""
+
+
+class RunRow(Schema):
+    """A row of ``runs.csv``: a run's configuration, every field of it, and what was measured."""
+
+    config: RunConfig
+    measured: Measured
+
+    def columns(self) -> dict[str, Any]:
+        """The values by column of the table; ``bits`` of a float run is 32, ``bit_term`` None without one."""
+        config = self.config.model_dump()
+        if self.config.method == "dense":
+            config["bits"] = 32
+        if not METHODS[self.config.method][1]:
+            config["bit_term"] = None
+        first = {
+            "results_version": RESULTS_VERSION,
+            "run": config.pop("run"),
+            "experiment": experiment_of(self.config),
+            "label": label_of(self.config),
+        }
+        return first | config | self.measured.model_dump()
+
+    @classmethod
+    def from_columns(cls, values: Mapping[str, Any]) -> "RunRow":
+        """The row that has these values.
+
+        Raises
+        ------
+        ValueError
+            A column too many or too few, or a value that `RunConfig` or `Measured` does not take.
+        """
+        own = {name: None if pd.isna(value) else value for name, value in values.items()}
+        for name in ("results_version", "experiment", "label"):
+            del own[name]
+        if own["method"] == "dense":
+            del own["bits"]
+        if own["bit_term"] is None:
+            del own["bit_term"]
+        measured = {name: own.pop(name) for name in Measured.model_fields}
+        return cls(config=RunConfig(**own), measured=Measured(**measured))
+
+
+COLUMNS = (
+    *("results_version", "run", "experiment", "label"),
+    *(name for name in RunConfig.model_fields if name != "run"),
+    *Measured.model_fields,
+)
+"""Of ``runs.csv``, in order."""
+
+TEXT = {
+    **dict.fromkeys(("run", "experiment", "label"), str),
+    **{
+        name: str
+        for schema in (RunConfig, Measured)
+        for name, field in schema.model_fields.items()
+        if field.annotation in (str, str | None)
+    },
+}
+"""Columns of text, whatever it looks like: a commit may have no letter."""
 
 
 def collect() -> pd.DataFrame:
@@ -56,15 +145,18 @@ def collect() -> pd.DataFrame:
     for sidecar_path in sorted(
         paths.results_dir().glob("[!.]*/run.json")
     ):  # not what a kill left half-written
-        result, curve = _finished_run(sidecar_path)
-        label = {"results_version": RESULTS_VERSION, "run": result["run"]}
-        rows.append(label | SINCE_ADDED | result)
-        epochs.append(curve.assign(**label))
+        row, curve = _finished_run(sidecar_path)
+        rows.append(row.columns())
+        epochs.append(curve.assign(results_version=RESULTS_VERSION, run=row.config.run))
     if not rows:
         raise FileNotFoundError(f"no finished run under {paths.results_dir()}")
+    table = pd.DataFrame(rows)[[*COLUMNS]]
+    for name in Measured.model_fields:
+        if pd.api.types.is_float_dtype(table[name]):  # six digits; a configuration's numbers keep all of them
+            table[name] = [float(f"{value:.6g}") for value in table[name]]
     texts = {
-        name: frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        for name, frame in zip(TABLES, (pd.DataFrame(rows), pd.concat(epochs)), strict=True)
+        "runs.csv": table.to_csv(index=False, lineterminator="\n"),
+        "epochs.csv": pd.concat(epochs).to_csv(index=False, float_format="%.6g", lineterminator="\n"),
     }
     texts[SUMS] = "".join(f"{_sha256(text.encode())}  {name}\n" for name, text in texts.items())
     with contextlib.ExitStack() as stack:  # a full disk leaves all three as they were
@@ -74,22 +166,23 @@ def collect() -> pd.DataFrame:
     return load_results()
 
 
-def _finished_run(sidecar_path: Path) -> tuple[dict, pd.DataFrame]:
-    """A run's result and its epochs, from its folder; ``ValueError`` where they are not whole."""
+def _finished_run(sidecar_path: Path) -> tuple[RunRow, pd.DataFrame]:
+    """A run's row and its epochs, from its folder; ``ValueError`` where they are not whole."""
     sidecar = read_json(sidecar_path)
     _check_version(sidecar.get("results_version"), sidecar_path)
-    result = sidecar.get("result")
-    if not isinstance(result, dict) or result.get("run") != sidecar_path.parent.name:
-        raise ValueError(f"{sidecar_path} holds no result of a run {sidecar_path.parent.name!r}")
-    nested = [name for name, value in result.items() if isinstance(value, dict | list)]
-    if nested:
-        raise ValueError(f"{sidecar_path} holds no result of a run: {', '.join(nested)} is no single value")
+    config = RunConfig.from_yaml(sidecar_path.with_name("config.yml"))
+    result, run = sidecar.get("result"), sidecar_path.parent.name
+    if not isinstance(result, dict) or result.pop("run", None) != run or config.run != run:
+        raise ValueError(f"{sidecar_path} holds no result of a run {run!r}")
+    try:
+        measured = Measured(**result)
+    except ValueError as error:
+        raise ValueError(f"{sidecar_path} holds no result of a run: {error}") from None
     curve_path = sidecar_path.with_name("epochs.csv")
     curve = read_csv(curve_path)
-    epochs = result.get("epochs")
-    if "epoch" not in curve or type(epochs) is not int or curve.epoch.tolist() != [*range(1, epochs + 1)]:
-        raise ValueError(f"{curve_path} does not hold the {epochs!r} epochs of the run")
-    return result, curve
+    if "epoch" not in curve or curve.epoch.tolist() != [*range(1, config.epochs + 1)]:
+        raise ValueError(f"{curve_path} does not hold the {config.epochs} epochs of the run")
+    return RunRow(config=config, measured=measured), curve
 
 
 def load_results(path: Path | None = None) -> pd.DataFrame:
@@ -100,9 +193,23 @@ def load_results(path: Path | None = None) -> pd.DataFrame:
     FileNotFoundError
         There is no such table.
     ValueError
-        It was written by another version of this library, or is no such table.
+        It was written by another version of this library, or is no such table, or a row of it holds what a
+        run cannot have.
     """
-    return _read(path or paths.results_dir() / "runs.csv")
+    path = path or paths.results_dir() / "runs.csv"
+    frame = _read(path, dtype=TEXT)
+    missing = [name for name in COLUMNS if name not in frame]
+    unknown = [str(name) for name in frame if name not in COLUMNS]
+    if missing or unknown:
+        told = [f"it has no column {', '.join(missing)}"] if missing else []
+        told += [f"it has a column {', '.join(unknown)}"] if unknown else []
+        raise ValueError(f"{path} is no results table: {' and '.join(told)}")
+    for values in frame.to_dict("records"):
+        try:
+            RunRow.from_columns(values)
+        except ValueError as error:
+            raise ValueError(f"{path}, run {values['run']}: {error}") from None
+    return frame
 
 
 def select(
@@ -179,7 +286,7 @@ def load_determinism() -> pd.DataFrame:
     A row a setting and seed, against one thread: share of the kept codes that differ, the largest step of
     one, the largest change of scales (relative) and of other tensors, accuracies in percent; then machine and
     commit.
-    ``python -m benchmarks.determinism`` makes it.
+    ``python -m companion.benchmarks.determinism`` makes it.
     """
     return read_csv(paths.repository() / "data" / "determinism.csv")
 
@@ -197,7 +304,9 @@ def load_network(run: str) -> FinishedNetwork:
     FileNotFoundError
         There are none of this run; the message lists the runs that have some.
     """
-    return load_codes(_committed(run, "codes"))
+    network = load_codes(_committed(run, "codes"))
+    # What the codes were chosen for: files of the first edition do not say it.
+    return network.trained_for(RunConfig.from_yaml(_committed(run, "codes").with_name("config.yml")).encoding)
 
 
 def load_float_weights(run: str) -> dict[str, Tensor]:
@@ -220,11 +329,11 @@ def _committed(run: str, what: str) -> Path:
     return path
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path, **options: Any) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"no results table at {path}; `twofold collect` makes one from finished runs")
     _check_sum(path)
-    frame = read_csv(path)
+    frame = read_csv(path, **options)
     missing = {"results_version", "run"} - set(frame)
     if missing:
         raise ValueError(f"{path} is no results table: it has no column {', '.join(sorted(missing))}")

@@ -10,7 +10,6 @@ import json
 import math
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -207,7 +206,7 @@ def _save(
     path: Path, model: nn.Module, optimizer: torch.optim.SGD, recipe: Recipe, history: list[dict]
 ) -> None:
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()} | _momentum(optimizer, model)
-    header = {"recipe": json.dumps(asdict(recipe)), "history": json.dumps(history)}
+    header = {"recipe": json.dumps(recipe.model_dump()), "history": json.dumps(history)}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_tensors(path, tensors, header)
 
@@ -215,7 +214,7 @@ def _save(
 def _restore(path: Path, model: nn.Module, optimizer: torch.optim.SGD, recipe: Recipe) -> list[dict]:
     try:
         header, tensors = load_tensors(path)
-        theirs, ours, history = json.loads(header["recipe"]), asdict(recipe), json.loads(header["history"])
+        theirs, history = json.loads(header["recipe"]), json.loads(header["history"])
         epochs = [row["epoch"] for row in history]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
@@ -223,6 +222,7 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.SGD, recipe: R
         ) from error
     if not isinstance(theirs, dict) or epochs != [*range(1, len(epochs) + 1)]:
         raise ValueError(f"{path} is no checkpoint of whole epochs; move it away to start afresh")
+    ours = recipe.model_dump()
     if theirs != ours:
         names = sorted(theirs.keys() | ours.keys())
         differing = {k: (theirs.get(k), ours.get(k)) for k in names if theirs.get(k) != ours.get(k)}

@@ -1,0 +1,208 @@
+"""What a run is called, from its configuration: a name for its folder, a label for figures and tables.
+
+A name is a row of parts joined by ``-``, and no number stands in it without its letter:
+
+- ``tune`` for a run on held-out images; the network where it is not ResNet-20; the method; ``ms`` where a
+  register draws the mask by multiply-shift, which may say an index twice
+- ``r50``: the percentage removed
+- ``mu125``: the strength of the energy-aware codes, in LSB²/pJ; ``popcount-beta10`` and ``planes-beta1``: of
+  the talk's terms; ``lambda1``: of its network term, ``printed`` where that pulls on the weights that stay,
+  and ``p6`` for the epoch before which the masks become hard
+- ``b5``: bits, where they are not 8, where the encoding is not two's complement, and for a dense network
+- ``rows`` (signed rows), ``signed`` (sign and magnitude), ``offset``, ``differential``: the encoding
+- ``clip0.5``, ``erk``, ``distilled``, ``e24`` (epochs), ``lr0.1`` (peak learning rate), ``fp32`` or ``bf16``:
+  where these are not the `usual` ones of such a run
+- ``s1``: the seed; float and held-out runs are made once, and say it only where it is not 1
+
+A label says the same in words, without the seed.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from companion.study.config import METHODS, RunConfig
+
+__all__ = ["START", "TUNING_START", "check_name", "label_of", "learning_rate", "name_of", "usual"]
+
+
+START = "dense-e60"
+"""The float network that the runs of the study start from."""
+
+TUNING_START = "tune-dense-e20"
+"""The one that runs on held-out images start from; it has never seen those either."""
+
+METHOD_WORDS = {
+    "dense": ("dense", "dense, float"),
+    "dense-8bit": ("dense", "dense, 8 bits"),
+    "rounded": ("rounded", "dense, rounded"),
+    "lfsr": ("lfsr", "LFSR mask"),
+    "iid": ("iid", "i.i.d. mask"),
+    "magnitude": ("magnitude", "magnitude mask"),
+    "bits": ("bits", "bits only"),
+    "twofold": ("twofold", "twofold"),
+    "magnitude-bits": ("magnitude-bits", "magnitude + bits"),
+}
+"""Method -> its part of a name and of a label."""
+
+ENCODING_WORDS = {
+    "twos_complement": ("", ""),
+    "offset_binary": ("offset", "offset binary"),
+    "sign_magnitude": ("signed", "sign and magnitude"),
+    "differential": ("differential", "differential pairs"),
+    "signed_rows": ("rows", "signed rows"),
+}
+
+NETWORK_WORDS = {
+    "resnet20": "",
+    "resnet20-w2": "ResNet-20 twice as wide",
+    "plain-cnn": "plain CNN",
+    "digits-net": "network of the digits",
+}
+
+_LETTERS = ("r", "mu", "beta", "lambda", "p", "b", "clip", "distilled", "e", "lr", "fp", "bf", "s")
+_WORDS = ("tune", "ms", "popcount", "planes", "printed", "erk", "distilled")
+_PARTS = {
+    part
+    for word in (*_WORDS, *NETWORK_WORDS, *(name for name, _ in (METHOD_WORDS | ENCODING_WORDS).values()))
+    for part in word.split("-")
+}
+
+
+def learning_rate(sparsity: float) -> float:
+    """Peak of the schedule: chosen on held-out images at 50 and 90 %, taken up to half removed and beyond."""
+    return 0.05 if sparsity <= 0.5 else 0.1
+
+
+def usual(config: RunConfig) -> dict[str, Any]:
+    """The values that a run of this kind has unless its name or its label says otherwise.
+
+    A kind is a network, from scratch or from another run, on held-out images or not, with its method, removed
+    share, encoding and bits. Fields that its method does not use have their defaults.
+    """
+    of_study = config.network == "resnet20" and config.dataset == "cifar10"
+    mask, has_bit_term = METHODS[config.method]
+    # Magnitudes fill a cell, two or four: the scale of least error for the energy, see `rate_distortion`.
+    scales = {3: 0.5, 5: 0.85, 8: 2.0} if config.encoding == "signed_rows" else {8: 2.0}
+    magnitudes = config.encoding in ("signed_rows", "sign_magnitude")
+    values: dict[str, Any] = {
+        "dataset": "digits" if config.network == "digits-net" else "cifar10",
+        "batch_size": 128,
+        "learning_rate": learning_rate(config.sparsity),
+        "warmup": 0.2,
+        "restart_epoch": config.prune_epoch,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        # bf16 is faster only on a CPU with AMX, and on a GPU; the runs by rejection, the last ones, had one.
+        "precision": "bf16" if mask == "lfsr" and config.generator == "rejection" else "fp32",
+        "compiled": of_study,  # an epoch takes a seventh less time
+        "clip_ratio": scales.get(config.bits, 1.0) if magnitudes else 1.0,
+        "density_rule": "uniform",
+        "ramp": 0.5,
+        "energy_table": "rram_2bit_cell",
+    }
+    if config.init is None:
+        values["learning_rate"] = 0.2 if of_study else 0.1
+    else:
+        values["epochs"] = 6 if config.held_out else 12
+        values["init"] = TUNING_START if config.held_out else START
+    if mask != "lfsr":
+        values["generator"] = "multiply-shift"
+    if not has_bit_term:
+        values["bit_term"] = "energy"
+    if not config.network_strength:
+        values["polarity"] = "removed"
+    if config.method == "dense":
+        values["bits"] = 8
+    return values
+
+
+def name_of(config: RunConfig) -> str:
+    """The name that the grammar gives a run of this configuration.
+
+    Raises
+    ------
+    ValueError
+        A value that is not `usual` and that no part of a name says, such as another momentum.
+    """
+    said, unsaid = _parts(config)
+    if unsaid:
+        told = ", ".join(f"{name} {getattr(config, name)!r}" for name in unsaid)
+        raise ValueError(f"no part of a run's name says {told}; give the run a name of your own")
+    made_once = config.held_out or config.method == "dense"
+    seed = [] if made_once and config.seed == 1 else [f"s{config.seed}"]
+    return "-".join([name for name, _ in said if name] + seed)
+
+
+def label_of(config: RunConfig) -> str:
+    """What figures and tables call the runs of this configuration, whatever their seed.
+
+    Configurations that differ in more than seed and name have different labels: what is not `usual` is said.
+    """
+    said, unsaid = _parts(config)
+    words = [word for _, word in said if word]
+    return ", ".join(words + [f"{name} {getattr(config, name)}" for name in unsaid])
+
+
+def check_name(name: str) -> str:
+    """Return ``name``, or raise ``ValueError`` where a part is none of the grammar's: a bare number, say."""
+    number = rf"({'|'.join(_LETTERS)})\d+(\.\d+)?"
+    for part in name.split("-"):
+        if part not in _PARTS and not re.fullmatch(number, part):
+            words = ", ".join(sorted(_PARTS - {""}))
+            raise ValueError(
+                f"run {name!r} has the part {part!r}; a part is one of {words}, or a number behind one of "
+                f"{', '.join(_LETTERS)}"
+            )
+    return name
+
+
+def _parts(config: RunConfig) -> tuple[list[tuple[str, str]], list[str]]:
+    """Parts of the name with their words, either of them perhaps empty; and the fields that no part says."""
+    mask, has_bit_term = METHODS[config.method]
+    normal = usual(config)
+    new = [name for name, value in normal.items() if getattr(config, name) != value]
+    parts: list[tuple[str, str]] = []
+
+    def say(condition: object, name: str, word: str) -> None:
+        if condition:
+            parts.append((name, word))
+
+    say(config.held_out, "tune", "")
+    say(config.network != "resnet20", config.network, NETWORK_WORDS[config.network])
+    say(True, *METHOD_WORDS[config.method])
+    say(mask == "lfsr" and config.generator == "multiply-shift", "ms", "multiply-shift")
+    removed = _number(100 * config.sparsity)
+    say(config.sparsity, f"r{removed}", f"{removed} % removed")
+    strength = _number(config.strength)
+    if config.bit_term == "energy":
+        say(has_bit_term, f"mu{strength}", f"µ {strength}")
+    else:
+        say(has_bit_term, f"{config.bit_term}-beta{strength}", f"{config.bit_term}, β {strength}")
+    pull, printed = _number(config.network_strength), config.polarity == "printed"
+    say(pull != "0", f"lambda{pull}{'-printed' * printed}", f"λ {pull}{', as printed' * printed}")
+    say(config.prune_epoch, f"p{config.prune_epoch}", f"masks from epoch {config.prune_epoch}")
+    encoded = config.encoding != "twos_complement"
+    if config.method != "dense":
+        short = f"{config.bits} bits" if config.bits != 8 else ""
+        say(short or encoded or config.method == "dense-8bit", f"b{config.bits}", short)
+    say(encoded, *ENCODING_WORDS[config.encoding])
+    scale = _number(config.clip_ratio)
+    say("clip_ratio" in new, f"clip{scale}", f"scale x{scale}")
+    say("density_rule" in new, config.density_rule, "small layers spared")
+    share = "" if config.distillation == 0.5 else _number(config.distillation)
+    say(config.distillation, f"distilled{share}", f"distilled {share}".strip())
+    say(config.epochs != normal.get("epochs"), f"e{config.epochs}", f"{config.epochs} epochs")
+    tried = config.held_out and config.init is not None  # a choice among rates, so all of them say theirs
+    rate = _number(config.learning_rate)
+    say(tried or "learning_rate" in new, f"lr{rate}", f"rate {rate}")
+    say("precision" in new, config.precision, config.precision)
+    say(config.held_out, "", "held-out images")
+    said = {"clip_ratio", "density_rule", "epochs", "learning_rate", "precision"}
+    return parts, [name for name in new if name not in said]
+
+
+def _number(value: float) -> str:
+    """All digits that differ and no exponent, whose sign would part a name: 29 for 100 x 0.29."""
+    return np.format_float_positional(float(f"{value:.12g}"), trim="-")

@@ -1,0 +1,258 @@
+"""The runs of the study, by experiment, in the order in which they are made.
+
+A run's name comes from its configuration, see `companion.study.names`. What a finished run was made with is
+in its own folder; the plan says what there should be.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from companion.study.config import RunConfig
+from companion.study.names import START, TUNING_START, learning_rate, name_of
+
+__all__ = ["EXPERIMENTS", "OWN", "PLAN", "STRENGTH", "Experiment", "experiment_of"]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Runs that answer a question together; their controls may belong to another experiment."""
+
+    name: str
+    question: str
+    runs: tuple[RunConfig, ...]
+
+
+OWN = "own"
+"""What the table of results names as the experiment of a run that is not in the plan."""
+
+STRENGTH = 125.0
+"""LSB²/pJ of the energy-aware codes wherever only one strength is run; chosen on held-out images."""
+
+SEEDS = (1, 2, 3)
+
+# All fine-tuned runs, the controls too, have the same epochs, so that none is better for longer training. A
+# run of more epochs has a control of its own.
+FINE_TUNED = {"init": START, "epochs": 12, "precision": "fp32", "compiled": True}
+# Hyperparameters are chosen on 5,000 training images that the network has not seen, its start included.
+UNSEEN = {"init": TUNING_START, "epochs": 6, "held_out": True}
+FLOAT = {"init": None, "learning_rate": 0.2}
+PLAIN_CNN = {"network": "plain-cnn", "init": None, "epochs": 7, "learning_rate": 0.1, "compiled": False}
+
+DISTILLED = {"distillation": 0.5}
+# Where magnitudes are stored the cheap codes are the small ones, and a coarser step has more weights take
+# them; in two's complement it is a finer step that helps (`companion.study.rate_distortion`).
+SIGNED = {"encoding": "sign_magnitude", "clip_ratio": 2.0}
+ROWS = {"encoding": "signed_rows", "clip_ratio": 2.0}
+CLIPPED = {"clip_ratio": 0.5}
+# A sign, and a magnitude that fills one cell or two. Strengths and scales by `rate_distortion` on the float
+# network and on those of the masks, before any of these runs: the least error for the energy.
+ONE_CELL = {"bits": 3, "encoding": "signed_rows", "clip_ratio": 0.5}
+TWO_CELLS = {"bits": 5, "encoding": "signed_rows", "clip_ratio": 0.85}
+# The talk's own order: both penalties to the end of a schedule, then the masks become hard, then training
+# goes on with a schedule of its own ("post-training"). It gives no strengths. On the digits a beta of 1
+# hardly moves the codes, and 10 halves their energy; on bit planes a lambda of 0.01 moves nothing, and one of
+# 1 empties the weights that will be removed.
+TALK = {
+    "bit_term": "popcount",
+    "strength": 10.0,
+    "network_strength": 1.0,
+    "prune_epoch": 6,
+    "restart_epoch": 6,
+}
+# A register that steps over repeats says no index twice. These runs came last, on a CPU with AMX.
+REJECTION = {"generator": "rejection", "precision": "bf16"}
+
+
+def _run(method: str, removed: int = 0, seed: int = 1, **values: Any) -> RunConfig:
+    """A fine-tuned run of ``removed`` percent, but for ``values``; its name is what the grammar says."""
+    sparsity = removed / 100
+    shared = {"learning_rate": learning_rate(sparsity), "sparsity": sparsity, **FINE_TUNED}
+    config = RunConfig(run="unnamed", method=method, seed=seed, **shared | values)
+    return config.replaced(run=name_of(config))
+
+
+def _masked(method: str, removed: int, seed: int = 1, **values: Any) -> RunConfig:
+    """The same with the study's strength where the method has a bit term."""
+    strength = {"strength": STRENGTH} if method in ("twofold", "magnitude-bits") else {}
+    return _run(method, removed, seed, **strength | values)
+
+
+EXPERIMENTS = (
+    Experiment(
+        "tuning",
+        "Which learning rate, at 50 and at 90 %, and which strength of the bit term do best on images that "
+        "no network has seen?",
+        (
+            _run("dense", **FLOAT, epochs=20, held_out=True),
+            *(
+                _run("lfsr", removed, **UNSEEN, learning_rate=rate)
+                for removed, rates in ((50, (0.02, 0.05, 0.1)), (90, (0.02, 0.05, 0.1, 0.2)))
+                for rate in rates
+            ),
+            *(_run("twofold", 50, **UNSEEN, strength=mu) for mu in (125.0, 250.0)),
+            _run("lfsr", 50, **UNSEEN, precision="bf16"),
+        ),
+    ),
+    Experiment(
+        "levers-tuning",
+        "What do more strength, a finer step, distillation and another encoding promise on held-out images?",
+        (
+            _run("twofold", 50, **UNSEEN, strength=500.0),
+            _run("twofold", 50, **UNSEEN, strength=2000.0, **CLIPPED),
+            _run("twofold", 50, **UNSEEN, strength=500.0, **DISTILLED),
+            _run("twofold", 50, **UNSEEN, strength=150.0, **SIGNED, **DISTILLED),
+            _run("lfsr", 50, **UNSEEN, **DISTILLED),
+        ),
+    ),
+    Experiment(
+        "baseline",
+        "How good is the float network, and how good are 8 bits with nothing removed, the baseline of gains?",
+        (
+            _run("dense", **FLOAT, epochs=60),
+            *(_run("dense-8bit", seed=seed) for seed in SEEDS),
+        ),
+    ),
+    Experiment(
+        "masks",
+        "What do masks cost, with cheap codes and without: the register's choice beside magnitude's?",
+        tuple(
+            _masked(method, removed, seed)
+            for seed in SEEDS
+            for removed in (50, 90)
+            for method in ("lfsr", "magnitude", "twofold", "magnitude-bits")
+        ),
+    ),
+    Experiment(
+        "levers",
+        "What do a stronger bit term, and a finer step with distillation, add in two's complement?",
+        (
+            _run("twofold", 50, strength=500.0),
+            _run("bits", strength=1100.0, **CLIPPED, **DISTILLED),
+        ),
+    ),
+    Experiment(
+        "signed-rows",
+        "What do codes gain whose sign is the row's and whose cells hold the magnitude alone?",
+        (
+            *(_run("twofold", p, strength=mu, **ROWS) for p, mu in ((50, 400.0), (90, 200.0))),
+            *(
+                _run("twofold", p, seed, strength=mu, **ROWS)
+                for seed in SEEDS
+                for p, mu in ((50, 80.0), (90, 60.0))
+            ),
+        ),
+    ),
+    Experiment(
+        "distillation",
+        "Does it help to learn from the float network's answers, the controls too?",
+        (
+            _run("dense-8bit", **DISTILLED),
+            _run("lfsr", 50, **DISTILLED),
+            _run("twofold", 50, strength=800.0, **ROWS, **DISTILLED),
+            _run("bits", strength=1000.0, **DISTILLED),
+            _run("lfsr", 90, **DISTILLED),
+            _run("twofold", 90, strength=60.0, **ROWS, **DISTILLED),
+        ),
+    ),
+    Experiment(
+        "longer",
+        "Do twice the epochs close the gap at 90 %?",
+        (
+            _run("lfsr", 90, epochs=24),
+            _run("twofold", 90, epochs=24, strength=60.0, **ROWS),
+        ),
+    ),
+    Experiment(
+        "fewer-bits",
+        "Are magnitudes in one cell or two instead of four the simpler way, with a bit term and without?",
+        (
+            _run("twofold", 90, strength=1.0, **TWO_CELLS),
+            _run("lfsr", 90, **TWO_CELLS),
+            _run("rounded", **ONE_CELL),
+            _run("bits", strength=0.8, **ONE_CELL),
+            _run("twofold", 50, strength=0.8, **ONE_CELL),
+            _run("lfsr", 50, **ONE_CELL),
+            _run("bits", strength=2.0, **TWO_CELLS),
+            _run("twofold", 50, strength=1.0, **TWO_CELLS),
+        ),
+    ),
+    Experiment(
+        "bits",
+        "How does accuracy fall with the strength of a bit term, for three of them, with nothing removed?",
+        (
+            *(_run("bits", strength=mu) for mu in (60.0, 125.0, 250.0, 500.0, 1000.0)),
+            *(_run("bits", bit_term="popcount", strength=beta) for beta in (1.0, 10.0)),
+            *(_run("bits", bit_term="planes", strength=beta) for beta in (0.1, 1.0)),
+        ),
+    ),
+    Experiment(
+        "curve",
+        "What lies between and beyond 50 and 90 % removed?",
+        tuple(
+            _masked(method, removed)
+            for removed in (10, 30, 70, 80, 95)
+            for method in ("lfsr", "twofold", "magnitude")
+        ),
+    ),
+    Experiment(
+        "density-rule",
+        "Does it help at 90 % to spare the small layers?",
+        tuple(_masked(method, 90, density_rule="erk") for method in ("lfsr", "twofold")),
+    ),
+    Experiment(
+        "talk",
+        "What does the talk's own order do, with the network term as meant and as printed?",
+        tuple(
+            _run("twofold", removed, polarity=polarity, **TALK)
+            for removed in (50, 90)
+            for polarity in ("removed", "printed")
+        ),
+    ),
+    Experiment(
+        "chance",
+        "Is the register as good as chance?",
+        tuple(_masked("iid", removed, seed) for seed in SEEDS for removed in (50, 90)),
+    ),
+    Experiment(
+        "another-network",
+        "Does it work in a plain CNN, from scratch?",
+        tuple(
+            _run(method, removed, **values, **PLAIN_CNN)
+            for method, removed, values in (("dense-8bit", 0, {}), ("twofold", 50, {"strength": 60.0}))
+        ),
+    ),
+    Experiment(
+        "generators",
+        "What changes with an index generator that never repeats?",
+        (
+            *(
+                config
+                for seed in SEEDS
+                for removed, mu in ((50, 80.0), (90, 60.0))
+                for config in (
+                    _run("lfsr", removed, seed, **REJECTION),
+                    _run("twofold", removed, seed, strength=mu, **ROWS, **REJECTION),
+                )
+            ),
+            *(
+                config
+                for removed, mu in ((70, 80.0), (80, 60.0))
+                for config in (
+                    _run("lfsr", removed, **REJECTION),
+                    _run("twofold", removed, strength=mu, **ROWS, **REJECTION),
+                )
+            ),
+        ),
+    ),
+)
+"""In the order in which they are made."""
+
+PLAN: dict[str, RunConfig] = {config.run: config for experiment in EXPERIMENTS for config in experiment.runs}
+"""Name -> configuration of every run, in the same order."""
+
+_EXPERIMENT = {config.run: experiment.name for experiment in EXPERIMENTS for config in experiment.runs}
+
+
+def experiment_of(run: RunConfig) -> str:
+    """The name of the experiment that a run belongs to; `OWN` for one that is not in the plan."""
+    return _EXPERIMENT[run.run] if PLAN.get(run.run) == run else OWN
