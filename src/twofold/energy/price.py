@@ -142,7 +142,8 @@ def ones_by_code(layer: StoredLayer, activity: Activity) -> OnesByCode:
     ones = activity.row_ones.cpu().double().view(groups, 1, rows)
     ones = ones.expand(groups, columns // groups, rows).reshape(columns, rows)
     found = OnesByCode(
-        kept=torch.bincount(codes, weights=ones[keep], minlength=2 * limit + 1),
+        # Of no codes at all bincount makes whole numbers, whatever the weights are.
+        kept=torch.bincount(codes, weights=ones[keep], minlength=2 * limit + 1).double(),
         removed=float(ones[~keep].sum()),
         kept_in_column=keep.sum(dim=1),
         zero_codes=int((codes == limit).sum()),
