@@ -84,23 +84,21 @@ def run(chapter: str, pairs: tuple, files: tuple[Path, ...], output: Path) -> No
 
 
 @main.command()
-@click.argument(
-    "configs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--device", default="cpu", show_default=True, help="A torch device: cpu, cuda, cuda:1.")
 @click.option("--quiet", is_flag=True, help="No progress bar, for log files.")
 @_plainly
-def train(configs: tuple[Path, ...], device: str, quiet: bool) -> None:
-    """Carry out the runs that the CONFIGS (YAML) describe; a killed run goes on where it stopped."""
+def train(runs: tuple[str, ...], device: str, quiet: bool) -> None:
+    """Carry out each RUN, a name of the plan or a YAML file; a killed run goes on where it stopped."""
     import torch
 
     from companion.paths import results_dir
-    from companion.study.config import RunConfig
+    from companion.study.plan import chosen
     from companion.study.run import execute
 
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch sees no CUDA device; take cpu")
-    for config in [RunConfig.from_yaml(path) for path in configs]:
+    for config in [chosen(word) for word in runs]:
         there = (results_dir() / config.run).exists()
         folder = execute(config, device=device, progress_bar=not quiet)
         click.echo(f"{config.run}: {folder}{' is finished already and left as it is' if there else ''}")

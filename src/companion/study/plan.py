@@ -5,12 +5,14 @@ in its own folder; the plan says what there should be.
 """
 
 from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from companion.study.config import RunConfig
 from companion.study.names import START, TUNING_START, learning_rate, name_of
 
-__all__ = ["EXPERIMENTS", "OWN", "PLAN", "STRENGTH", "Experiment", "experiment_of"]
+__all__ = ["EXPERIMENTS", "OWN", "PLAN", "STRENGTH", "Experiment", "chosen", "experiment_of"]
 
 
 @dataclass(frozen=True)
@@ -256,3 +258,22 @@ _EXPERIMENT = {config.run: experiment.name for experiment in EXPERIMENTS for con
 def experiment_of(run: RunConfig) -> str:
     """The name of the experiment that a run belongs to; `OWN` for one that is not in the plan."""
     return _EXPERIMENT[run.run] if PLAN.get(run.run) == run else OWN
+
+
+def chosen(word: str) -> RunConfig:
+    """The run that a word of a command line means: a name of the plan, or a YAML file of your own.
+
+    Raises
+    ------
+    ValueError
+        Neither of the two, or a file that is no configuration.
+    """
+    if word in PLAN:
+        return PLAN[word]
+    path = Path(word)
+    if path.is_file():
+        return RunConfig.from_yaml(path)
+    near = get_close_matches(word, PLAN, n=3, cutoff=0.0)
+    raise ValueError(
+        f"{word!r} is no file, and the plan has no run of that name; it has {', '.join(near)}, ..."
+    )
