@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt32
 from torch import Tensor
 
 from twofold.codes.cells import cells_per_code, code_energy_table, to_cells
-from twofold.codes.encodings import ENCODINGS, Encoding, encode, popcount
+from twofold.codes.encodings import ENCODINGS, EncodingName, encode, popcount
 from twofold.codes.quantizer import code_limit, quantize
 from twofold.codes.tables import CellTable
 from twofold.masks.generator import reduce_states
@@ -79,7 +79,7 @@ def encoding_control(
 
 
 def worked_example(
-    weight_value: float, scale: float, bits: int, encoding: Encoding, table: CellTable
+    weight_value: float, scale: float, bits: int, encoding: EncodingName, table: CellTable
 ) -> pd.DataFrame:
     """One weight all the way from a float to joules, a row for each of its cells.
 

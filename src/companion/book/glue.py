@@ -11,7 +11,7 @@ from companion.provenance import provenance
 if TYPE_CHECKING:
     from IPython.display import HTML
 
-__all__ = ["closing", "counted", "explorer", "gains", "numbers", "pruning_steps", "through"]
+__all__ = ["closing", "explorer", "numbers"]
 
 
 def numbers(**values: float | str) -> None:
@@ -24,49 +24,6 @@ def numbers(**values: float | str) -> None:
     for name, value in values.items():
         plain = value if isinstance(value, str) else int(value) if _is_whole(value) else float(value)
         glue(name, plain, display=False)
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 seed``, ``3 seeds``: a number with its noun, whose plural takes an s."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def pruning_steps(runs: pd.DataFrame) -> str:
-    """``with 50 % removed 76.8 %, 76.8 % once pruned, 73.7 % in the end`` for each row, or words for none.
-
-    ``runs`` : columns ``sparsity`` (share), ``accuracy_before_pruning``, ``accuracy_after_pruning`` and
-    ``test_accuracy`` (%).
-    """
-    said = [
-        f"with {100 * row.sparsity:.0f} % removed {row.accuracy_before_pruning:.1f} %, "
-        f"{row.accuracy_after_pruning:.1f} % once pruned, {row.test_accuracy:.1f} % in the end"
-        for row in runs.sort_values("sparsity").itertuples()
-    ]
-    return "; ".join(said) or "no such run has finished"
-
-
-def gains(points: pd.DataFrame, *, join: str = " or ", bits: bool = False, removed: bool = False) -> str:
-    """``3.0x at 91.35 %`` for each row; without rows, words for that.
-
-    With its number of ``bits`` and the share ``removed``, if asked: ``... (3 bits, 50 % removed)``.
-
-    ``points`` : columns ``gain``, ``test_accuracy`` (%) and, where asked for, ``bits`` and ``sparsity``.
-    """
-    said = []
-    for row in points.itertuples():
-        told = [f"{row.bits} bits"] if bits else []
-        told += [f"{100 * row.sparsity:.0f} % removed"] if removed else []
-        said.append(
-            f"{row.gain:.1f}x at {row.test_accuracy:.2f} %" + (f" ({', '.join(told)})" if told else "")
-        )
-    return join.join(said) or "(no such network starts here)"
-
-
-def through(values: pd.Series, spec: str = "z.1f") -> str:
-    """``1.3 at 50 %, 7.9 at 90 %``: numbers by their index, the share of weights removed (0..1)."""
-    known = values.dropna().sort_index()
-    said = ", ".join(f"{value:{spec}} at {100 * share:.0f} %" for share, value in known.items())
-    return said or "(no such runs)"
 
 
 def explorer(name: str, tables: dict) -> "HTML":

@@ -160,28 +160,30 @@ def curves(
     return ax
 
 
-def _by_series(
-    frame: pd.DataFrame, x: str, y: str, ax: Axes, *, told_by: str = "series", fewest: int = 1
-) -> None:
-    """A line a method and series, with a band between ``lowest`` and ``highest``.
+LINES, FILLS = ("-", "--", ":", "-."), ("full", "none", "left", "right")
+"""Looks of a method's first, second, ... series."""
 
-    The method has a color; what the column ``told_by`` holds has a look of its own and a line of the legend.
-    Where a series has less than ``fewest`` points, nothing joins them.
+
+def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes, *, fewest: int = 1) -> None:
+    """Points of each method and series, with a band between ``lowest`` and ``highest``.
+
+    The method has a color, the series a look of its own and a line of the legend. Within a series, networks
+    of the same bit term, strength and bits are joined, unless they are less than ``fewest``.
     """
     for method, (color, marker, name) in METHOD_STYLE.items():
         own = frame[frame.method == method].dropna(subset=[x, y])  # a float network has no cell energy
-        for number, (words, group) in enumerate(own.groupby(told_by)):
+        for number, (words, group) in enumerate(own.groupby("series")):
             label: str | None = f"{name}, {words}" if words else name
-            for _, line in group.groupby("series"):
+            for _, line in group.groupby(["bit_term", "strength", "bits"], dropna=False):
                 line, joined = line.sort_values(x), len(line) >= fewest
                 ax.plot(
                     line[x],
                     line[y],
-                    linestyle=("-", "--", ":", "-.")[number % 4] if joined else "none",
+                    linestyle=LINES[number % len(LINES)] if joined else "none",
                     linewidth=1.2,
                     marker=marker,
                     color=color,
-                    fillstyle=("full", "none", "top", "left", "bottom", "right")[number % 6],
+                    fillstyle=FILLS[number % len(FILLS)],
                     markersize=12 if marker == "*" else 8,
                     label=label,
                 )
@@ -222,8 +224,9 @@ def accuracy_against_sparsity(
 ) -> Axes:
     """Test accuracy (%) against overall sparsity (%), a line a series; literature as hollow marks.
 
-    ``frame`` is made by `series.over_seeds` and `series.with_series`: lines are means over seeds, bands reach
-    from the lowest to the highest. Two points are not joined: accuracy bends too much between them.
+    Columns of ``frame``: ``method``, ``series``, ``bit_term``, ``strength``, ``bits``, ``sparsity``,
+    ``test_accuracy``, and ``lowest`` and ``highest`` over the seeds, between which a band reaches. Two points
+    are not joined: accuracy bends too much between them.
     """
     own, ax = ax is None, _axes(ax, figsize=(7.2, 4.9))
     _error_scale(ax)
@@ -251,7 +254,7 @@ def gain_against_sparsity(
 ) -> Axes:
     """Energy gain over dense 8 bits against overall sparsity; all else as in `accuracy_against_energy`."""
     own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
-    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "gain", ax, told_by="kind", fewest=3)
+    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "gain", ax, fewest=3)
     if claims is not None:
         ax.plot(
             100 * claims.sparsity, claims.gain, "x", color="#777777", markersize=9, label="stated in the talk"
@@ -266,12 +269,12 @@ def gain_against_sparsity(
 def accuracy_against_energy(frame: pd.DataFrame, *, legend: bool = True, ax: Axes | None = None) -> Axes:
     """Test accuracy (%) against energy (column ``energy_j``), each point with its ``note`` in its color.
 
-    ``frame`` as in `accuracy_against_sparsity`. A bit term's strength is in the notes, not the legend;
-    without a ``legend`` the figure of the same series that stands before it serves.
+    ``frame`` as in `accuracy_against_sparsity`, with ``energy_j`` and ``note``. Without a ``legend`` the
+    figure of the same series that stands before it serves.
     """
     own, ax = ax is None, _axes(ax, figsize=(7.2, 6.2))
     _error_scale(ax)
-    _by_series(frame, "energy_j", "test_accuracy", ax, told_by="kind")
+    _by_series(frame, "energy_j", "test_accuracy", ax)
     ax.margins(x=0.12, y=0.12)
     ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
     ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))

@@ -12,18 +12,17 @@ __all__ = ["accuracy_curves", "column_bars", "energy_bars"]
 
 
 def accuracy_curves(frame: pd.DataFrame, x: str, xlabel: str, panels: str) -> list[Axes]:
-    """Test accuracy (%) over ``x``, a line a run, a panel a value of ``panels``; a band over seeds.
+    """Test accuracy (%) over ``x``, a line a network, a panel a value of ``panels``; a band over seeds.
 
-    Color and marker are the method's, filled at its highest strength; the more weights removed, the finer
-    the line. Columns ``run``, ``method``, ``strength``, ``sparsity``, ``test_accuracy`` and the two named.
+    Color and marker are the method's; the more weights removed, the finer the line. Columns ``label``,
+    ``method``, ``sparsity``, ``test_accuracy`` and the two named.
     """
     names = list(frame[panels].unique()) or [""]
-    strongest = frame.groupby("method").strength.max()
     lines = dict(zip(sorted(frame.sparsity.unique()), ("-", "--", ":", "-."), strict=False))
     figure, grid = plt.subplots(1, len(names), figsize=(7.2, 4.2), sharey=True, squeeze=False)
     for ax, name in zip(grid.flat, names, strict=True):
-        own = frame[frame[panels] == name].sort_values(["sparsity", "strength", "method"])
-        for run, same in own.groupby("run", sort=False):
+        own = frame[frame[panels] == name].sort_values(["sparsity", "method"])
+        for label, same in own.groupby("label", sort=False):
             first = same.iloc[0]
             color, marker, _ = METHOD_STYLE[first.method]
             spread = same.groupby(x).test_accuracy.agg(["mean", "min", "max"])
@@ -34,8 +33,7 @@ def accuracy_curves(frame: pd.DataFrame, x: str, xlabel: str, panels: str) -> li
                 marker=marker,
                 markersize=10 if marker == "*" else 6,
                 color=color,
-                fillstyle="full" if first.strength == strongest[first.method] else "none",
-                label=run,
+                label=label,
             )
             ax.fill_between(spread.index, spread["min"], spread["max"], alpha=0.15, color=color, lw=0)
         ax.set(
@@ -44,14 +42,14 @@ def accuracy_curves(frame: pd.DataFrame, x: str, xlabel: str, panels: str) -> li
     grid[0, 0].set_ylabel("test accuracy (%)")
     known = {line.get_label(): line for ax in grid.flat for line in ax.lines}
     if known:
-        figure.legend(known.values(), known.keys(), fontsize="small", ncols=4, loc="outside lower center")
+        figure.legend(known.values(), known.keys(), fontsize="small", ncols=2, loc="outside lower center")
     return list(grid.flat)
 
 
 def column_bars(frame: pd.DataFrame) -> Axes:
-    """Mean sum of a column (levels) by slice and run; columns ``slice``, ``mean``, ``run``."""
+    """Mean sum of a column (levels) by slice and network; columns ``slice``, ``mean``, ``label``."""
     ax = plt.subplots(figsize=(7.2, 3.2))[1]
-    sns.barplot(frame, x="slice", y="mean", hue="run", ax=ax)
+    sns.barplot(frame, x="slice", y="mean", hue="label", ax=ax)
     ax.set(xlabel="slice, 0 the most significant", ylabel="mean column sum (levels)")
     ax.margins(y=0.3)  # room for the legend
     ax.legend(title="", loc="upper right")
@@ -59,13 +57,16 @@ def column_bars(frame: pd.DataFrame) -> Axes:
 
 
 def energy_bars(frame: pd.DataFrame) -> list[Axes]:
-    """Energy of an image by run, cells below and converters above, a panel a price of conversions."""
+    """Energy of an image by network, cells below and converters above, a panel a price of conversions.
+
+    Columns ``label``, ``converter``, ``array_j``, ``adc_j``.
+    """
     names = list(frame.converter.unique())
     axes = list(plt.subplots(1, len(names), figsize=(7.2, 3.6), sharey=True, squeeze=False)[1].flat)
     for ax, name in zip(axes, names, strict=True):
         own = frame[frame.converter == name]
-        ax.bar(own.run, own.array_j, label="cells", width=0.75)
-        ax.bar(own.run, own.adc_j, bottom=own.array_j, label="converters", width=0.75)
+        ax.bar(own.label, own.array_j, label="cells", width=0.75)
+        ax.bar(own.label, own.adc_j, bottom=own.array_j, label="converters", width=0.75)
         ax.set_title(name)
         ax.tick_params(axis="x", rotation=90, labelsize="small")
         ax.grid(axis="x", visible=False)

@@ -1,0 +1,575 @@
+"""What each chapter found, as named numbers: one function a chapter, whose result the prose quotes.
+
+A chapter says ``numbers(**findings.accuracy(...))``, and its sentences quote the values by name. Units are in
+the names where they are not percent or ratios. Runs of the study are named in full, so that a number of the
+prose can be traced to the folder that it comes from.
+"""
+
+import math
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+
+from companion.book.series import MASKS
+from companion.study.networks import FinishedNetwork
+from twofold import LFSR, CellTable, Mask
+from twofold.codes.cells import code_energy_table
+from twofold.masks.measures import overlap
+
+__all__ = [
+    "accuracy",
+    "bits",
+    "crossbar",
+    "energy",
+    "first_page",
+    "index_generator",
+    "measured",
+    "motivation",
+    "registers",
+    "speed",
+    "training",
+    "your_network",
+]
+
+FAR_SIZE = 36_864
+"""Weights of the masks that chapter 2 compares: the largest layer of ResNet-20."""
+
+Findings = dict[str, float | int | str]
+"""Plain numbers and names, by the words of the prose."""
+
+
+def first_page(priced: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd.DataFrame) -> Findings:
+    """The numbers of the first page.
+
+    Parameters
+    ----------
+    priced : by machine, as `energies.machines` names them: means over seeds, columns ``run``,
+        ``test_accuracy`` (%), ``gain``, ``gain_best_untrained``
+    cells : the table that they were priced with
+    costs : as `results.run_costs`
+    """
+    packed = priced["packed"].set_index("run")
+    both, alone = packed.loc["twofold-ms-r50-mu125"], packed.loc["bits-mu125"]
+    weak, strong = packed.loc["twofold-ms-r50-mu80-b8-rows"], packed.loc["twofold-ms-r50-mu400-b8-rows"]
+    short, twofold = packed.loc["rounded-b3-rows"], "twofold-ms-r50-mu125"
+    return _plain(
+        {
+            "dense": packed.test_accuracy["dense-b8"],
+            "both": both.test_accuracy,
+            "both_gain": both.gain,
+            "both_share": 100 * both.sparsity,
+            "both_untrained": both.gain_best_untrained,
+            "charged_gain": priced["packed + index"].set_index("run").gain[twofold],
+            "bare_gain": priced["packed + bare index"].set_index("run").gain[twofold],
+            "strength": both.strength,
+            "bits": alone.test_accuracy,
+            "bits_gain": alone.gain,
+            "rows": weak.test_accuracy,
+            "rows_gain": weak.gain,
+            "strong_rows": strong.test_accuracy,
+            "strong_rows_gain": strong.gain,
+            "short": short.test_accuracy,
+            "short_gain": short.gain,
+            "blind": packed.test_accuracy["lfsr-ms-r90"],
+            "looking": packed.test_accuracy["magnitude-r90"],
+            "most_removed": 100 * packed.sparsity["lfsr-ms-r90"],
+            "dearest": cells.energy_j[-1] / cells.energy_j[0],
+            "finished": len(costs),
+            "hours": costs.minutes.sum() / 60,
+            "shown": int(packed.seeds.sum()),
+        }
+    )
+
+
+def motivation(operations: pd.DataFrame, truth: pd.DataFrame, cells: CellTable) -> Findings:
+    """Chapter 1: memory against arithmetic, and what a cell costs by what it holds.
+
+    Parameters
+    ----------
+    operations : columns ``operation``, ``energy_j``
+    truth : as `examples.bit_truth_table`
+    cells : energies of one cell read, by what it stores
+    """
+    energy_j = operations.set_index("operation").energy_j
+    dram_adds = energy_j["32-bit DRAM memory"] / energy_j["32-bit float ADD"]
+    current_a = truth.set_index(["x", "w"]).current_a
+    dearest = cells.energy_j[-1] / cells.energy_j[0]
+    price_j = code_energy_table(8, "twos_complement", cells)
+    return _plain(
+        {
+            "dram_adds": dram_adds,
+            "adds_off": 100 * (1000 / dram_adds - 1),
+            "float_mult_pj": 1e12 * energy_j["32-bit float MULT"],
+            "int_mult_pj": 1e12 * energy_j["32-bit int MULT"],
+            "lrs_over_hrs": current_a[1, 1] / current_a[1, 0],
+            "dearest": dearest,
+            "cells_off": 100 * (dearest / 20 - 1),
+            "cells_per_weight": -(-8 // cells.cell_bits),
+            "zero_pj": 1e12 * float(price_j[127]),
+            "minus_one_pj": 1e12 * float(price_j[126]),
+        }
+    )
+
+
+def registers(
+    *,
+    register: LFSR,
+    example: Mask,
+    own: Mask,
+    later: Mask,
+    pair: LFSR,
+    picture: Tensor,
+    far: pd.Series,
+    index_bytes: pd.Series,
+    network: FinishedNetwork,
+    back: FinishedNetwork,
+    parts: Mapping[str, int],
+    own_bytes: pd.Series,
+    rival_bytes: pd.Series,
+) -> Findings:
+    """Chapter 2: a register, its masks, and the bytes of an index that nobody stores.
+
+    Parameters
+    ----------
+    register, example : the register of the page, and a mask drawn from it
+    own, later : masks of one register, the second started a clock later
+    pair, picture : one of two registers of equal period, and the positions that both together visit
+    far : share of positions that two masks of seeds far apart have in common, a value a pair; each keeps
+        half of `FAR_SIZE` weights
+    index_bytes : bytes of ResNet-20's index by scheme
+    network, back : a finished network, and the same read back from its packed file
+    parts : bytes of that file, as `storage.format.file_parts`
+    own_bytes, rival_bytes : bytes by scheme, as `storage.sizes.storage_bytes`: of the network's weights, of
+        the dense network's, as many of them kept by magnitude
+    """
+    size = example.keep.numel()
+    ones, (name, first) = int(register.bits(register.period).sum()), next(iter(network.layers.items()))
+    pairs = [(layer.codes, back.layers[key].codes) for key, layer in network.layers.items()]
+    in_place = rival_bytes.dropna().drop(["int8 + deflate", "float32"])
+    return _plain(
+        {
+            "degree": register.degree,
+            "period": register.period,
+            "ones": ones,
+            "zeros": register.period - ones,
+            "lig_m": size,
+            "lig_kept": example.kept,
+            "lig_clocks": example.clocks,
+            "lig_clocks_per_index": example.clocks / example.kept,
+            "lig_chance": -size * math.log(1 - min(example.kept / size, 1 - 1 / size)),
+            "later_overlap": 100 * overlap(own, later),
+            "pair_share": 100 * float(picture.double().mean()),
+            "pair_period": pair.period,
+            "pair_size": picture.numel(),
+            "far_pairs": len(far),
+            "far_low": 100 * far.min(),
+            "far_high": 100 * far.max(),
+            "far_mean": 100 * far.mean(),
+            "far_spread": far.std() / (0.25 / FAR_SIZE) ** 0.5,
+            "lfsr_bytes": index_bytes["lfsr"],
+            "best_kb": index_bytes.drop("lfsr").min() / 1e3,
+            "packed_layer": name,
+            "packed_kept": int(first.keep.sum()),
+            "same": sum(int((ours == theirs).sum()) for ours, theirs in pairs),
+            "weights": sum(ours.numel() for ours, _ in pairs),
+            "on_disk": sum(parts.values()),
+            "header": parts["header"],
+            "packed_bytes": own_bytes["packed LFSR"],
+            "both_bytes": own_bytes["packed LFSR + deflate"],
+            "own_deflate": own_bytes["int8 + deflate"],
+            "best_direct": str(in_place.idxmin()),
+            "direct_bytes": in_place.min(),
+            "deflate_bytes": rival_bytes["int8 + deflate"],
+        }
+    )
+
+
+def bits(prices_pj: pd.DataFrame, control: pd.DataFrame, weights: pd.DataFrame, encoding: str) -> Findings:
+    """Chapter 3: what codes cost in an encoding, and how far ones are joules.
+
+    Parameters
+    ----------
+    prices_pj : index code, a column an encoding
+    control : as `examples.encoding_control`
+    weights : columns ``ones`` and ``pj``, a row a weight of the network
+    encoding : the one that the page speaks of
+    """
+    by_encoding = control.set_index("encoding")
+    spread = weights.groupby("ones").pj.agg(lambda pj: pj.max() / pj.min())
+    return _plain(
+        {
+            "encoding_name": encoding.replace("_", " "),
+            "minus_one": prices_pj[encoding][-1],
+            "zero": prices_pj[encoding][0],
+            "plus_one": prices_pj[encoding][1],
+            "twos_pj": 1e12 * by_encoding.energy_per_weight_j["twos_complement"],
+            "sign_ratio": by_encoding.ratio["sign_magnitude"],
+            "offset_ratio": by_encoding.ratio["offset_binary"],
+            "pair_ratio": by_encoding.ratio["differential"],
+            "correlation": weights.ones.corr(weights.pj),
+            "widest": int(spread.idxmax()),
+            "spread": spread.max(),
+        }
+    )
+
+
+def training(
+    *,
+    surviving: Mapping[float, int],
+    at_error: pd.DataFrame,
+    beside: pd.DataFrame,
+    control: Mapping[str, Any],
+    live: Mapping[str, Any],
+    runs: pd.DataFrame,
+) -> Findings:
+    """Chapter 4: codes that survive, encodings at equal error, the live run, the study's schedules.
+
+    Parameters
+    ----------
+    surviving : by strength, the codes that are ever chosen
+    at_error, beside : as `rate_distortion.energy_at_error` and `rate_distortion.against_rounding`
+    control, live : rows of the two runs of the page
+    runs : as `results.load_results`
+    """
+    twos, rows = at_error.loc["twos_complement"], at_error.loc["signed_rows"]
+    last = beside.loc[beside.index.unique("error").max()]  # rounded, chosen, chosen of the best length
+    rounded, chosen = last.iloc[0], last.iloc[1]
+    best_rows, rounded_rows = beside.signed_rows.iloc[2::3], beside.signed_rows.iloc[::3]
+    study = runs.set_index("run")
+    return _plain(
+        {
+            "hull_0": surviving[0.0],
+            "hull_60": surviving[60.0],
+            "hull_250": surviving[250.0],
+            "least_saved": (twos / rows).min(),
+            "most_saved": (twos / rows).max(),
+            "pair_saved": twos.iloc[0] / at_error.loc["differential"].iloc[0],
+            "short_twos": rounded.twos_complement,
+            "long_twos": chosen.twos_complement,
+            "short_rows": rounded.signed_rows,
+            "long_rows": chosen.signed_rows,
+            "short_pair": rounded.differential,
+            "long_pair": chosen.differential,
+            "saved_most": 100 * (1 - best_rows.to_numpy() / rounded_rows.to_numpy()).max(),
+            "live_method": live["method"],
+            "live_gain": control["cell_energy_j"] / live["cell_energy_j"],
+            "live_change": live["test_accuracy"] - control["test_accuracy"],
+            "dense_accuracy": study.test_accuracy["dense-e60"],
+            "dense_epochs": study.epochs["dense-e60"],
+            "tuned_epochs": study.epochs["dense-b8-s1"],
+        }
+    )
+
+
+def accuracy(means: pd.DataFrame, by_bits: pd.DataFrame, talk: pd.DataFrame, tried: pd.DataFrame) -> Findings:
+    """Chapter 5: what removal, blindness and cheap bits cost in accuracy, in points.
+
+    Parameters
+    ----------
+    means : of the study, a row a recipe: columns of `grouping.over_seeds`
+    by_bits : the experiment ``bits``, priced: ``gain``, and ``emptied``, its layers of zeros
+    talk : the experiment ``talk`` and the twofold networks of ``masks``, priced: means over seeds
+    tried : as `protocol.held_out_runs`
+    """
+    rows = means.set_index("run")
+    masks = means[means.experiment.isin(MASKS)].pivot(
+        index="sparsity", columns="method", values="test_accuracy"
+    )
+    control = rows.test_accuracy["dense-b8"]
+    found: dict[str, Any] = {"control": control}
+    for word, share in (("half", 0.5), ("ninety", 0.9)):
+        at = masks.loc[share]
+        found[f"removal_{word}"] = control - at.lfsr
+        found[f"blindness_{word}"] = at.magnitude - at.lfsr
+        found[f"bit_term_{word}"] = at.lfsr - at.twofold
+    for word, name in (("lfsr", "lfsr-ms-r90"), ("twofold", "twofold-ms-r90-mu125")):
+        found[f"alike_{word}"] = rows.test_accuracy[name]
+        found[f"spared_{word}"] = rows.test_accuracy[f"{name}-erk"]
+    terms = by_bits.set_index("run")
+    for word, name in (
+        ("popcount", "bits-popcount-beta10-s1"),
+        ("planes", "bits-planes-beta1-s1"),
+        ("energy", "bits-mu1000-s1"),
+    ):
+        found[f"{word}_accuracy"] = terms.test_accuracy[name]
+        found[f"{word}_gain"] = terms.gain[name]
+        found[f"{word}_emptied"] = int(terms.emptied[name])
+    steps, order = talk.set_index("run"), "popcount-beta10-lambda1"
+    meant, printed = (steps.loc[f"twofold-ms-r50-{order}{end}"] for end in ("-p6", "-printed-p6"))
+    chosen = steps.loc["twofold-ms-r50-mu125"]
+    found |= {
+        "printed_before": printed.accuracy_before_pruning,
+        "printed_after": printed.accuracy_after_pruning,
+        "printed_end": printed.test_accuracy,
+        "meant_before": meant.accuracy_before_pruning,
+        "meant_end": meant.test_accuracy,
+        "meant_gain": meant.gain,
+        "chosen_end": chosen.test_accuracy,
+        "chosen_gain": chosen.gain,
+    }
+    found |= {"recipes": len(means), "count": means.seeds.sum(), "repeated": (means.seeds > 1).sum()}
+    return _plain(found | _held_out(tried))
+
+
+def _held_out(tried: pd.DataFrame) -> Findings:
+    """What the levers brought on held-out images, by the names of the runs that differ in one."""
+    rows = tried.set_index("run")
+    known, joules = rows.held_out_accuracy, rows.cell_energy_j
+    weak, plain, taught, clipped, signed = (
+        f"tune-twofold-ms-r50-{name}-lr0.05"
+        for name in ("mu250", "mu500", "mu500-distilled", "mu2000-clip0.5", "mu150-b8-signed-distilled")
+    )
+    mask = "tune-lfsr-ms-r50"
+    return _plain(
+        {
+            "tried_epochs": int(tried.epochs.max()),
+            "strength_saves": 100 * (1 - joules[plain] / joules[weak]),
+            "strength_costs": known[weak] - known[plain],
+            "taught": known[taught] - known[plain],
+            "taught_mask": known[f"{mask}-distilled-lr0.05"] - known[f"{mask}-lr0.05"],
+            "clip_saves": 100 * (1 - joules[clipped] / joules[plain]),
+            "clip_costs": known[plain] - known[clipped],
+            "sign_saves": 100 * (1 - joules[signed] / joules[taught]),
+            "sign_costs": known[taught] - known[signed],
+        }
+    )
+
+
+def energy(
+    priced: Mapping[str, pd.DataFrame],
+    *,
+    ceiling: float,
+    goals: pd.DataFrame,
+    index_uj: pd.Series,
+    totals: pd.DataFrame,
+) -> Findings:
+    """Chapter 6: gains on each machine, and where they end.
+
+    Parameters
+    ----------
+    priced : by machine, as `energies.machines` names them: means over seeds with ``energy_j`` and ``gain``
+    ceiling : as `energies.crossbar_ceiling`
+    goals : as `protocol.goal_table`
+    index_uj : microjoules an image of a stored index, by share removed, memory, reads and scheme
+    totals : microjoules an image of the networks drawn by layer, columns ``array_j``, ``adc_j``, ``index_j``
+    """
+    packed, stored = (priced[machine].set_index("run") for machine in ("packed", "crossbar"))
+    eight = stored[(stored.bits == 8) & (stored.encoding == "twos_complement")]
+    verdicts = goals[["8 bits", "any bits", "rounding"]]
+    found: dict[str, Any] = {"ceiling": ceiling, "dense_accuracy": packed.test_accuracy["dense-b8"]}
+    for word, row in {
+        "best_crossbar": eight.loc[eight.gain.idxmax()],
+        "best_shorter": stored.loc[stored.gain[stored.bits < 8].idxmax()],
+        "best_packed": packed.loc[packed.gain.idxmax()],
+        "low_both": packed.loc["twofold-ms-r10-mu125"],
+        "low_bits": packed.loc["bits-mu125"],
+        "bits": packed.loc["bits-mu1000"],
+        "lfsr": packed.loc["lfsr-ms-r50"],
+        "half_both": packed.loc["twofold-ms-r50-mu125"],
+        "more_removed": packed.loc["twofold-ms-r70-mu125"],
+        "stronger": packed.loc["twofold-ms-r50-mu500"],
+        "short_rounded": packed.loc["rounded-b3-rows"],
+        "short_bits": packed.loc["bits-mu0.8-b3-rows"],
+    }.items():
+        found |= {f"{word}_gain": row.gain, f"{word}_accuracy": row.test_accuracy}
+    half = index_uj.loc[0.5].groupby(["memory", "reads"]).min()
+    last = totals.iloc[-1]
+    found |= {
+        "bits_zero": 100 * packed.zero_codes["bits-mu1000"],
+        "dense_uj": 1e6 * packed.energy_j["dense-b8"],
+        "index_dram": half["DRAM", "each vector"],
+        "index_sram": half["SRAM", "each vector"],
+        "index_once": half["SRAM", "once an image"],
+        "goals": len(goals),
+        "goals_eight": int((verdicts["8 bits"] == "reached").sum()),
+        "goals_any": int((verdicts["any bits"] == "reached").sum()),
+        "goals_rounding": int((verdicts.rounding == "reached").sum()),
+        "rounding_open": int((verdicts.rounding == "open").sum()),
+        "charged_run": str(totals.index[-1]),
+        "lig_share": 100 * last.index_j / last.sum(),
+    }
+    return _plain(found)
+
+
+def crossbar(
+    *, loads: pd.DataFrame, gains: pd.DataFrame, pair: pd.Series, network: str, baseline: str
+) -> Findings:
+    """Chapter 7: what columns carry, and what converters and cells that vary leave of gain and accuracy.
+
+    Parameters
+    ----------
+    loads : as `study.crossbar.column_loads`, of ``network`` and ``baseline``
+    gains : a row a network, a column a price of conversions, in the order of the page
+    pair : accuracy (%) in a differential pair of the committed sweep, by variation (share) and run
+    """
+    means = loads.groupby("run")["mean"].mean()
+    free, slides, walden = gains.loc[network].iloc[:3]
+    names = {"dense": "dense-b8-s1", "twofold": "twofold-ms-r50-mu500-s1"}
+    kept = {
+        f"{word}_{end}": pair[at, run]
+        for word, run in names.items()
+        for end, at in (("ideal", 0.0), ("varied", 0.1))
+    }
+    return _plain(
+        {
+            "shrink": means[baseline] / means[network],
+            "gain_free": free,
+            "gain_slides": slides,
+            "gain_walden": walden,
+            "gain_awake": gains.loc[network].iloc[-1],
+        }
+        | kept
+    )
+
+
+def index_generator(
+    *,
+    area: pd.DataFrame,
+    prices: pd.DataFrame,
+    mask: Mask,
+    words: float,
+    charged: pd.DataFrame,
+    access_pj: float,
+) -> Findings:
+    """Chapter 8: area and energy of an index that is generated, beside one that is stored.
+
+    Parameters
+    ----------
+    area : ``gate_equivalents`` of the stored index, of the scratch memory, and of the generators with it and
+        without
+    prices : ``energy_j`` of one index, a row a way: generated from every state; generated as first sights,
+        its gates and its scratch bits; read from SRAM; read from DRAM
+    mask : of the layer that is priced
+    words : words of memory that a stored index takes for one position
+    charged : microjoules an image of a network's cells and index, by generator
+    access_pj : of one access to the scratch memory
+    """
+    stored, scratch, first, raw = area.gate_equivalents
+    raw_pj, gates_pj, scratch_pj, sram_pj, dram_pj = 1e12 * prices.energy_j
+    per_index = mask.clocks / mask.kept
+    every, sights = charged.loc["every state"], charged.loc["first sights"]
+    return _plain(
+        {
+            "area_ratio": stored / (scratch + first),
+            "raw_ratio": stored / raw,
+            "scratch_share": 100 * scratch / (scratch + first),
+            "raw_pj": raw_pj,
+            "clock_pj": raw_pj / per_index,
+            "first_pj": gates_pj + scratch_pj,
+            "sram_pj": sram_pj,
+            "dram_pj": dram_pj,
+            "per_index": per_index,
+            "dummies": 100 * (per_index - 1),
+            "words_read": 1 / words,
+            "even_pj": access_pj * gates_pj / scratch_pj if scratch_pj else 0.0,
+            "raw_share": 100 * every["index (µJ)"] / every.sum(),
+            "first_times": sights["index (µJ)"] / sights["cells (µJ)"],
+        }
+    )
+
+
+def your_network(
+    *,
+    right: Tensor,
+    zero_codes: float,
+    slides_j: float,
+    sizes: Mapping[str, int],
+    loaded_right: Tensor,
+    same: Tensor,
+    theirs: Tensor,
+    ours: Tensor,
+    ternary: pd.Series,
+    ternary_accuracy: float,
+) -> Findings:
+    """Chapter 9: what the attached, saved, loaded and exported network does.
+
+    Parameters
+    ----------
+    right, loaded_right : which test images the network, and the one that was loaded, read correctly
+    zero_codes : share of the kept codes that are 0
+    slides_j : joules of the network, each row read once
+    sizes : bytes of the packed file and of torch's
+    same : which outputs of both are equal
+    theirs, ours : outputs of ONNX Runtime and of torch
+    ternary, ternary_accuracy : totals of the ternary network's report, and its accuracy (%)
+    """
+    return _plain(
+        {
+            "accuracy": 100 * float(right.double().mean()),
+            "zero": 100 * zero_codes,
+            "slides_nj": 1e9 * slides_j,
+            "file_kb": sizes["packed"] / 1e3,
+            "pt_kb": sizes["torch"] / 1e3,
+            "loaded_accuracy": 100 * float(loaded_right.double().mean()),
+            "same": 100 * float(same.double().mean()),
+            "onnx_error": float((theirs - ours).abs().max() / ours.abs().max()),
+            "ternary_bytes": int(ternary.bytes_packed),
+            "ternary_accuracy": ternary_accuracy,
+        }
+    )
+
+
+def measured(costs: pd.DataFrame, apart: pd.DataFrame) -> Findings:
+    """How the runs were measured.
+
+    Parameters
+    ----------
+    costs : as `results.run_costs`
+    apart : by setting, the largest differences of `results.load_determinism`
+    """
+    longest = costs.loc[costs.minutes.idxmax()]
+    return _plain(
+        {
+            "count": len(costs),
+            "hours": costs.minutes.sum() / 60,
+            "middle": costs.minutes.median(),
+            "longest": longest.run,
+            "longest_minutes": longest.minutes,
+            "longest_epochs": longest.epochs,
+            "fastest": costs.seconds_an_epoch.min(),
+            "slowest": costs.seconds_an_epoch.max(),
+            "machines": costs.device.nunique(),
+            "seeds": costs.seed.nunique(),
+            "commits": costs.commit.nunique(),
+            "again_apart": 100 * apart.codes_differing["one thread, again"],
+            "most_apart": 100 * apart.codes_differing.max(),
+            "accuracy_apart": apart.accuracy_change.max(),
+        }
+    )
+
+
+def speed(table: pd.DataFrame, grown: pd.DataFrame, floor: str) -> Findings:
+    """What our code costs beside its peers', and at the largest size.
+
+    Parameters
+    ----------
+    table, grown : as `benchmarks.results.benchmarks` and `benchmarks.results.growth`
+    floor : the work that no pass over the weights can beat
+    """
+    largest = grown[grown.weights == grown.weights.max()].set_index("work")
+    return _plain(
+        {
+            "comparisons": len(table),
+            "reached": int(table.reached.sum()),
+            "threads": table.threads.iloc[0],
+            "machine": table.device.iloc[0],
+            "note": table.note.iloc[0] or "no note on its load",
+            "most_million": grown.weights.max() / 1e6,
+            "slowest": str(largest.seconds.idxmax()),
+            "slowest_s": largest.seconds.max(),
+            "largest_gb": largest.peak_mb.max() / 1e3,
+            "copy_gb_s": 8e-9 * grown.weights.max() / largest.seconds[floor],
+            "from_memory": largest.seconds.max() / largest.seconds[floor],
+        }
+    )
+
+
+def _plain(found: Mapping[str, Any]) -> Findings:
+    """NumPy's and torch's scalars as plain numbers: the prose formats their printed form."""
+    return {
+        name: value if isinstance(value, str) else int(value) if isinstance(value, Integral) else float(value)
+        for name, value in found.items()
+    }
