@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 
+import twofold
 from companion.__main__ import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -58,14 +61,17 @@ def write(path: Path, **values) -> Path:
 # ---- help ----
 
 
+HELP = ["", "run", "train", "data", "report", "mask", "register"]
+
+
 @pytest.mark.parametrize(
-    "words", [["--help"], ["run", "--help"], ["train", "-h"], ["data", "--help"], ["--version"]]
+    "words", [["--version"], ["mask", "-h"], *([*word.split(), "--help"] for word in HELP)]
 )
 def test_help_needs_nothing_heavy(words):
     """In a process of its own: neither torch nor pandas nor papermill is loaded for it."""
     script = (
         "import sys\n"
-        "from companion.__main__ import main\n"
+        "from twofold.command import main\n"
         "try:\n    main(sys.argv[1:])\n"
         "except SystemExit as end:\n    assert end.code == 0\n"
         "print(sorted({'torch', 'numpy', 'pandas', 'papermill', 'torchvision'} & set(sys.modules)))\n"
@@ -77,18 +83,141 @@ def test_help_needs_nothing_heavy(words):
 
 def test_help_names_every_command():
     text = call("--help")
-    assert all(f"\n  {name} " in text for name in ("run", "train", "collect", "data"))
+    commands = ("run", "train", "collect", "data", "report", "mask", "register")
+    assert all(f"\n  {name} " in text for name in commands)
 
 
 def test_an_error_is_one_line_on_standard_error(repository):
-    script = "from companion.__main__ import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", script, "run", "nonsense"], capture_output=True, text=True, env=os.environ
-    )
+    command = [sys.executable, "-m", "twofold", "run", "nonsense"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("Error: chapter 'nonsense' is not known; there are ")
     assert done.stderr.count("\n") == 1
+
+
+# ---- what needs no checkout ----
+
+
+def of_the_library(*words, code=0):
+    """What a command of the bare library prints; a failure is one line that starts with Error."""
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    if code:
+        assert result.output.startswith("Error: ")
+        assert result.output.count("\n") == 1
+    return result.output
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """Files of a small network, twofold and dense."""
+    torch.manual_seed(0)
+    for name, options in (("net", {"density": 0.5}), ("dense", {})):
+        sparse = twofold.Twofold(torch.nn.Sequential(torch.nn.Linear(30, 20)), **options)
+        if options:
+            sparse.prune()
+        twofold.save(tmp_path / f"{name}.safetensors", sparse)
+    return tmp_path
+
+
+def test_report_prints_what_the_library_reports(packed):
+    net, dense = (twofold.load(packed / f"{name}.safetensors") for name in ("net", "dense"))
+    file = packed / "net.safetensors"
+    assert of_the_library("report", file) == f"{twofold.report(net)}\n"
+    compared = of_the_library(
+        "report", file, "--baseline", packed / "dense.safetensors", "--adc-rule", "none"
+    )
+    assert compared == f"{twofold.report(net, baseline=dense, adc_rule='none')}\n"
+    own = packed / "own.csv"
+    own.write_text("entry,energy,unit,source,doi\n0,1,fJ,s,d\n1,2,fJ,s,d\nADC,3,fJ,s,d\n")
+    words = ["report", file, "--table", own, "--dataflow", "crossbar"]
+    assert "crossbar dataflow" in of_the_library(*words)
+    assert "table own" in of_the_library(*words)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--dataflow", "wide"], "dataflow is 'wide', allowed are crossbar, packed"),
+        (["--table", "gold"], "no energy table gold"),
+        (["--baseline", "no.safetensors"], "no.safetensors"),
+        (["--encoding", "gray"], "encoding is 'gray', allowed are twos_complement,"),
+    ],
+)
+def test_report_refuses_wrong_words(packed, words, message):
+    assert message in of_the_library("report", packed / "net.safetensors", *words, code=1)
+
+
+def test_report_of_what_is_no_packed_file(tmp_path):
+    assert "none.safetensors" in of_the_library("report", tmp_path / "none.safetensors", code=1)
+    (tmp_path / "text").write_text("no network")
+    assert "no safetensors file" in of_the_library("report", tmp_path / "text", code=1)
+
+
+def test_mask_draws_what_the_library_draws(tmp_path):
+    mask = twofold.Rejection("x^9+x^4+1", 77).draw((16, 3, 3, 3), 0.3)
+    words = (
+        "mask 16x3x3x3 --density 0.3 --generator rejection --polynomial x^9+x^4+1 --seed 77 --show 3".split()
+    )
+    lines = of_the_library(*words, "--save", tmp_path / "mask.npy").splitlines()
+    assert lines[0] == "mask: 130 of 432 weights of 16x3x3x3, 30.09 %"
+    assert lines[2] == f"clocks: {mask.clocks}"
+    assert lines[3] == f"first positions: {' '.join(map(str, mask.order[:3].tolist()))} ..."
+    np.testing.assert_array_equal(np.load(tmp_path / "mask.npy"), mask.keep.numpy())
+    of_the_library(*words, "--save", tmp_path / "mask.csv")
+    saved = np.loadtxt(tmp_path / "mask.csv", skiprows=1, dtype=int)
+    np.testing.assert_array_equal(saved, mask.order.numpy())
+
+
+def test_mask_alone_takes_the_library_s_register():
+    mask = twofold.lfsr_mask((64, 10), 0.25)
+    assert f"clocks: {mask.clocks}\n" in of_the_library("mask", "64,10", "--density", "0.25")
+
+
+@pytest.mark.parametrize(
+    "words, code, message",
+    [
+        ("16xx3 --density 0.5", 1, "shape is '16xx3'; give the lengths"),
+        ("0x3 --density 0.5", 1, "shape (0, 3) holds no weights"),
+        ("16x3 --density much", 1, "density is 'much'; it must be a number"),
+        ("16x3 --density 1.5", 1, "density 1.5 is outside (0, 1]"),
+        ("16x3 --density 0.5 --seed 1.5", 1, "seed is '1.5'; it must be a whole number"),
+        ("16x3 --density 0.5 --show -1", 1, "show is -1; allowed are 0 to 10000"),
+        ("16x3 --density 0.5 --generator dice", 1, "'dice' is unknown; allowed are multiply-shift,"),
+        ("16x3 --density 0.5 --polynomial x^4+x^2+1", 1, "x^4+x^2+1 is not primitive"),
+        ("16x3 --density 0.5 --save mask.png", 1, "save is 'mask.png'; its name must end in .csv or .npy"),
+        ("16x3", 2, "the following arguments are required: --density; see twofold mask --help"),
+        ("16x3 --density 0.5 --color", 2, "unrecognized arguments: --color"),
+    ],
+)
+def test_mask_refuses_wrong_words(words, code, message):
+    assert message in of_the_library("mask", *words.split(), code=code)
+
+
+def test_register_tells_period_and_states():
+    output = of_the_library("register", "x^9+x^4+1", "--seed", "5", "--form", "galois", "--show", "4")
+    states = twofold.LFSR("x^9+x^4+1", 5, "galois").states(4)
+    assert output.splitlines() == [
+        "register: x^9+x^4+1, 9 bits, galois; primitive",
+        "period: 511 of 511 states, from seed 5",
+        f"first states: {' '.join(map(str, states))} ...",
+    ]
+    short = of_the_library("register", "x^4+x^3+x^2+x+1", "--show", "9")
+    assert "not primitive (x has order 5)\nperiod: 5 of 15 states" in short
+    assert short.splitlines()[-1].count(" ") == 6  # two words, five states
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("x^9+y", "polynomial 'x^9+y' has a term 'y'"),
+        ("x^9+x^4+1 --seed 512", "seed 512 is no state of x^9+x^4+1; allowed are 1 to 511"),
+        ("x^9+x^4+1 --form ring", "form is 'ring', allowed are fibonacci, galois"),
+    ],
+)
+def test_register_refuses_wrong_words(words, message):
+    assert message in of_the_library("register", *words.split(), code=1)
 
 
 # ---- run ----
@@ -164,7 +293,8 @@ def test_train_and_collect(repository, tmp_path):
     assert lines[0].split() == (
         "run method sparsity strength epochs test_accuracy zero_codes minutes".split()
     )
-    assert lines[1].split()[:5] == ["a", "dense", "0", "0", "1"]
+    name, method, *numbers = lines[1].split()
+    assert (name, method, *map(float, numbers[:3])) == ("a", "dense", 0, 0, 1)
     assert (repository / "data" / "results" / "runs.csv").is_file()
 
 
@@ -185,6 +315,12 @@ def test_train_refuses_bad_configurations_before_it_trains(repository, tmp_path,
     assert f"Error: {bad}" in output
     assert message in output
     assert not (repository / "runs").exists()
+
+
+def test_train_tells_which_runs_the_plan_has(repository):
+    assert "'lfsr-r50-s99' is no file, and the plan has no run of that name" in call(
+        "train", "lfsr-r50-s99", ok=False
+    )
 
 
 def test_train_without_its_images(repository, tmp_path):
@@ -215,11 +351,7 @@ def test_collect_without_runs(repository):
 
 
 def test_files_that_are_not_there_are_a_matter_of_usage(tmp_path):
-    for words in (
-        ["train", str(tmp_path / "no.yml")],
-        ["run", "1", "-f", str(tmp_path / "no.yml")],
-        ["train"],
-    ):
+    for words in (["run", "1", "-f", str(tmp_path / "no.yml")], ["train"]):
         result = CliRunner().invoke(main, words)
         assert result.exit_code == 2
         assert "Usage: " in result.output

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 __all__ = ["COMMANDS", "main"]
 
@@ -39,6 +39,12 @@ def _number(kind: type[int] | type[float], name: str, text: str) -> int | float:
     except ValueError:
         wanted = "a whole number" if kind is int else "a number"
         raise ValueError(f"{name} is {text!r}; it must be {wanted}") from None
+
+
+def _among(name: str, text: str, allowed: Sequence[str]) -> str:
+    if text not in allowed:
+        raise ValueError(f"{name} is {text!r}, allowed are {', '.join(allowed)}")
+    return text
 
 
 def _count(text: str) -> int:
@@ -71,9 +77,13 @@ def _report_options(parser: argparse.ArgumentParser) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     import twofold
+    from twofold.codes.encodings import CELL_ENCODINGS
+    from twofold.energy.machine import ADC_RULES, DATAFLOWS
 
-    changes = {name: getattr(options, name) for name in ("dataflow", "adc_rule", "encoding")}
-    changes = {name: value for name, value in changes.items() if value is not None}
+    changes: dict = {}
+    for name, allowed in (("dataflow", DATAFLOWS), ("adc_rule", ADC_RULES), ("encoding", CELL_ENCODINGS)):
+        if (value := getattr(options, name)) is not None:
+            changes[name] = _among(name, value, allowed)
     if options.table is not None:
         changes["table"] = twofold.load_cell_table(options.table)
     baseline = None if options.baseline is None else twofold.load(options.baseline)
@@ -153,9 +163,10 @@ def _register_options(parser: argparse.ArgumentParser) -> None:
 def _register(options: argparse.Namespace) -> None:
     seed, show = int(_number(int, "seed", options.seed)), _count(options.show)
 
-    from twofold.masks.lfsr import LFSR
+    from twofold.masks.lfsr import LFSR, Form
 
-    register = LFSR(options.polynomial, seed, options.form, require_primitive=False)
+    form = _among("form", options.form, get_args(Form))
+    register = LFSR(options.polynomial, seed, form, require_primitive=False)
     polynomial, period = register.polynomial, register.period
     full = 2**register.degree - 1
     told = "primitive" if polynomial.is_primitive() else f"not primitive (x has order {polynomial.order()})"
