@@ -17,10 +17,17 @@ from twofold.masks.measures import cheapest_index_bits
 __all__ = ["StoredLayer", "WeightLayer", "check_unchanged", "weight_layers"]
 
 WeightLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
+"""The layers that a crossbar would hold."""
 
 
 def weight_layers(model: nn.Module) -> dict[str, WeightLayer]:
-    """The layers whose weights a crossbar would hold (convolutions and linear layers), by name."""
+    """The layers whose weights a crossbar would hold (convolutions and linear layers), by name.
+
+    Examples
+    --------
+    >>> list(weight_layers(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Linear(4, 2))))
+    ['0', '2']
+    """
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, WeightLayer)}
 
 
@@ -38,6 +45,24 @@ class StoredLayer:
         "twos_complement", the slides', is also that of codes which were chosen for none.
     generator : IndexGenerator or None
         What regenerates ``keep``; None for masks that must be stored.
+
+    Raises
+    ------
+    ValueError
+        Bits outside 2..16, or an unknown encoding.
+
+    Examples
+    --------
+    >>> from twofold.masks import MultiplyShift
+    >>> generator = MultiplyShift("x^9+x^4+1", seed=5)
+    >>> keep = generator.draw((4, 6), density=0.5).keep
+    >>> layer = StoredLayer(torch.full((4, 6), 3) * keep, scale=0.5, keep=keep, generator=generator)
+    >>> layer.kept, layer.size, layer.clocks, layer.index_bits
+    (12, 24, 16, 0)
+    >>> layer.order[:4]
+    tensor([ 0, 12,  6, 15])
+    >>> layer.weight_like(torch.empty(4, 6)).max()  # 0.5 * 3 / 127
+    tensor(0.0118)
     """
 
     codes: Int[Tensor, "out *rest"]

@@ -1,8 +1,4 @@
-"""What a sparse network holds and costs, layer by layer and in total: weights, cells, bytes, joules.
-
-print(report(sparsity))                     # while it trains: the codes as they are now
-report(network, images=images, adc_rule="none", baseline=dense)   # a notebook shows it as a table
-"""
+"""What a sparse network holds and costs, layer by layer and in total: weights, cells, bytes, joules."""
 
 import math
 import textwrap
@@ -52,9 +48,9 @@ class Report:
         (stored), ``bytes_packed`` (kept codes of ``bits`` bits, scale and seed, and a bitmap where no LFSR
         made the mask), ``bytes_int8`` (a byte for every weight, and the scale), ``array_j``, ``adc_j``,
         ``index_j``, ``energy_j`` (their sum) and the machine's own columns, see
-        `energy.Machine.describe`. With a baseline: ``baseline_j`` and ``gain``; in the encoding that is
-        cheapest for the baseline in total, ``baseline_best_j`` and ``gain_best_untrained``. Joules and bytes,
-        no prefixes.
+        :meth:`~twofold.energy.machine.Machine.describe`. With a baseline: ``baseline_j`` and ``gain``; in
+        the encoding that is cheapest for the baseline in total, ``baseline_best_j`` and
+        ``gain_best_untrained``. Joules and bytes, no prefixes.
     title : str
     """
 
@@ -148,14 +144,16 @@ def report(
         Network inputs that the activity is measured on, their scales calibrated on the same; needs a model,
         so not for the layers of ``finish``. Joules are then those of one image.
     activity
-        Of each layer, if measured elsewhere (`energy.measure_activity`); None: what the file holds. Joules
-        are those of one read of the layer that is read least often; a linear layer is read once an image.
+        Of each layer, if measured elsewhere (:func:`~twofold.inputs.activity.measure_activity`); None: what
+        the file holds. Joules are those of one read of the layer that is read least often; a linear layer is
+        read once an image.
         With neither: each row is read once with an input bit of 1, the slides' way of counting.
     baseline
         The dense or untrained network: a model, whose float weights are rounded to codes, or a source such
         as above with the same layers. It is read with the same inputs on the same machine.
     changes
-        Fields of `energy.Machine` to be set otherwise: ``dataflow="crossbar"``, ``adc_rule="none"``, ...
+        Fields of :class:`~twofold.energy.machine.Machine` to be set otherwise: ``dataflow="crossbar"``,
+        ``adc_rule="none"``, ...
 
     Raises
     ------
@@ -163,7 +161,21 @@ def report(
         The source is none of these, or a change is of no such field.
     ValueError
         An encoding other than that which the codes were chosen for; a layer without activity or baseline
-        (named); and as `energy.price.layer_energy`.
+        (named); and as :func:`~twofold.energy.price.layer_energy`.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(16, 8, bias=False), nn.ReLU(), nn.Linear(8, 4, bias=False))
+    >>> for layer in (model[0], model[2]):
+    ...     layer.weight.data = torch.linspace(-1, 1, layer.weight.numel()).view_as(layer.weight)
+    >>> sparsity = Twofold(model, density=0.5)
+    >>> whole = report(sparsity, adc_rule="none")  # print(whole) shows it with prefixes and a total
+    >>> whole.frame[["layer", "shape", "weights", "kept", "cells", "bytes_packed", "energy_j"]]
+      layer shape  weights  kept  cells  bytes_packed      energy_j
+    0     0  8x16      128    64    256            72  1.788740e-10
+    1     2   4x8       32    16     64            24  3.915400e-11
+    >>> whole.total[["weights", "kept", "cells"]].astype(int).to_dict()
+    {'weights': 160, 'kept': 80, 'cells': 320}
     """
     layers, own = _layers(source)
     machine = _machine(source, layers, machine, changes)

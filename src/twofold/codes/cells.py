@@ -22,6 +22,11 @@ def cells_per_code(bits: int, cell_bits: int, encoding: EncodingName) -> int:
 
     Where magnitudes alone are stored, in a pair or on signed rows, there is no cell for a sign: 5 bits are
     two 2-bit cells, where two's complement needs three.
+
+    Examples
+    --------
+    >>> cells_per_code(8, 2, "twos_complement"), cells_per_code(8, 2, "differential")
+    (4, 8)
     """
     kind = encoding_of(encoding)
     return kind.words * math.ceil((check_bits(bits) - 1 + kind.signed_bits) / _check_cell_bits(cell_bits))
@@ -34,6 +39,12 @@ def to_cells(
 
     Where `cell_bits` does not divide `bits`, the top cell is filled up: with the sign in two's complement, so
     that its bits still weigh what two's complement says, otherwise with zeros.
+
+    Examples
+    --------
+    >>> patterns = encode(torch.tensor([-51]), 8, "twos_complement")  # 11 00 11 01
+    >>> to_cells(patterns, 8, 2, "twos_complement")
+    tensor([[3, 0, 3, 1]], dtype=torch.uint8)
     """
     kind = encoding_of(encoding)
     count = cells_per_code(bits, cell_bits, encoding) // kind.words
@@ -52,6 +63,11 @@ def from_cells(
     ------
     ValueError
         The last axis is not `cells_per_code` long.
+
+    Examples
+    --------
+    >>> from_cells(torch.tensor([[3, 0, 3, 1]], dtype=torch.uint8), 8, 2, "twos_complement")  # 11001101
+    tensor([[205]], dtype=torch.int32)
     """
     words, count = encoding_of(encoding).words, cells_per_code(bits, cell_bits, encoding)
     if cells.shape[-1:] != (count,):
@@ -75,6 +91,15 @@ def code_energy_table(bits: int, encoding: EncodingName, table: CellTable) -> Fl
         Unknown encoding, or a code needs a level that the table has no energy for.
     TypeError
         The table is none.
+
+    Examples
+    --------
+    >>> from twofold.codes.tables import load_cell_table
+    >>> energy_j = code_energy_table(8, "twos_complement", load_cell_table())
+    >>> energy_j.shape
+    torch.Size([255])
+    >>> 1e12 * energy_j[127], 1e12 * energy_j[126]  # picojoules of 0 and -1
+    (tensor(0.3160, dtype=torch.float64), tensor(5.9600, dtype=torch.float64))
     """
     encoding_of(encoding)
     if not isinstance(table, CellTable):
@@ -102,6 +127,14 @@ def code_energy(
     ------
     ValueError
         A code lies outside the table.
+
+    Examples
+    --------
+    >>> from twofold.codes.tables import load_cell_table
+    >>> table = code_energy_table(8, "twos_complement", load_cell_table())
+    >>> 1e12 * code_energy(torch.tensor([[0, -1], [1, 3]]), table)  # picojoules
+    tensor([[0.3160, 5.9600],
+            [0.5970, 1.7270]], dtype=torch.float64)
     """
     limit = (energy_table_j.numel() - 1) // 2
     if codes.numel():

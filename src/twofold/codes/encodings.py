@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 EncodingName = Literal["twos_complement", "offset_binary", "sign_magnitude", "differential", "signed_rows"]
+"""The encodings by name."""
 
 
 class Encoding(ABC):
@@ -228,6 +229,12 @@ def encoding_of(name: str, *, with_sign: bool = False) -> Encoding:
     ------
     ValueError
         There is none of that name.
+
+    Examples
+    --------
+    >>> kind = encoding_of("signed_rows")
+    >>> kind.words, kind.signed_bits, kind.passes, kind.in_crossbar
+    (1, 0, 2, 'differential')
     """
     allowed = ENCODINGS if with_sign else CELL_ENCODINGS
     if name not in allowed:
@@ -245,6 +252,15 @@ def encode(codes: Int[Tensor, "*shape"], bits: int, encoding: EncodingName) -> I
     ------
     ValueError
         A code is outside ``[-code_limit, code_limit]``.
+
+    Examples
+    --------
+    >>> codes = torch.tensor([5, -3])
+    >>> [format(int(word), "04b") for word in encode(codes, 4, "twos_complement")]
+    ['0101', '1101']
+    >>> encode(codes, 4, "differential")  # two words a code
+    tensor([[5, 0],
+            [0, 3]], dtype=torch.int32)
     """
     limit, kind = code_limit(bits), encoding_of(encoding)
     k = codes.to(torch.int32)
@@ -267,6 +283,11 @@ def decode(
     ValueError
         The encoding keeps no sign, the last axis is not as long as a code has words, a pattern has more than
         `bits` bits, or a word of a differential pair uses its top bit.
+
+    Examples
+    --------
+    >>> decode(torch.tensor([[5, 0], [0, 3]]), 4, "differential")
+    tensor([ 5, -3], dtype=torch.int8)
     """
     kind = encoding_of(encoding, with_sign=True)
     if patterns.shape[-1:] != (kind.words,):
@@ -280,20 +301,39 @@ def decode(
 
 
 def bit_planes(patterns: Int[Tensor, "*shape words"], bits: int) -> Bool[Tensor, "*shape words {bits}"]:
-    """Single bits of the patterns, the most significant one first."""
+    """Single bits of the patterns, the most significant one first.
+
+    Examples
+    --------
+    >>> bit_planes(torch.tensor([[13]]), bits=4).int()
+    tensor([[[1, 1, 0, 1]]], dtype=torch.int32)
+    """
     shifts = torch.arange(check_bits(bits) - 1, -1, -1, dtype=torch.int32, device=patterns.device)
     return (patterns.unsqueeze(-1) >> shifts & 1).bool()
 
 
 def from_bit_planes(planes: Bool[Tensor, "*shape words bits"]) -> Int32[Tensor, "*shape words"]:
-    """Patterns of single bits, the inverse of `bit_planes`."""
+    """Patterns of single bits, the inverse of `bit_planes`.
+
+    Examples
+    --------
+    >>> from_bit_planes(torch.tensor([[True, True, False, True]]))
+    tensor([13], dtype=torch.int32)
+    """
     bits = check_bits(planes.shape[-1])
     shifts = torch.arange(bits - 1, -1, -1, dtype=torch.int32, device=planes.device)
     return (planes.to(torch.int32) << shifts).sum(dim=-1, dtype=torch.int32)
 
 
 def popcount(codes: Int[Tensor, "*shape"], bits: int, encoding: EncodingName) -> Int32[Tensor, "*shape"]:
-    """Number of ones in each code's bit pattern, both words of a differential pair together."""
+    """Number of ones in each code's bit pattern, both words of a differential pair together.
+
+    Examples
+    --------
+    >>> codes = torch.tensor([1, -1])
+    >>> popcount(codes, 8, "twos_complement"), popcount(codes, 8, "sign_magnitude")
+    (tensor([1, 8], dtype=torch.int32), tensor([1, 2], dtype=torch.int32))
+    """
     return bit_planes(encode(codes, bits, encoding), bits).sum(dim=(-2, -1), dtype=torch.int32)
 
 
@@ -312,6 +352,14 @@ def slice_codes(
     ------
     ValueError
         The slices do not hold `bits`, a code does not fit, or the encoding keeps no sign.
+
+    Examples
+    --------
+    >>> sliced = slice_codes(torch.tensor([[-1, 5]]), 8, "offset_binary", (2, 2, 2, 2))
+    >>> sliced.levels.shape, sliced.factors, sliced.offset
+    (torch.Size([4, 1, 2]), (64, 16, 4, 1), -128)
+    >>> sliced.levels[:, 0, 0]  # -1 + 128 = 127 = 01 11 11 11
+    tensor([1, 3, 3, 3], dtype=torch.uint8)
     """
     kind = encoding_of(encoding, with_sign=True)
     widths = kind.own_slices(check_slices(slices, bits), bits)

@@ -1,9 +1,9 @@
 """Codes become the columns of an array: bit slices, each with the place value at which its sum counts.
 
 A column adds the currents of its cells, so it gives a sum of *levels*, and levels are never negative. What an
-encoding says of signs has to be paid for outside the column; `twofold.codes.encodings` says with what. The
-columns that hold the code's own pattern are those of `twofold.codes.cells.to_cells`; the columns that stand
-beside them for the sign's sake are counted apart.
+encoding says of signs has to be paid for outside the column; :mod:`twofold.codes.encodings` says with what.
+The columns that hold the code's own pattern are those of :func:`twofold.codes.cells.to_cells`; the columns
+that stand beside them for the sign's sake are counted apart.
 """
 
 from collections.abc import Sequence
@@ -67,6 +67,11 @@ def check_slices(slices: Sequence[int], bits: int) -> tuple[int, ...]:
     """Return `slices` (bits of each, the most significant first), or raise ``ValueError``.
 
     Each has 1 to 4 bits, and together they hold a code of `bits`; only the first may be wider than needed.
+
+    Examples
+    --------
+    >>> check_slices([1, 1, 2, 2, 2], bits=8)
+    (1, 1, 2, 2, 2)
     """
     total = sum(slices)
     if not slices or not all(1 <= width <= 4 for width in slices):

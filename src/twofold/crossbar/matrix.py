@@ -50,6 +50,16 @@ class Crossbar:
         Size of one array; a taller matrix is split into groups of rows, whose sums are added digitally.
     device
         The cells.
+
+    Raises
+    ------
+    ValueError
+        Slices that do not hold the bits, an encoding whose patterns keep no sign, or a number out of range.
+
+    Examples
+    --------
+    >>> ideal = Crossbar(adc=Adc(range_rule="none"))
+    >>> real = Crossbar(adc=Adc(range_rule="active_rows", bits=6), device=Device(variation=0.1))
     """
 
     adc: Adc
@@ -88,6 +98,21 @@ class ProgrammedMatrix:
         Conductance of every cell above an ideal level 0, in levels.
     activity : Activity or None
         What the rows have carried so far, summed over the products with ``count=True``; None before.
+
+    Raises
+    ------
+    ValueError
+        A code does not fit the machine's bits, or there are no codes.
+
+    Examples
+    --------
+    >>> codes = torch.tensor([[2, -3], [1, 100]], dtype=torch.int8)
+    >>> matrix = ProgrammedMatrix(codes, Crossbar(adc=Adc(range_rule="none")))
+    >>> matrix.cells.shape, matrix.counts(reads=1)["cells"]
+    (torch.Size([5, 2, 2]), 16)
+    >>> matrix.product(torch.tensor([[10], [1]]))  # 2 * 10 - 3 * 1, 1 * 10 + 100 * 1
+    tensor([[ 17.],
+            [110.]], dtype=torch.float64)
     """
 
     def __init__(self, codes: Int[Tensor, "out *rest"], machine: Crossbar, name: str = ""):

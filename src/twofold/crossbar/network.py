@@ -1,7 +1,4 @@
-"""A finished network on crossbars, attached in one call: 8-bit weights in cells, 8-bit inputs bit by bit.
-
-    with on_crossbars(network.build(), network.layers, scales, machine, calibration=images) as model:
-        accuracy = evaluate(model, test)
+"""A finished network on crossbars, attached in one call: weights in cells, inputs bit by bit.
 
 Convolutions are cut into their windows, one input vector a window, its rows in the order ``(channel, i, j)``
 of the codes. Biases, batch norms and everything else stay digital and at full precision.
@@ -36,6 +33,13 @@ def program(layers: Mapping[str, StoredLayer], machine: Crossbar) -> dict[str, P
     ------
     ValueError
         The machine's codes have other bits than a layer's (named).
+
+    Examples
+    --------
+    >>> from twofold.crossbar.adc import Adc
+    >>> layer = StoredLayer(torch.tensor([[5, -3]]), 1.0, torch.tensor([[True, True]]))
+    >>> program({"fc": layer}, Crossbar(adc=Adc(range_rule="none")))["fc"].cells.shape
+    torch.Size([5, 1, 2])
     """
     found = {}
     for name, layer in layers.items():
@@ -79,6 +83,23 @@ def on_crossbars(
     ValueError
         A layer without codes or scale, one whose weight is not what its codes mean with the machine's bits, a
         convolution that is no single crossbar, or calibrated converters without calibration images.
+
+    Examples
+    --------
+    A layer in 1-bit cells, once exactly, and once through converters of 3 bits:
+
+    >>> from twofold.codes.quantizer import quantize
+    >>> from twofold.crossbar.adc import Adc
+    >>> model, images = nn.Linear(16, 2, bias=False), torch.linspace(0, 1, 16)[None]
+    >>> codes = quantize(torch.linspace(-1, 1, 32).view(2, 16))
+    >>> layers = {"": StoredLayer(codes, scale=1.0, keep=torch.ones_like(codes, dtype=torch.bool))}
+    >>> _ = model.weight.data.copy_(layers[""].weight_like(model.weight))
+    >>> scales = {"": InputScale(1.0, signed=False)}
+    >>> for adc in (Adc(range_rule="none"), Adc(range_rule="active_rows", bits=3)):
+    ...     with on_crossbars(model, layers, scales, Crossbar(adc=adc, slices=(1,) * 8)):
+    ...         model(images).detach()
+    tensor([[-2.6609,  5.5911]])
+    tensor([[-3.0968,  6.3808]])
     """
     found = weight_layers(model)
     if missing := [name for name in found if name not in layers]:

@@ -75,6 +75,15 @@ def load_lig_cells(path: Path | None = None) -> pd.DataFrame:
         There is no such table.
     ValueError
         It lacks a column.
+
+    Examples
+    --------
+    >>> designs = load_lig_cells()
+    >>> lig = designs[(designs.block == "lig") & (designs["size"] == 300)]
+    >>> lig[["degree", "reduction", "dedup", "flip_flops", "gate_equivalents"]].head(2)
+       degree       reduction  dedup  flip_flops  gate_equivalents
+    0     9.0  multiply-shift    1.0          39             687.5
+    1     9.0  multiply-shift    0.0          17             384.0
     """
     path = path or tables_dir() / "lig_cells.csv"
     if not path.is_file():
@@ -98,6 +107,11 @@ def gate_energy_j(reference: str = "add32") -> float:
     ------
     ValueError
         For another reference.
+
+    Examples
+    --------
+    >>> f"{gate_energy_j():.2e} J, {gate_energy_j('mult32'):.2e} J"
+    '3.71e-16 J, 5.92e-16 J'
     """
     operations = {"add32": "32-bit int ADD", "mult32": "32-bit int MULT"}
     if reference not in operations:
@@ -138,6 +152,11 @@ def lig_energy_parts(
     ------
     ValueError
         No such design (the message lists the sizes), or a number out of range.
+
+    Examples
+    --------
+    >>> {part: f"{energy:.1e}" for part, energy in lig_energy_parts().items()}
+    {'logic_j': '4.4e-13', 'clock_j': '1.2e-13', 'scratch_j': '8.6e-12'}
     """
     if not isinstance(dedup, bool):  # a chapter's parameter, and any text would count as true
         raise ValueError(f"dedup is {dedup!r}, allowed are True and False")
@@ -176,9 +195,14 @@ def lig_energy_parts(
 
 
 def lig_energy_j(size: int = 36864, **arguments) -> float:
-    """Joules of one clock of the LIG, all parts: what `energy.Machine` takes as `lig_energy_j`.
+    """Joules of one clock of the LIG, all parts: what :class:`~twofold.energy.machine.Machine` takes.
 
     Arguments and errors as `lig_energy_parts`.
+
+    Examples
+    --------
+    >>> f"{lig_energy_j():.2e} J, {lig_energy_j(dedup=False):.2e} J"
+    '9.17e-12 J, 3.38e-13 J'
     """
     return sum(lig_energy_parts(size, **arguments).values())
 
@@ -187,6 +211,11 @@ def sram_gate_equivalents(bits: int | float, transistors: int = 6, overhead: flo
     """Gate equivalents of an SRAM: six transistors a bit, times a factor for decoders and sense amplifiers.
 
     The factor is an assumption (an array that fills two thirds of its macro).
+
+    Examples
+    --------
+    >>> sram_gate_equivalents(8)
+    18.0
     """
     return bits * transistors * overhead / NAND2_TRANSISTORS
 
@@ -214,6 +243,19 @@ def index_read_energy(layers: Mapping[str, StoredLayer], vectors: Mapping[str, i
     ------
     ValueError
         A layer without a number of vectors.
+
+    Examples
+    --------
+    >>> import torch
+    >>> keep = torch.eye(8, dtype=torch.bool)
+    >>> layer = StoredLayer(keep.to(torch.int8), scale=1.0, keep=keep)
+    >>> frame = index_read_energy({"fc": layer}, vectors={"fc": 16})
+    >>> frame[["scheme", "memory", "reads", "energy_j"]].head(4)
+      scheme memory          reads      energy_j
+    0  bitmap   SRAM    each vector  1.600000e-10
+    1  bitmap   SRAM  once an image  1.000000e-11
+    2  bitmap   DRAM    each vector  2.048000e-08
+    3  bitmap   DRAM  once an image  1.280000e-09
     """
     missing = [name for name in layers if name not in vectors]
     if missing:

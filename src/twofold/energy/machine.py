@@ -16,15 +16,19 @@ __all__ = ["ADC_RULES", "DATAFLOWS", "AdcRule", "Dataflow", "Machine"]
 
 
 Dataflow = Literal["crossbar", "packed"]
+"""What is stored: all weights, or the kept ones; see the module."""
 
 
 AdcRule = Literal["none", "column", "cell"]
+"""When a conversion is charged, see `Machine`."""
 
 
 DATAFLOWS: tuple[Dataflow, ...] = get_args(Dataflow)
+"""Both dataflows."""
 
 
 ADC_RULES: tuple[AdcRule, ...] = get_args(AdcRule)
+"""Every rule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,20 @@ class Machine:
     index_word_energy_j
         Joules to read one 32-bit word of a stored index, which a mask needs that no LIG makes (packed only).
         None: where a LIG is charged, the SRAM of the 45 nm table, else nothing.
+
+    Raises
+    ------
+    ValueError
+        Anything outside what is said above; the message quotes it.
+
+    Examples
+    --------
+    >>> from twofold.codes.tables import load_cell_table
+    >>> machine = Machine(
+    ...     table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
+    ... )
+    >>> machine.describe()["cell_bits"], machine.describe()["index_word_energy_j"]
+    (2, 0.0)
     """
 
     table: CellTable

@@ -53,6 +53,17 @@ def layer_energy(layer: StoredLayer, activity: Activity, machine: Machine) -> di
     ------
     ValueError
         The activity is of another number of rows, or the table has no energy for a level that is needed.
+
+    Examples
+    --------
+    >>> from twofold.codes.tables import load_cell_table
+    >>> machine = Machine(
+    ...     table=load_cell_table(), encoding="twos_complement", dataflow="crossbar", adc_rule="none"
+    ... )
+    >>> layer = StoredLayer(torch.tensor([[0, -1]]), scale=1.0, keep=torch.tensor([[True, True]]))
+    >>> energy = layer_energy(layer, Activity.all_ones(2), machine)
+    >>> energy["cells"], energy["zero_codes"], round(1e12 * energy["array_j"], 3)  # pJ
+    (8, 0.5, 6.276)
     """
     packed = machine.dataflow == "packed"
     encoding = layer.encoding_in(machine.dataflow, machine.encoding)
@@ -123,7 +134,15 @@ def ones_by_code(layer: StoredLayer, activity: Activity) -> OnesByCode:
     Raises
     ------
     ValueError
-        The activity is of another number of rows, or a code does not fit the layer's bits.
+        A code does not fit the layer's bits.
+
+    Examples
+    --------
+    >>> layer = StoredLayer(torch.tensor([[1, -1, 0]]), 1.0, torch.tensor([[True, True, False]]), bits=2)
+    >>> activity = Activity(torch.tensor([4, 2, 7], dtype=torch.float64), reads=1, input_bits=8)
+    >>> ones = ones_by_code(layer, activity)
+    >>> ones.kept, ones.removed  # of -1, 0 and 1; and of the weight that is not kept
+    (tensor([2., 0., 4.], dtype=torch.float64), 7.0)
     """
     if layer in _SEEN and _SEEN[layer][0] is activity:
         return _SEEN[layer][1]
@@ -175,6 +194,18 @@ def network_energy(
     ------
     ValueError
         As `layer_energy`, or a layer has no activity; the message names the layer.
+
+    Examples
+    --------
+    >>> from twofold.codes.tables import load_cell_table
+    >>> machine = Machine(
+    ...     table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
+    ... )
+    >>> layer = StoredLayer(torch.tensor([[0, -1]]), scale=1.0, keep=torch.tensor([[False, True]]))
+    >>> frame = network_energy({"fc": layer}, {"fc": Activity.all_ones(2)}, machine)
+    >>> frame[["layer", "weights", "kept", "cells", "total_j"]]
+      layer  weights  kept  cells       total_j
+    0    fc        2     1      4  5.960000e-12
     """
     rows = []
     for name, layer in layers.items():

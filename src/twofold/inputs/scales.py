@@ -35,6 +35,13 @@ _TO_INTEGER_BITS = 0x4B400000  # the same number as float32 writes it
 class InputScale(NamedTuple):
     """The range that a layer's quantized inputs span: ``[0, scale]``, or ``[-scale, scale]`` where signed.
 
+    Attributes
+    ----------
+    scale
+        The largest input, in the unit of the activations.
+    signed
+        Whether inputs may be negative.
+
     Examples
     --------
     >>> InputScale(3.0, signed=False).limit(8), InputScale(3.0, signed=True).limit(8)

@@ -4,7 +4,7 @@ A mask is **True = kept**. A weight `[out, in, kh, kw]` is a crossbar matrix of 
 `out` columns (outputs), `weight.flatten(1).T`: dimension 0 of every shape here counts crossbar columns.
 Positions are flat indices into the weight tensor.
 
-Masks that a register generates come from `twofold.masks.generator`.
+Masks that a register generates come from :mod:`twofold.masks.generator`.
 """
 
 import math
@@ -36,6 +36,14 @@ class Mask:
         Flat positions of the kept weights in the order of first sight, the order of packed storage.
     clocks : int
         Register clocks until the last kept position was seen, repeats included; 0 where no register ran.
+
+    Examples
+    --------
+    >>> mask = random_mask((64, 16, 3, 3), density=0.25, seed=1)
+    >>> mask.keep.shape, mask.matrix.shape
+    (torch.Size([64, 16, 3, 3]), torch.Size([144, 64]))
+    >>> mask.kept, mask.density, mask.sparsity
+    (2304, 0.25, 0.75)
     """
 
     keep: Bool[Tensor, "*shape"]
@@ -64,14 +72,37 @@ class Mask:
 
 
 def random_mask(shape: Sequence[int], density: float, seed: int) -> Mask:
-    """The i.i.d. control: `round(density * size)` positions drawn without replacement, in the order drawn."""
+    """The i.i.d. control: `round(density * size)` positions drawn without replacement, in the order drawn.
+
+    Raises
+    ------
+    ValueError
+        For a density outside (0, 1], or a shape without weights.
+
+    Examples
+    --------
+    >>> random_mask((4, 6), density=0.5, seed=1).kept
+    12
+    """
     size = size_of(shape)
     order = np.random.default_rng(seed).permutation(size)[: kept_of(size, density)]
     return mask_of(order, shape, clocks=0)
 
 
 def magnitude_mask(weight: Float[Tensor, "*shape"], density: float) -> Mask:
-    """The magnitude control: the `round(density * size)` largest weights, largest first, ties by position."""
+    """The magnitude control: the `round(density * size)` largest weights, largest first, ties by position.
+
+    Raises
+    ------
+    ValueError
+        For a density outside (0, 1], or weights that are NaN or infinite.
+
+    Examples
+    --------
+    >>> mask = magnitude_mask(torch.tensor([0.1, -3.0, 2.0, 4.0]), density=0.5)
+    >>> mask.keep, mask.order
+    (tensor([False,  True, False,  True]), tensor([3, 1]))
+    """
     bad = int((~torch.isfinite(weight)).sum())
     if bad:
         raise ValueError(f"weight holds {bad} NaN or infinite entries; allowed are finite weights")

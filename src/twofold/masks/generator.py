@@ -77,7 +77,19 @@ class IndexGenerator(ABC):
     Raises
     ------
     ValueError
-        As `lfsr.LFSR`: no such polynomial, one that is not primitive, no such state or form.
+        As :class:`~twofold.masks.lfsr.LFSR`: no such polynomial, one that is not primitive, no such state or
+        form.
+
+    Examples
+    --------
+    Take one of the kinds:
+
+    >>> generator = MultiplyShift("x^9+x^4+1", seed=5)
+    >>> print(generator)
+    x^9+x^4+1 (fibonacci, multiply-shift) from seed 5
+    >>> mask = generator.draw((4, 6), density=0.5)
+    >>> mask.kept, mask.order[:4], mask.clocks
+    (12, tensor([ 0, 12,  6, 15]), 16)
     """
 
     polynomial: Polynomial | str
@@ -161,6 +173,12 @@ class Rejection(IndexGenerator):
     The register is as short as reaches every position, so fewer than half of its states are skipped. It needs
     neither a multiplier nor a memory of what was seen. Layers of one size need polynomials of their own, see
     `layer_polynomial`.
+
+    Examples
+    --------
+    >>> mask = Rejection("x^5+x^2+1").draw((4, 6), density=0.5)
+    >>> mask.kept, mask.order[:4], mask.clocks
+    (12, tensor([ 0, 15,  7,  3]), 17)
     """
 
     kind = "rejection"
@@ -198,6 +216,11 @@ def generator_of(kind: str) -> type[IndexGenerator]:
     ------
     ValueError
         There is none of that name.
+
+    Examples
+    --------
+    >>> generator_of("rejection").__name__
+    'Rejection'
     """
     if kind not in GENERATORS:
         raise ValueError(f"reduction {kind!r} is unknown; allowed are {', '.join(GENERATORS)}")
@@ -213,6 +236,12 @@ def reduce_states(
     ------
     ValueError
         Where `state * size` would not fit into 64 bits, for an unknown reduction, or for a size below 1.
+
+    Examples
+    --------
+    >>> states = LFSR("x^9+x^4+1", seed=5).states(4)
+    >>> reduce_states(states, size=300, degree=9), reduce_states(states, 300, 9, "modulo")
+    (array([  2, 151,  75, 187]), array([  5, 258, 129,  20]))
     """
     if not 0 < size < 2**63:
         raise ValueError(f"size {size} cannot be indexed; allowed are 1 to 2^63-1")
@@ -235,6 +264,15 @@ def lfsr_mask(
     ------
     ValueError
         For a density outside (0, 1], or a register that does not reach so many positions within its period.
+
+    Examples
+    --------
+    >>> mask = lfsr_mask((64, 16, 3, 3), density=0.5)
+    >>> mask.keep.shape, mask.kept, mask.density
+    (torch.Size([64, 16, 3, 3]), 4608, 0.5)
+    >>> again = lfsr_mask((64, 16, 3, 3), density=0.5)  # the same register, so the same mask
+    >>> bool((again.keep == mask.keep).all())
+    True
     """
     return generator_of(reduction)(polynomial, seed, form).draw(shape, density)
 
@@ -247,6 +285,13 @@ def layer_generator(kind: Reduction, size: int, layer: int, run: int = 0) -> Ind
 
     By rejection each layer has a register of its own, see `layer_polynomial`; otherwise all have
     `LAYER_POLYNOMIAL`. Each starts at its `layer_seed`.
+
+    Examples
+    --------
+    >>> print(layer_generator("multiply-shift", size=432, layer=0))
+    x^31+x^3+1 (fibonacci, multiply-shift) from seed 1311145148
+    >>> print(layer_generator("rejection", size=432, layer=0))
+    x^9+x^4+1 (fibonacci, rejection) from seed 373
     """
     polynomial = layer_polynomial(size, layer, run) if kind == "rejection" else LAYER_POLYNOMIAL
     return generator_of(kind)(polynomial, layer_seed(polynomial, layer, run))
@@ -266,6 +311,11 @@ def layer_seed(polynomial: Polynomial | str, layer: int, run: int = 0, form: For
     ------
     ValueError
         For a layer outside 0..1439 or a negative run.
+
+    Examples
+    --------
+    >>> layer_seed(LAYER_POLYNOMIAL, layer=0), layer_seed(LAYER_POLYNOMIAL, layer=1)
+    (1311145148, 928138706)
     """
     if not 0 <= layer < LAYERS_PER_RUN:
         raise ValueError(f"layer {layer} has no seed; allowed are 0 to {LAYERS_PER_RUN - 1}")
@@ -284,6 +334,11 @@ def layer_polynomial(size: int, layer: int, run: int = 0) -> Polynomial:
     takes the next, since two registers of one polynomial are arcs of one cycle and overlap by anything.
     Further runs begin 41 polynomials on. Where a degree has fewer than there are layers of it, they begin
     again, with other seeds.
+
+    Examples
+    --------
+    >>> [str(layer_polynomial(size=432, layer=layer)) for layer in (0, 1)]
+    ['x^9+x^4+1', 'x^9+x^6+x^4+x^3+1']
     """
     degree = max(2, size.bit_length())
     number = (layer + _POLYNOMIALS_BETWEEN_RUNS * run) % primitive_count(degree)

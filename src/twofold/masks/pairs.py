@@ -35,6 +35,12 @@ def pair_mask(
     ValueError
         Where the two periods share a divisor g: the pair repeats after lcm(periods) clocks and so visits 1/g
         of the matrix. Coprime periods need coprime widths, because gcd(2^a - 1, 2^b - 1) = 2^gcd(a, b) - 1.
+
+    Examples
+    --------
+    >>> mask = pair_mask((4, 6), 0.5, row_polynomial="x^5+x^2+1", column_polynomial="x^4+x+1")
+    >>> mask.keep.shape, mask.kept
+    (torch.Size([4, 6]), 12)
     """
     row_register = LFSR(row_polynomial, row_seed, form)
     column_register = LFSR(column_polynomial, column_seed, form)
@@ -81,6 +87,12 @@ def nested_mask(
     ValueError
         Where both polynomials are the same (each column would be its neighbor's, shifted), for a density
         outside (0, 1], or an inner register that does not reach so many rows within its period.
+
+    Examples
+    --------
+    >>> mask = nested_mask((4, 6), 0.5, inner_polynomial="x^5+x^2+1", outer_polynomial="x^9+x^4+1")
+    >>> mask.keep.sum(dim=1)  # as many in each column
+    tensor([3, 3, 3, 3])
     """
     inner, outer = LFSR(inner_polynomial, form=form), LFSR(outer_polynomial, seed, form)
     if inner.polynomial == outer.polynomial:

@@ -31,12 +31,15 @@ __all__ = ["MASKS", "Choice", "MaskKind", "check_layers", "choose_densities", "c
 
 
 Choice = str | type[nn.Module]
+"""A layer's name, a pattern of names, or a layer type."""
 
 
 MaskKind = Literal["lfsr", "iid", "magnitude"]
+"""Where a mask comes from: a register, chance, or the largest weights."""
 
 
 MASKS: tuple[MaskKind, ...] = get_args(MaskKind)
+"""All three."""
 
 
 # They multiply by weights as well, so to leave them in float must be the user's word, not a silent default.
@@ -68,6 +71,12 @@ def choose_layers(
     ------
     ValueError
         A choice that fits no layer, or none is left.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(16, 8), nn.Linear(8, 2))
+    >>> list(choose_layers(model, exclude_last=True)), list(choose_layers(model, nn.Linear))
+    (['0', '2'], ['2', '3'])
     """
     if isinstance(model, DistributedDataParallel):
         raise ValueError("the model is wrapped in DistributedDataParallel already; attach first, then wrap")
@@ -101,6 +110,12 @@ def choose_densities(
     ------
     ValueError
         A density outside (0, 1], or a key that fits no layer.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(16, 8), nn.Linear(8, 2))
+    >>> choose_densities(choose_layers(model), {nn.Conv2d: 0.9, "*": 0.5})
+    {'0': 0.9, '2': 0.5, '3': 0.5}
     """
     named = isinstance(density, Mapping)
     densities: Mapping[Choice, float] = density if isinstance(density, Mapping) else {"*": density}
@@ -161,6 +176,12 @@ def draw_mask(
     """A layer's mask, laid out in memory as its weight is, and the index generator where an LFSR makes it.
 
     ``index`` counts the attached layers: it and ``seed`` decide where the layer's generator starts.
+
+    Examples
+    --------
+    >>> keep, generator = draw_mask(torch.zeros(16, 8), 0.5, "lfsr", 0, 0, "multiply-shift")
+    >>> keep.shape, int(keep.sum()), generator.kind
+    (torch.Size([16, 8]), 64, 'multiply-shift')
     """
     if density == 1:
         return torch.ones_like(weight, dtype=torch.bool), None

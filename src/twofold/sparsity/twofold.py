@@ -1,9 +1,5 @@
 """Both sparsities attached to any model, and the plain network that comes out.
 
-    sparsity = Twofold(model, density=0.5, strength=60)
-    ... train with loss + sparsity.penalty(), call sparsity.advance(progress) before each step ...
-    finished = sparsity.finish()
-
 The weights of every attached layer are computed anew in each forward pass (torch's parametrize), masked
 at the positions that the LFSR left out and rounded to codes; the gradient passes straight through.
 """
@@ -50,12 +46,14 @@ BitTerm = Literal["energy", "popcount", "planes"]
 
 
 BIT_TERMS: tuple[BitTerm, ...] = get_args(BitTerm)
+"""The bit terms by name, see `Twofold`."""
 
 
 Scale = Literal["max", "ternary"]
 
 
 SCALES: tuple[Scale, ...] = get_args(Scale)
+"""What a layer's largest code stands for, by name, see `Twofold`."""
 
 
 class Twofold:
@@ -66,7 +64,7 @@ class Twofold:
     model : Module
         Its layers are parametrized in place; the rest stays as it is. Attach before ``torch.compile`` and
         before wrapping for several processes, and make the optimizer afterwards.
-    layers, exclude, exclude_first, exclude_last : see ``attach.choose_layers``
+    layers, exclude, exclude_first, exclude_last : see :func:`~twofold.sparsity.choose.choose_layers`
         Which layers, by name, pattern or type; by default every Conv1d, Conv2d, Conv3d and Linear.
     density : float in (0, 1], or a mapping by name, pattern or type
         Share of the weights that are kept; 1 attaches codes and no mask. Layers that a mapping does not
@@ -76,24 +74,27 @@ class Twofold:
     bits : 2..16
     scale : ``"max"`` or ``"ternary"``
         What the largest code stands for: a layer's largest weight, or, for ``bits=2``, the scale of
-        `codes.ternary_scale`.
+        :func:`~twofold.codes.quantizer.ternary_scale`.
     clip_ratio : float in (0, 4]
         With scale "max": the largest code stands for this multiple of the largest weight. Below 1 what lies
         beyond saturates; in two's complement the finer step spares small negative weights, the dearest ones.
         Above 1 the highest codes stay unused; where magnitudes are stored more weights take cheap small ones.
     bit_term : ``"energy"``, ``"popcount"`` or ``"planes"``
-        Energy-aware codes, or one of the penalties on trainable bit planes; see ``regularizers``.
+        Energy-aware codes, or one of the penalties on trainable bit planes; see
+        :mod:`twofold.sparsity.penalties`.
     strength : float
         Of the bit term: LSB^2/pJ for ``"energy"``, the slides' beta for the others. 0 switches it off.
     network_strength : float
         The slides' lambda: pulls the weights that will be removed towards zero until ``prune_epoch``.
-    polarity : see ``regularizers.network_term``
+    polarity : see :func:`~twofold.sparsity.penalties.network_term`
     prune_epoch : int
         The epoch (from 0) before which the masks become hard; 0 prunes at once.
     ramp : float in (0, 1]
         Share of the training over which the strength of energy-aware codes rises from 0.
-    encoding, table : what the energy-aware codes are made cheap for, see `cells.CELL_ENCODINGS`
-    generator : one of ``masks.generator.GENERATORS``
+    encoding, table : what the energy-aware codes are made cheap for
+        One of :data:`~twofold.codes.encodings.CELL_ENCODINGS`, and a
+        :class:`~twofold.codes.tables.CellTable`; None: that of the slides.
+    generator : one of :data:`~twofold.masks.generator.GENERATORS`
         What turns the register of an LFSR mask into positions. With ``"rejection"`` each layer has a register
         of its own polynomial and size.
     seed : int
@@ -112,6 +113,25 @@ class Twofold:
     process of several attaches for itself, with the same arguments. A deep copy lives a life of its own; for
     a running average of the weights copy the Twofold, and call ``advance`` and ``prune`` of the copy as well
     (torch's ``AveragedModel`` alone would know neither).
+
+    Examples
+    --------
+    >>> _ = torch.manual_seed(0)
+    >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
+    >>> sparsity = Twofold(model, density={"0": 0.5, "2": 1.0}, strength=60.0)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> inputs, labels = torch.randn(32, 8), torch.randint(2, (32,))
+    >>> for step in range(10):
+    ...     sparsity.advance(step / 10)
+    ...     loss = nn.functional.cross_entropy(model(inputs), labels) + sparsity.penalty()
+    ...     optimizer.zero_grad()
+    ...     loss.backward()
+    ...     optimizer.step()
+    >>> layers = sparsity.finish()
+    >>> {name: (layer.kept, layer.size) for name, layer in layers.items()}
+    {'0': (64, 128), '2': (32, 32)}
+    >>> int((model[0].weight != 0).sum()) <= 64  # the model is plain again
+    True
     """
 
     def __init__(

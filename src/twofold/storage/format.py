@@ -48,9 +48,11 @@ __all__ = [
 
 
 FORMAT = "twofold-codes"
+"""What the header of a packed file calls itself."""
 
 
 VERSION = 2
+"""The version that this library writes and reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,20 @@ class Packed:
     rest : all other tensors of the model by name, in any type that safetensors knows
     activity : input activity by layer name; empty where it was not measured
     facts : what else the caller wants in the header, as JSON knows it (the network's name, say)
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from twofold.masks import MultiplyShift
+    >>> generator = MultiplyShift("x^9+x^4+1", seed=5)
+    >>> keep = generator.draw((4, 6), density=0.5).keep
+    >>> layer = StoredLayer((keep * 3).to(torch.int8), scale=0.5, keep=keep, generator=generator)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "net.safetensors"
+    ...     save_packed(path, Packed({"fc": layer}))
+    ...     packed, parts = load_packed(path), file_parts(path)
+    >>> bool((packed.layers["fc"].codes == layer.codes).all()), parts["codes"], parts["bitmaps"]
+    (True, 12, 0)
     """
 
     layers: Mapping[str, StoredLayer]
@@ -92,6 +108,13 @@ def encode_layer(layer: StoredLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[T
     ------
     ValueError
         The generator does not make the layer's mask, or a code other than 0 stands where nothing is kept.
+
+    Examples
+    --------
+    >>> keep = torch.tensor([[True, False, True]])
+    >>> entry, codes, bitmap = encode_layer(StoredLayer(torch.tensor([[5, 0, -3]]), 0.5, keep))
+    >>> entry["mask"], codes, bitmap  # no generator: a bitmap, 101 and five bits to fill the byte
+    ('bitmap', tensor([ 5, -3]), tensor([160], dtype=torch.uint8))
     """
     codes, keep = layer.codes.detach().cpu().flatten(), layer.keep.cpu().flatten()
     stray = int((codes[~keep] != 0).sum())

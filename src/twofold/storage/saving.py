@@ -1,10 +1,7 @@
 """Any finished network as a packed file, and back into a model that the reader builds.
 
-    twofold.save("net.safetensors", sparsity)
-    twofold.load("net.safetensors", build_my_model())
-
-The file holds the kept codes of the attached layers (see `twofold.storage.format`) and everything else of the
-state dict as it is. It holds no code: the model itself comes from its own source.
+The file holds the kept codes of the attached layers (see :mod:`twofold.storage.format`) and everything else
+of the state dict as it is. It holds no code: the model itself comes from its own source.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +28,8 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
     sparsity : Twofold
         It knows its model.
     activity : input activity by layer name, optional
-        From `energy.measure_activity`; it travels along, so that energies need no images.
+        From :func:`~twofold.inputs.activity.measure_activity`; it travels along, so that energies need no
+        images.
 
     Raises
     ------
@@ -39,6 +37,17 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
         The masks are not active yet; a finished weight is no longer what its codes say; an entry of the state
         dict that is no tensor, or that another Twofold on the same model owns; activity of a layer that is
         not attached. Each is named.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> sparsity = Twofold(nn.Sequential(nn.Linear(8, 4)), density=0.5)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/mine.safetensors", sparsity)
+    ...     fresh = nn.Sequential(nn.Linear(8, 4))
+    ...     packed = load(f"{folder}/mine.safetensors", fresh)
+    >>> packed.bits, packed.layers["0"].kept, bool((fresh[0].weight == sparsity.model[0].weight).all())
+    (8, 16, True)
     """
     if not isinstance(sparsity, Twofold):
         raise TypeError(f"save takes a path and a Twofold, not a {type(sparsity).__name__}")

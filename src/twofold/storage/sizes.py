@@ -1,6 +1,7 @@
 """What a sparse network takes in memory beside its rivals, and what reading the rivals' indices costs.
 
-Indices are stored for masks that were chosen; an LFSR's are generated (`twofold.energy.index` prices that).
+Indices are stored for masks that were chosen; an LFSR's are generated (:mod:`twofold.energy.index` prices
+that).
 """
 
 import math
@@ -27,7 +28,7 @@ def storage_bytes(layers: Mapping[str, StoredLayer]) -> pd.DataFrame:
 
     - `float32`, `int8 dense`: all weights, removed ones as zeros.
     - `int8 + bitmap`, `int8 + CSR`, `int8 + relative 4-bit` and so on: kept codes and an index, see
-      `mask_measures.index_storage_bits`; filler zeros count as weights.
+      :func:`~twofold.masks.measures.index_storage_bits`; filler zeros count as weights.
     - `int8 + deflate`: the dense codes through zlib at its highest level. It must be unpacked before use.
     - `packed LFSR`: kept codes, taps, seed and a counter; only for masks that an LFSR made.
     - `packed LFSR + deflate`: the same with the kept codes through zlib, to be fair to the other deflate.
@@ -42,6 +43,21 @@ def storage_bytes(layers: Mapping[str, StoredLayer]) -> pd.DataFrame:
     ------
     ValueError
         A layer whose codes do not fit into a byte.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from twofold.masks import MultiplyShift
+    >>> generator = MultiplyShift("x^13+x^4+x^3+x+1")
+    >>> keep = generator.draw((64, 32), density=0.5).keep
+    >>> layer = StoredLayer((keep * 3).to(torch.int8), scale=0.5, keep=keep, generator=generator)
+    >>> frame = storage_bytes({"fc": layer})
+    >>> frame[frame.scheme.isin(["float32", "int8 dense", "int8 + bitmap", "packed LFSR"])]
+      layer         scheme  weight_bytes  index_bytes  bytes
+    0    fc        float32          8192            0   8192
+    1    fc     int8 dense          2052            0   2052
+    3    fc    packed LFSR          1028            5   1033
+    5    fc  int8 + bitmap          1028          256   1284
     """
     rows = []
     for name, layer in layers.items():
@@ -75,6 +91,13 @@ def magnitude_pruned(layers: Mapping[str, StoredLayer], density: float) -> dict[
     ------
     ValueError
         For a density outside (0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = StoredLayer(torch.tensor([[5, 0, -3, 1]]), 0.5, torch.tensor([[True, False, True, True]]))
+    >>> magnitude_pruned({"fc": layer}, density=0.5)["fc"].codes
+    tensor([[ 5,  0, -3,  0]])
     """
     pruned = {}
     for name, layer in layers.items():
