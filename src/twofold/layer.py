@@ -37,11 +37,16 @@ class StoredLayer:
 
     Attributes
     ----------
-    codes : Int[Tensor, "out *rest"], 0 where nothing is kept
-    scale : float, weight = scale * code / code_limit(bits)
-    keep : Bool[Tensor, "out *rest"], True = kept
-    bits : int, of a code
-    encoding : what the codes were chosen for, one of ``codes.encodings.CELL_ENCODINGS``
+    codes
+        Integer codes, 0 where nothing is kept.
+    scale
+        What the largest code stands for: a weight is ``scale * code / code_limit(bits)``.
+    keep
+        True where a weight is kept.
+    bits
+        Of a code, 2..16.
+    encoding
+        What the codes were chosen for, one of :data:`~twofold.codes.encodings.CELL_ENCODINGS`.
         "twos_complement", the slides', is also that of codes which were chosen for none.
     generator : IndexGenerator or None
         What regenerates ``keep``; None for masks that must be stored.
@@ -120,7 +125,8 @@ class StoredLayer:
         ----------
         dataflow : "crossbar" or "packed"
             A crossbar cannot give a row of weights a sign: there magnitudes are a differential pair.
-        plain : what a layer of plain codes (two's complement) is written in
+        plain : str
+            What a layer of plain codes (two's complement) is written in.
         """
         if self.encoding == "twos_complement":
             return plain

@@ -230,8 +230,10 @@ def index_read_energy(layers: Mapping[str, StoredLayer], vectors: Mapping[str, i
 
     Parameters
     ----------
-    layers : the network; only the masks matter
-    vectors : input vectors of each layer for one image
+    layers
+        The network; only the masks matter.
+    vectors
+        Input vectors of each layer for one image.
 
     Returns
     -------

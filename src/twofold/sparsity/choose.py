@@ -61,9 +61,10 @@ def choose_layers(
 
     Parameters
     ----------
-    layers : names, patterns, types
-        None: all layers that multiply by a weight.
-    exclude : names, patterns, types that are left out of them
+    layers
+        Names, patterns, types; None: all layers that multiply by a weight.
+    exclude
+        Names, patterns, types that are left out of them.
     exclude_first, exclude_last : bool
         Whether the model's first and last convolution or linear layer, in that order, are left out.
 
@@ -102,9 +103,9 @@ def choose_densities(
 
     Parameters
     ----------
-    density : one for all, or by name, pattern or type
-        A mapping leaves out the layers that it does not name. An exact name goes before any pattern or
-        type; of those, the first that fits counts.
+    density
+        One for all, or by name, pattern or type. A mapping leaves out the layers that it does not name. An
+        exact name goes before any pattern or type; of those, the first that fits counts.
 
     Raises
     ------

@@ -59,7 +59,8 @@ class CodeChooser(nn.Module):
 
     Parameters
     ----------
-    bits : 2..16
+    bits : int
+        Of a code, 2..16.
     energy_pj : Float[Tensor, "codes"]
         Energy of the codes -limit..limit in picojoules: 1e12 times
         :func:`~twofold.codes.cells.code_energy_table`.

@@ -39,7 +39,8 @@ def network_term(
 
     Parameters
     ----------
-    keep : masks M, True = kept
+    keep
+        The masks M, True = kept.
     polarity : ``"removed"`` or ``"printed"``
         The slide "Method: Twofold Sparsity" prints ``W * M``, which punishes what is kept; its own worked
         example does the opposite. ``"printed"`` follows the formula to the letter.
@@ -72,7 +73,8 @@ def popcount_term(planes: Sequence[Float[Tensor, "bits ..."]]) -> Float[Tensor, 
 
     Parameters
     ----------
-    planes : per layer, the trainable bit planes in [0, 1]
+    planes
+        Of each layer, the trainable bit planes, in [0, 1].
 
     Examples
     --------
@@ -92,7 +94,8 @@ def planes_term(planes: Sequence[Float[Tensor, "bits ..."]]) -> Float[Tensor, ""
 
     Parameters
     ----------
-    planes : per layer, the trainable bit planes in [0, 1]
+    planes
+        Of each layer, the trainable bit planes, in [0, 1].
 
     Examples
     --------

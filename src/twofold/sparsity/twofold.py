@@ -64,14 +64,16 @@ class Twofold:
     model : Module
         Its layers are parametrized in place; the rest stays as it is. Attach before ``torch.compile`` and
         before wrapping for several processes, and make the optimizer afterwards.
-    layers, exclude, exclude_first, exclude_last : see :func:`~twofold.sparsity.choose.choose_layers`
-        Which layers, by name, pattern or type; by default every Conv1d, Conv2d, Conv3d and Linear.
+    layers, exclude, exclude_first, exclude_last
+        Which layers, by name, pattern or type, see :func:`~twofold.sparsity.choose.choose_layers`; by default
+        every Conv1d, Conv2d, Conv3d and Linear.
     density : float in (0, 1], or a mapping by name, pattern or type
         Share of the weights that are kept; 1 attaches codes and no mask. Layers that a mapping does not
         name stay in float.
     mask : ``"lfsr"``, ``"iid"`` or ``"magnitude"``
         Which are kept. The magnitude mask looks at the weights at the moment of pruning.
-    bits : 2..16
+    bits : int
+        Of a code, 2..16.
     scale : ``"max"`` or ``"ternary"``
         What the largest code stands for: a layer's largest weight, or, for ``bits=2``, the scale of
         :func:`~twofold.codes.quantizer.ternary_scale`.
@@ -86,17 +88,20 @@ class Twofold:
         Of the bit term: LSB^2/pJ for ``"energy"``, the slides' beta for the others. 0 switches it off.
     network_strength : float
         The slides' lambda: pulls the weights that will be removed towards zero until ``prune_epoch``.
-    polarity : see :func:`~twofold.sparsity.penalties.network_term`
+    polarity : ``"removed"`` or ``"printed"``
+        See :func:`~twofold.sparsity.penalties.network_term`.
     prune_epoch : int
         The epoch (from 0) before which the masks become hard; 0 prunes at once.
     ramp : float in (0, 1]
         Share of the training over which the strength of energy-aware codes rises from 0.
-    encoding, table : what the energy-aware codes are made cheap for
-        One of :data:`~twofold.codes.encodings.CELL_ENCODINGS`, and a
-        :class:`~twofold.codes.tables.CellTable`; None: that of the slides.
-    generator : one of :data:`~twofold.masks.generator.GENERATORS`
-        What turns the register of an LFSR mask into positions. With ``"rejection"`` each layer has a register
-        of its own polynomial and size.
+    encoding, table
+        What the energy-aware codes are made cheap for: one of
+        :data:`~twofold.codes.encodings.CELL_ENCODINGS`, and a :class:`~twofold.codes.tables.CellTable`, by
+        default that of the slides.
+    generator : str
+        What turns the register of an LFSR mask into positions, one of
+        :data:`~twofold.masks.generator.GENERATORS`. With ``"rejection"`` each layer has a register of its own
+        polynomial and size.
     seed : int
         Of the masks: networks of other seeds, and layers, have far parts of the registers' cycles. A second
         Twofold on a model needs another seed.

@@ -61,10 +61,14 @@ class Packed:
 
     Attributes
     ----------
-    layers : codes, scale, mask and generator by layer name
-    rest : all other tensors of the model by name, in any type that safetensors knows
-    activity : input activity by layer name; empty where it was not measured
-    facts : what else the caller wants in the header, as JSON knows it (the network's name, say)
+    layers : mapping
+        Codes, scale, mask and generator by layer name.
+    rest : mapping
+        All other tensors of the model by name, in any type that safetensors knows.
+    activity : mapping
+        Input activity by layer name; empty where it was not measured.
+    facts : mapping
+        What else the caller wants in the header, as JSON knows it (the network's name, say).
 
     Examples
     --------

@@ -27,9 +27,9 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
     ----------
     sparsity : Twofold
         It knows its model.
-    activity : input activity by layer name, optional
-        From :func:`~twofold.inputs.activity.measure_activity`; it travels along, so that energies need no
-        images.
+    activity
+        Input activity by layer name, from :func:`~twofold.inputs.activity.measure_activity`; it travels
+        along, so that energies need no images.
 
     Raises
     ------
