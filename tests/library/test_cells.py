@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from companion.book.examples import worked_example
 from twofold.codes.cells import cells_per_code, code_energy, code_energy_table, from_cells, to_cells
-from twofold.codes.encodings import CELL_ENCODINGS, ENCODINGS, decode, encode, words_per_code
+from twofold.codes.encodings import CELL_ENCODINGS, ENCODINGS, decode, encode, encoding_of
 from twofold.codes.quantizer import code_limit
 from twofold.codes.tables import CellTable, load_cell_table, read_energies
 
@@ -43,7 +43,7 @@ def test_cells_still_weigh_the_code(bits, encoding, cell_bits):
     limit = code_limit(bits)
     codes = torch.arange(-limit, limit + 1)
     cells = to_cells(encode(codes, bits, encoding), bits, cell_bits, encoding).long()
-    words = cells.unflatten(-1, (words_per_code(encoding), -1))
+    words = cells.unflatten(-1, (encoding_of(encoding).words, -1))
     width = cell_bits * words.shape[-1]
     value = (words * torch.tensor([2 ** (width - cell_bits * (i + 1)) for i in range(words.shape[-1])])).sum(
         -1

@@ -10,9 +10,9 @@ from twofold.codes.encodings import (
     bit_planes,
     decode,
     encode,
+    encoding_of,
     from_bit_planes,
     popcount,
-    words_per_code,
 )
 from twofold.codes.quantizer import code_limit, dequantize, fake_quantize, quantize, weight_scale
 
@@ -98,7 +98,7 @@ def test_patterns_by_hand(encoding):
 def test_every_code_comes_back(bits, encoding):
     codes = every_code(bits)
     patterns = encode(codes, bits, encoding)
-    assert patterns.shape == (len(codes), words_per_code(encoding))
+    assert patterns.shape == (len(codes), encoding_of(encoding).words)
     assert int(patterns.min()) >= 0
     assert int(patterns.max()) < 2**bits
     assert torch.equal(decode(patterns, bits, encoding).long(), codes)

@@ -11,21 +11,20 @@ from torch.nn import functional
 
 from companion.study.zoo import DigitsNet
 from twofold.codes.cells import to_cells
-from twofold.codes.encodings import ENCODINGS, encode
+from twofold.codes.encodings import ENCODINGS, encode, slice_codes
 from twofold.codes.quantizer import code_limit
-from twofold.codes.slices import slice_codes
 from twofold.codes.tables import CellTable, cell_table, load_cell_table
 from twofold.crossbar.adc import ADC_RANGES, Adc, adc_energy_j
 from twofold.crossbar.device import Device
 from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
 from twofold.crossbar.network import on_crossbars, program
 from twofold.crossbar.serial import bit_patterns, column_sums
-from twofold.energy.machine import EnergyModel
+from twofold.energy.machine import Machine
 from twofold.energy.price import layer_energy
 from twofold.inputs.activity import Activity, measure_activity
 from twofold.inputs.scales import InputScale, activation_scales, quantize_inputs, quantized_activations
 from twofold.inputs.windows import windows
-from twofold.layer import FinishedLayer, weight_layers
+from twofold.layer import StoredLayer, weight_layers
 from twofold.sparsity.twofold import Twofold
 
 SLICES = [(2, 2, 2, 2), (1, 1, 2, 2, 2), (1,) * 8, (3, 3, 3), (4, 4), (2, 3, 3)]
@@ -34,6 +33,11 @@ NO_ADC = Adc(range_rule="none")
 
 def draw(*shape, low=-127, high=127, seed=0):
     return torch.randint(low, high + 1, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def stored(codes, scale=1.0, **others):
+    """A layer of these codes, none of them removed."""
+    return StoredLayer(codes, scale, torch.ones_like(codes, dtype=torch.bool), **others)
 
 
 def product(codes, inputs, signed=False, **changes):
@@ -303,7 +307,7 @@ def test_own_levels_are_taken_as_they_are():
 def test_counts_are_those_of_the_energy(data, encoding, cell, array_rows, signed):
     cell_bits, count = cell
     out, rows, reads = (data.draw(st.integers(1, n)) for n in (6, 50, 30))
-    codes = draw(out, rows).to(torch.int8)
+    codes = draw(out, rows)
     inputs = draw(rows, reads, low=-128 * signed, high=255 - 128 * signed)
     machine = Crossbar(adc=NO_ADC, encoding=encoding, slices=(cell_bits,) * count, array_rows=array_rows)
     matrix = ProgrammedMatrix(codes, machine)
@@ -313,10 +317,10 @@ def test_counts_are_those_of_the_energy(data, encoding, cell, array_rows, signed
     assert torch.equal(matrix.activity.row_ones, ones.double())
 
     table = CellTable("any", cell_bits, (1e-12,) * 2**cell_bits, 0.0)
-    model = EnergyModel(
+    model = Machine(
         table=table, encoding=encoding, dataflow="crossbar", adc_rule="column", array_rows=array_rows
     )
-    charged = layer_energy(codes, None, matrix.activity, model)
+    charged = layer_energy(stored(codes), matrix.activity, model)
     counts = matrix.counts(matrix.activity.reads)
     assert {k: counts[k] for k in ("cells", "conversions")} == {
         k: charged[k] for k in ("cells", "conversions")
@@ -348,7 +352,7 @@ def test_convolution_on_crossbars_is_torchs(arguments):
     scale = InputScale(2.0, True)
     with on_crossbars(
         layer,
-        {"": FinishedLayer(codes, 1.5, torch.ones_like(codes, dtype=torch.bool))},
+        {"": stored(codes, 1.5)},
         {"": scale},
         Crossbar(adc=NO_ADC),
     ):
@@ -396,14 +400,14 @@ def test_counted_ones_of_a_network_are_the_energy_s(digits):
         assert torch.equal(matrices[name].activity.row_ones, activity[name].row_ones)
         reads = activity[name].reads
         assert matrices[name].activity.reads == reads
-        slides = EnergyModel(
+        slides = Machine(
             table=load_cell_table(),
             encoding="twos_complement",
             dataflow="crossbar",
             adc_rule="column",
             array_rows=64,
         )
-        charged = layer_energy(layers[name].codes, None, activity[name], slides)
+        charged = layer_energy(layers[name], activity[name], slides)
         counts = matrices[name].counts(reads)
         assert (counts["cells"], counts["conversions"]) == (charged["cells"], charged["conversions"])
         assert counts["sign_cells"] * 4 == counts["cells"]
@@ -487,12 +491,12 @@ def test_inputs_and_networks_that_do_not_fit(digits):
         ):
             pass
     assert "forward" not in vars(model.conv1)
-    grouped, kept = nn.Conv2d(4, 4, 3, groups=2), torch.ones(4, 2, 3, 3, dtype=torch.bool)
+    grouped = nn.Conv2d(4, 4, 3, groups=2)
     with (
         pytest.raises(ValueError, match="allowed are Conv2d with groups=1"),
         on_crossbars(
             grouped,
-            {"": FinishedLayer(kept.int(), 1.0, kept)},
+            {"": stored(torch.ones(4, 2, 3, 3, dtype=torch.int8))},
             {"": InputScale(1.0, False)},
             Crossbar(adc=NO_ADC),
         ),
@@ -529,8 +533,8 @@ def test_cells_of_a_users_own_table_make_the_array_that_the_energy_is_of(cell_bi
     matrix = ProgrammedMatrix(codes, machine)
     product = matrix.product(inputs, count=True)
     assert torch.equal(product, codes.double() @ inputs.double())
-    model = EnergyModel(table=table, encoding=encoding, dataflow="crossbar", adc_rule="column")
-    row = layer_energy(codes, None, matrix.activity, model)
+    model = Machine(table=table, encoding=encoding, dataflow="crossbar", adc_rule="column")
+    row = layer_energy(stored(codes), matrix.activity, model)
     assert matrix.counts(9)["cells"] == row["cells"]
     # the levels in the array, each read as often as its row carried a 1, at the table's price
     joules = torch.tensor(table.energy_j, dtype=torch.float64)[matrix.cells[: matrix._stored].long()]
@@ -542,10 +546,42 @@ def test_codes_of_other_bits_than_the_machines_are_refused():
     model = nn.Sequential(nn.Linear(6, 3))
     layers, inputs = Twofold(model, bits=4).finish(), torch.rand(3, 6)
     scales = activation_scales(model, inputs)
-    ideal = Adc(range_rule="none")
-    with pytest.raises(ValueError, match="the weight of layer 0 is not what its codes mean as 8 bits"):
-        with on_crossbars(model, layers, scales, Crossbar(adc=ideal)):
+    with pytest.raises(ValueError, match="layer 0 has codes of 4 bits, the machine of 8"):
+        with on_crossbars(model, layers, scales, Crossbar(adc=NO_ADC)):
             pass
+    machine = Crossbar(adc=NO_ADC, bits=4, slices=(2, 2))
     expected = model(inputs).detach()
-    with on_crossbars(model, layers, scales, Crossbar(adc=ideal, bits=4, slices=(2, 2))) as analog:
+    with on_crossbars(model, layers, scales, machine) as analog:
         assert float((analog(inputs) - expected).abs().max()) < 0.01
+    with torch.no_grad():
+        model[0].weight *= 1.01
+    with pytest.raises(ValueError, match="the weight of layer 0 is not what its codes mean as 4 bits"):
+        with on_crossbars(model, layers, scales, machine):
+            pass
+
+
+IN_A_CROSSBAR = {
+    "twos_complement": "offset_binary",  # chosen for none: the machine's
+    "offset_binary": "offset_binary",
+    "sign_magnitude": "differential",
+    "differential": "differential",
+    "signed_rows": "differential",
+}
+
+
+@pytest.mark.parametrize("trained_for", IN_A_CROSSBAR)
+def test_a_programmed_layer_keeps_the_encoding_that_its_codes_were_chosen_for(trained_for):
+    """The same cells as the energies charge, whatever encoding the machine names."""
+    layer = stored(draw(6, 40), encoding=trained_for)
+    held = IN_A_CROSSBAR[trained_for]
+    matrix = program({"a": layer}, Crossbar(adc=NO_ADC, encoding="offset_binary"))["a"]
+    assert torch.equal(matrix.cells, ProgrammedMatrix(layer.codes, Crossbar(adc=NO_ADC, encoding=held)).cells)
+    inputs = draw(40, 9, low=0, high=255)
+    assert torch.equal(matrix.product(inputs, count=True), (layer.codes @ inputs).double())
+
+    table = load_cell_table()
+    model = Machine(table=table, encoding="offset_binary", dataflow="crossbar", adc_rule="none")
+    row = layer_energy(layer, matrix.activity, model)
+    joules = torch.tensor(table.energy_j, dtype=torch.float64)[matrix.cells[: matrix._stored].long()]
+    assert float((joules.sum((0, 1)) * matrix.activity.row_ones).sum()) == pytest.approx(row["array_j"])
+    assert row["encoding"] == held

@@ -15,9 +15,10 @@ from twofold.codes.cells import code_energy_table
 from twofold.codes.encodings import ENCODINGS
 from twofold.codes.quantizer import dequantize, quantize, ternary_scale, weight_scale
 from twofold.codes.tables import CellTable, cell_table, load_cell_table, ternary_table
-from twofold.energy.machine import EnergyModel
+from twofold.energy.machine import Machine
 from twofold.energy.price import layer_energy
 from twofold.inputs.activity import Activity
+from twofold.layer import StoredLayer
 from twofold.sparsity.twofold import Twofold
 
 TERNARY = ternary_table(
@@ -71,8 +72,8 @@ def test_a_table_of_any_width_drives_training_and_accounts_alike(cell_bits, enco
     sparsity.advance(1.0)
     assert sparsity.status()["cell_energy_pj"] <= plain
     layer = sparsity.codes()["0"]
-    machine = EnergyModel(table=table, encoding=encoding, dataflow="packed", adc_rule="none")
-    row = layer_energy(layer.codes, layer.keep, Activity.all_ones(6), machine)
+    machine = Machine(table=table, encoding=encoding, dataflow="packed", adc_rule="none")
+    row = layer_energy(layer, Activity.all_ones(6), machine)
     assert row["array_j"] * 1e12 == pytest.approx(15 * sparsity.status()["cell_energy_pj"])
     width = 7 if encoding == "differential" else 8  # the pair itself is the sign
     assert row["cells"] == 15 * math.ceil(width / cell_bits) * (2 if encoding == "differential" else 1)
@@ -94,11 +95,10 @@ def test_a_table_of_any_width_drives_training_and_accounts_alike(cell_bits, enco
 def test_ternary_codes_cost_what_the_user_says():
     for encoding in ("twos_complement", "sign_magnitude"):
         assert code_energy_table(2, encoding, TERNARY).tolist() == [3e-15, 1e-15, 2e-15]
-    machine = EnergyModel(
-        table=TERNARY, encoding="twos_complement", dataflow="crossbar", adc_rule="none", bits=2
-    )
+    machine = Machine(table=TERNARY, encoding="twos_complement", dataflow="crossbar", adc_rule="none")
     codes = torch.tensor([[1, 0, -1, -1]], dtype=torch.int8)
-    row = layer_energy(codes, None, Activity.all_ones(4), machine)
+    layer = StoredLayer(codes, 1.0, torch.ones_like(codes, dtype=torch.bool), bits=2)
+    row = layer_energy(layer, Activity.all_ones(4), machine)
     assert row["array_j"] == pytest.approx(9e-15)
     assert row["cells"] == 4  # one ternary cell a weight
 

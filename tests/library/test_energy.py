@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from companion.book.examples import bit_truth_table, encoding_control
-from twofold.codes.encodings import ENCODINGS
+from twofold.codes.encodings import CELL_ENCODINGS, ENCODINGS
 from twofold.codes.quantizer import quantize
 from twofold.codes.tables import (
     CellTable,
@@ -20,16 +20,19 @@ from twofold.codes.tables import (
     load_operation_energies,
     memory_word_energy_j,
 )
-from twofold.energy.machine import ADC_RULES, DATAFLOWS, EnergyModel
+from twofold.energy.machine import ADC_RULES, DATAFLOWS, Machine
 from twofold.energy.price import layer_energy, network_energy
 from twofold.inputs.activity import Activity, count_ones, measure_activity
 from twofold.inputs.scales import InputScale, activation_scales, quantize_inputs, quantized_activations
+from twofold.layer import StoredLayer
+from twofold.masks.generator import GENERATORS, MultiplyShift
+from twofold.masks.gf2 import primitive_polynomial
 
 SLIDES = load_cell_table()
 
 
 def model(**changes):
-    return EnergyModel(
+    return Machine(
         **{
             "table": SLIDES,
             "encoding": "twos_complement",
@@ -43,6 +46,13 @@ def model(**changes):
 def draw(*shape, seed=0, limit=127):
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(-limit, limit + 1, shape, generator=generator).to(torch.int8)
+
+
+def stored(codes, keep=None, **others):
+    """A layer of these codes; without a mask all are kept."""
+    return StoredLayer(
+        codes, 1.0, torch.ones_like(codes, dtype=torch.bool) if keep is None else keep, **others
+    )
 
 
 # ---- the loop ----
@@ -63,25 +73,17 @@ def digits_of(code, bits, encoding, cell_bits):
     return [int(digits[i : i + cell_bits], 2) for i in range(0, len(digits), cell_bits)]
 
 
-def by_the_loop(codes, keep, vectors, input_bits, machine, clocks):
-    """Joules, conversions and LIG indices, one input bit, column, row group and cell after another."""
-    array_j, conversions, indices = 0.0, 0, 0
+def by_the_loop(codes, keep, vectors, input_bits, machine, bits=8, encoding=None):
+    """Joules and conversions, one input bit, column, row group and cell after another."""
+    encoding = encoding or machine.encoding
+    array_j, conversions, cell_bits = 0.0, 0, machine.table.cell_bits
+    slices = len(digits_of(0, bits, encoding, cell_bits))
+    signs = (1, -1) if encoding == "signed_rows" else (0,)  # 0: rows of either sign at once
     for vector in vectors:
-        if machine.dataflow == "packed":
-            indices += sum(map(sum, keep)) if clocks is None else clocks
         for bit in range(input_bits):
             for column, kept in zip(codes, keep, strict=True):
                 rows = [r for r in range(len(column)) if kept[r] or machine.dataflow == "crossbar"]
-                levels = {
-                    r: digits_of(
-                        column[r] if kept[r] else 0, machine.bits, machine.encoding, machine.table.cell_bits
-                    )
-                    for r in rows
-                }
-                signs = (
-                    (1, -1) if machine.encoding == "signed_rows" else (0,)
-                )  # 0: rows of either sign at once
-                slices = len(digits_of(0, machine.bits, machine.encoding, machine.table.cell_bits))
+                levels = {r: digits_of(column[r] if kept[r] else 0, bits, encoding, cell_bits) for r in rows}
                 for s in range(slices):
                     for first in range(0, len(rows), machine.array_rows):
                         group = rows[first : first + machine.array_rows]
@@ -92,23 +94,53 @@ def by_the_loop(codes, keep, vectors, input_bits, machine, clocks):
                                     array_j += machine.table.energy_j[levels[r][s]]
                             conversions += machine.adc_rule == "column"
                         conversions += len(group) * (machine.adc_rule == "cell")
-    return array_j, conversions, indices
+    return array_j, conversions
 
 
-@settings(max_examples=150, deadline=None)
+def clocks_of_a_walk(generator, keep):
+    """One state after the other, until every kept position was pointed at."""
+    size, missing, clocks = keep.numel(), set(keep.flatten().nonzero().flatten().tolist()), 0
+    for state in generator.register.states(generator.register.period).tolist():
+        if not missing:
+            break
+        clocks += 1
+        position = {
+            "multiply-shift": state * size >> generator.register.degree,
+            "modulo": state % size,
+            "rejection": state - 1,
+        }[generator.kind]
+        missing.discard(position)
+    assert not missing
+    return clocks
+
+
+HELD = {
+    # What a crossbar, and what a packed machine, holds codes in that were chosen for an encoding.
+    "offset_binary": ("offset_binary", "offset_binary"),
+    "sign_magnitude": ("differential", "sign_magnitude"),
+    "differential": ("differential", "differential"),
+    "signed_rows": ("differential", "signed_rows"),
+}
+
+
+@settings(max_examples=100, deadline=None)
 @given(
     data=st.data(),
     machine_of=st.sampled_from([*product(ENCODINGS, DATAFLOWS), ("signed_rows", "packed")]),
+    trained_for=st.sampled_from(CELL_ENCODINGS),
     adc_rule=st.sampled_from(ADC_RULES),
     array_rows=st.integers(1, 8),
     bits_and_cell=st.sampled_from([(8, 2), (6, 3), (4, 4), (5, 1), (4, 1)]),
     signed=st.booleans(),
+    kind=st.sampled_from([None, *GENERATORS]),
 )
-def test_layer_energy_is_that_of_the_loop(data, machine_of, adc_rule, array_rows, bits_and_cell, signed):
-    encoding, dataflow = machine_of
+def test_layer_energy_is_that_of_the_loop(
+    data, machine_of, trained_for, adc_rule, array_rows, bits_and_cell, signed, kind
+):
+    plain, dataflow = machine_of
     bits, cell_bits = bits_and_cell
     limit = 2 ** (bits - 1) - 1
-    columns, rows, count = (data.draw(st.integers(1, 5)) for _ in range(3))
+    columns, rows, count = (data.draw(st.integers(1, n)) for n in (5, 5, 3))
     input_bits = data.draw(st.integers(2, 8))
     low, high = (
         (-(2 ** (input_bits - 1)) + 1, 2 ** (input_bits - 1) - 1) if signed else (0, 2**input_bits - 1)
@@ -118,34 +150,49 @@ def test_layer_energy_is_that_of_the_loop(data, machine_of, adc_rule, array_rows
         line = st.lists(of, min_size=width, max_size=width)
         return data.draw(st.lists(line, min_size=height, max_size=height))
 
-    codes = matrix(st.integers(-limit, limit), columns, rows)
-    keep = matrix(st.booleans(), columns, rows)
+    codes = torch.tensor(matrix(st.integers(-limit, limit), columns, rows))
     vectors = matrix(st.integers(low, high), count, rows)
-    clocks = data.draw(st.sampled_from([None, rows * columns, rows * columns + 7]))
     energies = data.draw(st.lists(st.floats(0, 2), min_size=2**cell_bits, max_size=2**cell_bits))
-    machine = EnergyModel(
+    generator = None
+    if kind is None:
+        keep = torch.tensor(matrix(st.booleans(), columns, rows))
+    else:
+        degree = data.draw(st.integers(5, 9))  # 31 states at least for 25 positions at most
+        seed = data.draw(st.integers(1, 2**degree - 1))
+        generator = GENERATORS[kind](primitive_polynomial(degree), seed)
+        density = data.draw(st.floats(0.01, 1 if kind == "rejection" else 0.7))
+        keep = generator.draw((columns, rows), density).keep
+    layer = StoredLayer(codes, 1.0, keep, bits, trained_for, generator)
+    machine = Machine(
         table=CellTable("drawn", cell_bits, tuple(energies), adc_energy_j=0.3),
-        encoding=encoding,
-        bits=bits,
+        encoding=plain,
         dataflow=dataflow,
         adc_rule=adc_rule,
         array_rows=array_rows,
         lig_energy_j=0.07,
+        index_word_energy_j=0.05,
     )
+    held = plain if trained_for == "twos_complement" else HELD[trained_for][dataflow == "packed"]
     ones = [sum((v[r] % 2**input_bits).bit_count() for v in vectors) for r in range(rows)]
     activity = Activity(torch.tensor(ones, dtype=torch.float64), count, input_bits)
 
-    row = layer_energy(torch.tensor(codes), torch.tensor(keep), activity, machine, clocks)
-    array_j, conversions, indices = by_the_loop(codes, keep, vectors, input_bits, machine, clocks)
-    if all(map(all, keep)):
-        indices = 0  # where nothing is removed, positions are known without a generator
+    row = layer_energy(layer, activity, machine)
+    array_j, conversions = by_the_loop(
+        codes.tolist(), keep.tolist(), vectors, input_bits, machine, bits, held
+    )
+    index_j = 0.0  # where nothing is removed, positions are known without a generator
+    if dataflow == "packed" and not keep.all():
+        if generator is not None:
+            index_j = count * 0.07 * clocks_of_a_walk(generator, keep)
+        elif keep.any():  # a list of nothing takes no bits
+            index_j = count * 0.05  # and a bitmap 25 at most, one word
 
     assert row["array_j"] == pytest.approx(array_j, rel=1e-12)
     assert row["conversions"] == conversions
     assert row["adc_j"] == pytest.approx(0.3 * conversions)
-    assert row["index_j"] == pytest.approx(0.07 * indices)
-    assert row["total_j"] == pytest.approx(array_j + 0.3 * conversions + 0.07 * indices)
-    assert row["kept"] == sum(map(sum, keep))
+    assert row["index_j"] == pytest.approx(index_j)
+    assert row["total_j"] == pytest.approx(array_j + 0.3 * conversions + index_j)
+    assert (row["kept"], row["bits"], row["encoding"]) == (int(keep.sum()), bits, held)
 
 
 def test_removed_weights_cost_what_a_zero_costs_or_nothing():
@@ -153,8 +200,9 @@ def test_removed_weights_cost_what_a_zero_costs_or_nothing():
     keep[0, 0, 0, 0] = True
     codes[0, 0, 0, 0] = -1
     once = Activity.all_ones(27)
-    crossbar = layer_energy(codes, keep, once, model())
-    packed = layer_energy(codes, keep, once, model(dataflow="packed"))
+    layer = stored(codes, keep)
+    crossbar = layer_energy(layer, once, model())
+    packed = layer_energy(layer, once, model(dataflow="packed"))
     assert crossbar["array_j"] == pytest.approx((5.96 + 107 * 0.316) * 1e-12)
     assert packed["array_j"] == pytest.approx(5.96e-12)
     assert (crossbar["cells"], packed["cells"]) == (4 * 108, 4)
@@ -162,15 +210,19 @@ def test_removed_weights_cost_what_a_zero_costs_or_nothing():
 
 
 def test_every_row_carries_the_arguments():
+    generator = MultiplyShift("x^31+x^3+1", 5)
+    mask = generator.draw((10, 64), 0.5)
     layers = {
-        "conv": (draw(4, 3, 3, 3), None, Activity.all_ones(27)),
-        "fc": (draw(10, 64), torch.ones(10, 64, dtype=torch.bool), Activity.all_ones(64), 700),
+        "conv": stored(draw(4, 3, 3, 3)),
+        "fc": stored(draw(10, 64) * mask.keep, mask.keep, generator=generator),
     }
+    activity = {"conv": Activity.all_ones(27), "fc": Activity.all_ones(64)}
     machine = model(dataflow="packed", adc_rule="column", array_rows=64, lig_energy_j=1e-15)
-    frame = network_energy(layers, machine)
+    frame = network_energy(layers, activity, machine)
     assert list(frame["layer"]) == ["conv", "fc"]
     assert list(frame["conversions"]) == [4 * 4, 4 * 10]
-    assert list(frame["index_j"]) == pytest.approx([108e-15, 700e-15])
+    assert mask.clocks > 320
+    assert list(frame["index_j"]) == pytest.approx([0.0, mask.clocks * 1e-15])
     expected = {
         "dataflow": "packed",
         "adc_rule": "column",
@@ -178,36 +230,36 @@ def test_every_row_carries_the_arguments():
         "encoding": "twos_complement",
         "table": "rram_2bit_cell",
         "input_bits": 1,
+        "bits": 8,
         "lig_energy_j": 1e-15,
     }
     for column, value in expected.items():
         assert set(frame[column]) == {value}
     assert frame["adc_energy_j"].iloc[0] == pytest.approx(0.208e-12)
-    own = network_energy(layers, model(adc_rule="cell", adc_energy_j=2e-12))
+    own = network_energy(layers, activity, model(adc_rule="cell", adc_energy_j=2e-12))
     assert set(own["adc_energy_j"]) == {2e-12}
     assert list(own["adc_j"]) == pytest.approx([4 * 108 * 2e-12, 4 * 640 * 2e-12])
     assert set(own["index_j"]) == {0.0}
 
 
 def test_a_stored_index_is_read_word_by_word_for_each_vector():
-    codes, keep = draw(10, 64), torch.zeros(10, 64, dtype=torch.bool)
-    keep[0, 0] = True
-    activity = Activity(torch.ones(64, dtype=torch.float64), reads=7, input_bits=8)
-
-    def index_j(keep=keep, bits=33, **arguments):
-        machine = model(**{"dataflow": "packed", **arguments})
-        row = layer_energy(codes, keep, activity, machine, stored_index_bits=bits)
+    def index_j(shape=(3, 11), keep=None, **arguments):
+        codes = draw(*shape)
+        if keep is None:
+            keep = (torch.arange(codes.numel()) % 2 == 0).view(shape)  # a bitmap is cheapest: a bit a weight
+        layer = stored(codes, keep)
+        assert layer.index_bits == (0 if keep.all() else codes.numel())
+        activity = Activity(torch.ones(shape[1], dtype=torch.float64), reads=7, input_bits=8)
+        row = layer_energy(layer, activity, model(**{"dataflow": "packed", **arguments}))
         assert row["total_j"] == row["array_j"] + row["adc_j"] + row["index_j"]
         return row["index_j"]
 
     assert index_j(index_word_energy_j=2e-12) == pytest.approx(2 * 7 * 2e-12)  # 33 bits are two words
-    assert index_j(bits=32, index_word_energy_j=2e-12) == pytest.approx(7 * 2e-12)
+    assert index_j((4, 8), index_word_energy_j=2e-12) == pytest.approx(7 * 2e-12)
     assert index_j(lig_energy_j=1e-15) == pytest.approx(2 * 7 * 5e-12)  # the 45 nm table's SRAM
     assert index_j(lig_energy_j=1e-15, index_word_energy_j=0.0) == 0
     assert index_j() == index_j(dataflow="crossbar", lig_energy_j=1e-15) == 0
-    assert index_j(keep=None, lig_energy_j=1e-15) == 0
-    with pytest.raises(ValueError, match="stored_index_bits is -1, allowed are 0 or more"):
-        index_j(bits=-1)
+    assert index_j(keep=torch.ones(3, 11, dtype=torch.bool), lig_energy_j=1e-15) == 0
     with pytest.raises(ValueError, match="memory is 'flash', allowed are SRAM, DRAM"):
         memory_word_energy_j("flash")
 
@@ -264,11 +316,11 @@ CONVOLUTIONS = [
 @pytest.mark.parametrize("arguments", CONVOLUTIONS, ids=str)
 def test_convolution_windows_are_those_of_unfold(arguments, signed, memory_format):
     layer = nn.Conv2d(5, 2, **arguments)
-    images = torch.randn(37, 5, 11, 9, generator=torch.Generator().manual_seed(1))
+    images = torch.randn(7, 5, 11, 9, generator=torch.Generator().manual_seed(1))
     images = (images if signed else images.abs()).to(memory_format=memory_format)
     scales = activation_scales(layer, images)
     assert scales[""] == InputScale(float(images.abs().max()), signed)
-    found = measure_activity(layer, images, scales=scales, batch_size=20)[""]
+    found = measure_activity(layer, images, scales=scales, batch_size=4)[""]
 
     ones = bits_of(quantize_inputs(images, scales[""]), 8).contiguous()
     if layer.padding == "same":
@@ -277,11 +329,11 @@ def test_convolution_windows_are_those_of_unfold(arguments, signed, memory_forma
     padding = 0 if isinstance(layer.padding, str) else layer.padding
     windows = functional.unfold(ones, layer.kernel_size, layer.dilation, padding, layer.stride)
     assert torch.equal(found.row_ones, windows.sum(dim=(0, 2)))
-    assert found.reads == 37 * windows.shape[2]
-    assert found.reads == layer(images).flatten(2).shape[2] * 37
+    assert found.reads == 7 * windows.shape[2]
+    assert found.reads == layer(images).flatten(2).shape[2] * 7
 
 
-CONVOLUTIONS = {
+GROUPED = {
     "grouped": (nn.Conv2d(6, 4, 3, groups=2, padding=1), (6, 5, 7)),
     "depthwise": (nn.Conv2d(4, 4, 3, groups=4, stride=2), (4, 7, 6)),
     "depthwise, two each": (nn.Conv2d(3, 6, (2, 3), groups=3, dilation=(1, 2)), (3, 6, 8)),
@@ -295,11 +347,11 @@ CONVOLUTIONS = {
 }
 
 
-@pytest.mark.parametrize("case", CONVOLUTIONS)
+@pytest.mark.parametrize("case", GROUPED)
 def test_any_convolution_is_the_loop_over_its_groups_and_windows(case):
     """Vectors of each group gathered by the layer's own geometry, each group a crossbar of its own."""
-    layer, shape = CONVOLUTIONS[case]
-    images = torch.randn(5, *shape, generator=torch.Generator().manual_seed(1))
+    layer, shape = GROUPED[case]
+    images = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
     scales = activation_scales(layer, images)
     found = measure_activity(layer, images, 8, scales=scales, batch_size=2)[""]
 
@@ -331,10 +383,10 @@ def test_any_convolution_is_the_loop_over_its_groups_and_windows(case):
         own = slice(group * columns, (group + 1) * columns)
         vectors = seen[:, group].long().tolist()
         spent = by_the_loop(
-            weights[own].flatten(1).tolist(), keep[own].flatten(1).tolist(), vectors, 8, machine, None
+            weights[own].flatten(1).tolist(), keep[own].flatten(1).tolist(), vectors, 8, machine
         )
         array_j, conversions, reads = array_j + spent[0], conversions + spent[1], len(vectors)
-    row = layer_energy(weights, keep, found, machine)
+    row = layer_energy(stored(weights, keep), found, machine)
     assert row["array_j"] == pytest.approx(array_j, rel=1e-9)
     assert (row["conversions"], row["reads"]) == (conversions, reads)
 
@@ -375,12 +427,12 @@ def test_network_from_images_to_joules_is_the_loops(input_bits):
     machine = model(adc_rule="column", array_rows=10)
     weights = {"conv": network.conv.weight, "fc": network.fc.weight}
     codes = {name: quantize(weight) for name, weight in weights.items()}
-    frame = network_energy({n: (codes[n], None, activity[n]) for n in codes}, machine)
+    frame = network_energy({n: stored(own) for n, own in codes.items()}, activity, machine)
     for name, row in frame.set_index("layer").iterrows():
         vectors = quantize_inputs(inputs[name], scales[name], input_bits).tolist()
         matrix = codes[name].flatten(1).tolist()
         keep = [[True] * len(column) for column in matrix]
-        array_j, conversions, _ = by_the_loop(matrix, keep, vectors, input_bits, machine, None)
+        array_j, conversions = by_the_loop(matrix, keep, vectors, input_bits, machine)
         assert row["array_j"] == pytest.approx(array_j, rel=1e-9)
         assert row["conversions"] == conversions
         assert row["reads"] == len(vectors)
@@ -451,7 +503,8 @@ def test_encoding_control_is_the_sum_over_the_layers():
     frame = encoding_control(weights, SLIDES).set_index("encoding")
     for encoding in ENCODINGS:
         rows = network_energy(
-            {n: (quantize(w), None, Activity.all_ones(w.shape[1])) for n, w in weights.items()},
+            {n: stored(quantize(w)) for n, w in weights.items()},
+            {n: Activity.all_ones(w.shape[1]) for n, w in weights.items()},
             model(encoding=encoding),
         )
         assert frame.loc[encoding, "energy_j"] == pytest.approx(rows["array_j"].sum())
@@ -473,7 +526,6 @@ def test_encoding_control_is_the_sum_over_the_layers():
         ({"array_rows": 0}, "array_rows is 0"),
         ({"encoding": "gray"}, "encoding is 'gray'"),
         ({"encoding": "signed_rows", "dataflow": "crossbar"}, "'signed_rows' needs dataflow 'packed', not"),
-        ({"bits": 17}, "bits is 17"),
         ({"adc_energy_j": -1.0}, "adc_energy_j is -1.0"),
         ({"lig_energy_j": math.nan}, "lig_energy_j is nan"),
     ],
@@ -481,26 +533,30 @@ def test_encoding_control_is_the_sum_over_the_layers():
 def test_machines_that_do_not_exist(changes, message):
     with pytest.raises(ValueError, match=message):
         # By the class's own checks: in tests beartype would be first to refuse a wrong Literal.
-        EnergyModel.__post_init__(unchecked(**changes))
+        Machine.__post_init__(unchecked(**changes))
 
 
 def unchecked(**changes):
-    machine = object.__new__(EnergyModel)
+    machine = object.__new__(Machine)
     for name, value in {**vars(model()), **changes}.items():
         object.__setattr__(machine, name, value)
     return machine
 
 
 def test_layers_that_do_not_fit():
-    codes = draw(4, 27)
+    layer = stored(draw(4, 27))
     with pytest.raises(ValueError, match="activity of 26 rows for a weight of 27"):
-        layer_energy(codes, None, Activity.all_ones(26), model())
+        layer_energy(layer, Activity.all_ones(26), model())
     with pytest.raises(ValueError, match="activity of 81 rows for a weight of 27 rows per output, 4 outputs"):
-        layer_energy(codes, None, Activity.all_ones(81), model())  # three groups cannot share four outputs
-    with pytest.raises(ValueError, match=r"clocks is 107, allowed are 108 \(the kept weights\) or more"):
-        layer_energy(codes, None, Activity.all_ones(27), model(), clocks=107)
+        layer_energy(layer, Activity.all_ones(81), model())  # three groups cannot share four outputs
     with pytest.raises(ValueError, match="layer conv1: activity of 26 rows"):
-        network_energy({"conv1": (codes, None, Activity.all_ones(26))}, model())
+        network_energy({"conv1": layer}, {"conv1": Activity.all_ones(26)}, model())
+    with pytest.raises(ValueError, match="layer conv1 has no activity; there is fc"):
+        network_energy({"conv1": layer}, {"fc": Activity.all_ones(27)}, model())
+    with pytest.raises(ValueError, match="layer conv1 has no activity; there is none"):
+        network_energy({"conv1": layer}, {}, model())
+    with pytest.raises(ValueError, match=r"codes span -?\d+\.\.\d+, .*-7\.\.7"):
+        layer_energy(stored(draw(4, 27), bits=4), Activity.all_ones(27), model())
 
 
 def test_activities_that_cannot_be():

@@ -28,9 +28,8 @@ from companion.study.train import fit
 from companion.study.zoo import build_model
 from twofold._files import load_tensors, read_csv, save_tensors, written_whole
 from twofold.codes.tables import load_cell_table
-from twofold.layer import FinishedLayer
-from twofold.masks.draw import lfsr_mask
-from twofold.masks.gf2 import Polynomial
+from twofold.layer import StoredLayer
+from twofold.masks import MultiplyShift, Polynomial
 from twofold.storage.format import Packed, digest, load_packed, read_file, save_packed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -188,25 +187,27 @@ def test_weights_of_another_network_and_damaged_ones_are_no_start(repository):
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory) -> bytes:
     """A small packed file with all three kinds of masks."""
-    generator = torch.Generator().manual_seed(1)
+    random = torch.Generator().manual_seed(1)
+    generator = MultiplyShift("x^31+x^3+1", 77)
     layers = {}
     for name in ("lfsr", "bitmap", "all"):
-        codes = torch.randint(1, 128, (6, 7), generator=generator, dtype=torch.int8)
+        codes = torch.randint(1, 128, (6, 7), generator=random, dtype=torch.int8)
         keep = torch.ones(6, 7, dtype=torch.bool)
         if name == "lfsr":
-            keep = lfsr_mask((6, 7), 0.5, seed=77).keep
+            keep = generator.draw((6, 7), 0.5).keep
         elif name == "bitmap":
-            keep = torch.rand(6, 7, generator=generator) < 0.4
-        layers[name] = FinishedLayer(codes * keep, 0.5, keep, 77 if name == "lfsr" else None)
+            keep = torch.rand(6, 7, generator=random) < 0.4
+        own = generator if name == "lfsr" else None
+        layers[name] = StoredLayer(codes * keep, 0.5, keep, encoding="signed_rows", generator=own)
     path = tmp_path_factory.mktemp("packed") / "codes.safetensors"
-    save_packed(path, Packed(8, layers, {"bias": torch.arange(3.0)}))
+    save_packed(path, Packed(layers, {"bias": torch.arange(3.0)}))
     return path.read_bytes()
 
 
 def unpacked(path: Path) -> dict:
     found = load_packed(path)
     layers = {
-        name: (layer.codes.tolist(), layer.keep.tolist(), layer.scale, layer.seed)
+        name: (layer.codes.tolist(), layer.keep.tolist(), layer.scale, layer.encoding, layer.generator)
         for name, layer in found.layers.items()
     }
     return {"bits": found.bits, "layers": layers, "rest": {k: v.tolist() for k, v in found.rest.items()}}

@@ -9,8 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twofold.masks.draw import lfsr_mask
-from twofold.masks.generator import LAYER_POLYNOMIAL, layer_seed
+from twofold.masks.generator import LAYER_POLYNOMIAL, layer_seed, lfsr_mask
 from twofold.masks.gf2 import primitive_polynomial
 from twofold.masks.lfsr import LFSR
 from twofold.masks.measures import index_storage_bits, numerical_rank, overlap, pair_coverage

@@ -9,11 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twofold.masks.draw import lfsr_mask, magnitude_mask, nested_mask, pair_mask, random_mask
-from twofold.masks.generator import LAYER_POLYNOMIAL, layer_polynomial, layer_seed
+from twofold.masks.draw import magnitude_mask, random_mask
+from twofold.masks.generator import LAYER_POLYNOMIAL, layer_polynomial, layer_seed, lfsr_mask
 from twofold.masks.gf2 import primitive_polynomial
 from twofold.masks.lfsr import LFSR
 from twofold.masks.measures import overlap
+from twofold.masks.pairs import nested_mask, pair_mask
 
 REDUCTIONS = ("multiply-shift", "modulo")
 FORMS = ("fibonacci", "galois")

@@ -1,18 +1,21 @@
 """The packed memory of any layers: what goes in comes out, and what does not fit is refused by name."""
 
 import json
+from dataclasses import replace
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from twofold.inputs.activity import Activity
-from twofold.layer import FinishedLayer
-from twofold.masks.draw import lfsr_mask, magnitude_mask, random_mask
+from twofold.codes.encodings import CELL_ENCODINGS
+from twofold.inputs import Activity
+from twofold.layer import StoredLayer
+from twofold.masks import LFSR, MultiplyShift, Rejection, magnitude_mask, random_mask
+from twofold.masks.generator import GENERATORS, Modulo
 from twofold.masks.gf2 import primitive_polynomial
-from twofold.masks.lfsr import LFSR
 from twofold.storage.format import (
     Packed,
     decode_layer,
@@ -25,22 +28,25 @@ from twofold.storage.format import (
 )
 
 
-def layer_of(mask, seed=None, bits=8, **generator) -> FinishedLayer:
+def layer_of(mask, generator=None, bits=8, encoding="twos_complement") -> StoredLayer:
     torch.manual_seed(mask.kept)
     limit = 2 ** (bits - 1) - 1
     codes = torch.randint(-limit, limit + 1, mask.keep.shape) * mask.keep
-    return FinishedLayer(
-        codes.to(torch.int8 if bits <= 8 else torch.int16), 0.37, mask.keep, seed, **generator
-    )
+    dtype = torch.int8 if bits <= 8 else torch.int16
+    return StoredLayer(codes.to(dtype), 0.37, mask.keep, bits, encoding, generator)
 
 
-GALOIS = {"polynomial": "x^9+x^4+1", "form": "galois", "reduction": "modulo"}
+def drawn(shape, density, generator, **others) -> StoredLayer:
+    return layer_of(generator.draw(shape, density), generator, **others)
+
+
 LAYERS = {
-    "conv": layer_of(lfsr_mask((8, 3, 3, 3), 0.5, seed=77), 77),
-    "own register": layer_of(lfsr_mask((20, 15), 0.1, seed=5, **GALOIS), 5, **GALOIS),
-    "iid": layer_of(random_mask((5, 7), 0.3, 1)),
+    "conv": drawn((8, 3, 3, 3), 0.5, MultiplyShift("x^31+x^3+1", 77)),
+    "own register": drawn((20, 15), 0.1, Modulo("x^9+x^4+1", 5, "galois")),
+    "rejection": drawn((20, 15), 0.4, Rejection("x^9+x^4+1", 9), encoding="signed_rows"),
+    "iid": layer_of(random_mask((5, 7), 0.3, 1), encoding="sign_magnitude"),
     "magnitude": layer_of(magnitude_mask(torch.randn(4, 9), 0.25)),
-    "all": layer_of(random_mask((6, 4), 1.0, 1)),
+    "all": layer_of(random_mask((6, 4), 1.0, 1), encoding="differential"),
     "a vector": layer_of(random_mask((11,), 0.5, 1)),
 }
 REST = {"bn.weight": torch.rand(8), "half": torch.rand(3).bfloat16(), "count": torch.tensor(4)}
@@ -48,7 +54,7 @@ REST = {"bn.weight": torch.rand(8), "half": torch.rand(3).bfloat16(), "count": t
 
 def packed() -> Packed:
     activity = {"conv": Activity(torch.arange(27.0, dtype=torch.float64), 40, 8)}
-    return Packed(8, LAYERS, REST, activity, {"model": "mine", "sizes": [1, 2]})
+    return Packed(LAYERS, REST, activity, {"model": "mine", "sizes": [1, 2]})
 
 
 @pytest.fixture
@@ -66,12 +72,13 @@ def rewrite(path, change):
     save_file(tensors, path, metadata={"twofold": json.dumps(header)})
 
 
-def assert_same(a: FinishedLayer, b: FinishedLayer) -> None:
+def assert_same(a: StoredLayer, b: StoredLayer) -> None:
     assert torch.equal(a.codes, b.codes)
     assert a.codes.dtype == b.codes.dtype
     assert torch.equal(a.keep, b.keep)
-    assert (a.scale, a.seed, a.form, a.reduction) == (b.scale, b.seed, b.form, b.reduction)
-    assert str(a.polynomial) == str(b.polynomial)
+    assert (a.scale, a.bits, a.encoding, a.generator) == (b.scale, b.bits, b.encoding, b.generator)
+    assert torch.equal(a.order, b.order)
+    assert a.clocks == b.clocks
 
 
 def test_round_trip_of_any_layers(path):
@@ -91,23 +98,38 @@ def test_round_trip_of_any_layers(path):
 @given(st.data())
 def test_any_generator_round_trips(data):
     degree = data.draw(st.integers(6, 24))
-    polynomial = str(primitive_polynomial(degree))
+    kind = data.draw(st.sampled_from(sorted(GENERATORS)))
+    form = data.draw(st.sampled_from(["fibonacci", "galois"]))
+    generator = GENERATORS[kind](primitive_polynomial(degree), data.draw(st.integers(1, 2**degree - 1)), form)
+    bits = data.draw(st.sampled_from([4, 8, 12]))
+    encoding = data.draw(st.sampled_from(CELL_ENCODINGS))
     size = data.draw(st.integers(2, 40))
-    how = {
-        "polynomial": polynomial,
-        "seed": data.draw(st.integers(1, 2**degree - 1)),
-        "form": data.draw(st.sampled_from(["fibonacci", "galois"])),
-        "reduction": data.draw(st.sampled_from(["multiply-shift", "modulo"])),
-    }
-    mask = lfsr_mask((size,), data.draw(st.sampled_from([0.1, 0.5, 0.9])), **how)
-    layer = layer_of(mask, bits=data.draw(st.sampled_from([4, 8, 12])), **how)
-    entry, codes, bitmap = encode_layer(layer)
-    assert bitmap is None or mask.kept == size
-    assert codes.numel() == mask.kept
-    assert_same(
-        decode_layer(entry, codes, bitmap),
-        layer if mask.kept < size else FinishedLayer(layer.codes, 0.37, layer.keep),
+    layer = drawn(
+        (size,), data.draw(st.sampled_from([0.1, 0.5, 0.9])), generator, bits=bits, encoding=encoding
     )
+    entry, codes, bitmap = encode_layer(layer)
+    assert bitmap is None
+    assert codes.numel() == layer.kept
+    back = decode_layer(entry, bits, codes, bitmap)
+    assert_same(back, layer if layer.kept < size else replace(layer, generator=None))
+
+
+def test_what_was_walked_while_reading_is_not_walked_again(path, monkeypatch):
+    layer = load_packed(path).layers["rejection"]
+    monkeypatch.setattr(Rejection, "draw", lambda *_: pytest.fail("drawn again"))
+    assert torch.equal(layer.order, LAYERS["rejection"].order)
+    assert layer.mask is layer.mask
+
+
+def test_a_file_that_names_no_encoding_holds_twos_complement(path):
+    """As all files did before networks kept the encoding that they were trained for."""
+    rewrite(path, lambda h, t: [entry.pop("encoding", None) for entry in h["layers"].values()])
+    back = load_packed(path)
+    for name, layer in LAYERS.items():
+        assert_same(back.layers[name], replace(layer, encoding="twos_complement"))
+    plain = path.with_name("plain.safetensors")
+    save_packed(plain, back)
+    assert plain.read_bytes() == path.read_bytes()  # and what holds it names none
 
 
 def test_codes_lie_where_the_register_points():
@@ -137,22 +159,29 @@ def test_nothing_is_left_beside_the_file(path):
     "layer, told",
     [
         (
-            FinishedLayer(torch.ones(4, 4, dtype=torch.int8), 1.0, LAYERS["all"].keep[:4] & False),
+            StoredLayer(torch.ones(4, 4, dtype=torch.int8), 1.0, torch.zeros(4, 4, dtype=torch.bool)),
             "16 codes other",
         ),
         (
-            FinishedLayer(*(getattr(LAYERS["conv"], n) for n in ("codes", "scale", "keep")), 78),
+            replace(LAYERS["conv"], generator=MultiplyShift("x^31+x^3+1", 78)),
             "from seed 78",
         ),
         (
-            FinishedLayer(torch.full((2, 2), -128, dtype=torch.int8), 1.0, torch.ones(2, 2, dtype=bool)),
+            StoredLayer(torch.full((2, 2), -128, dtype=torch.int8), 1.0, torch.ones(2, 2, dtype=bool)),
             "has the code -128; 8 bits end at 127",
         ),
     ],
 )
 def test_what_cannot_be_packed_is_refused_before_a_file_is_there(layer, told, tmp_path):
     with pytest.raises(ValueError, match=rf"layer bad.*{told}"):
-        save_packed(tmp_path / "x", Packed(8, {"bad": layer}))
+        save_packed(tmp_path / "x", Packed({"bad": layer}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_layers_of_two_widths_are_no_file(tmp_path):
+    layers = {name: LAYERS[name] for name in ("conv", "iid")} | {"narrow": replace(LAYERS["all"], bits=5)}
+    with pytest.raises(ValueError, match=r"layers have codes of \[5, 8\] bits; one width is needed"):
+        save_packed(tmp_path / "x", Packed(layers))
     assert not list(tmp_path.iterdir())
 
 
@@ -165,6 +194,19 @@ def test_what_cannot_be_packed_is_refused_before_a_file_is_there(layer, told, tm
             "layer conv .* from seed 78 walks in another order",
         ),
         (lambda h, t: h["layers"]["conv"].update(polynomial="x^31+x^2+1"), "layer conv .* not primitive"),
+        (
+            lambda h, t: h["layers"]["conv"].update(reduction="guess"),
+            "layer conv .* reduction 'guess' is unknown; allowed are multiply-shift, modulo, rejection",
+        ),
+        (
+            lambda h, t: h["layers"]["rejection"].update(polynomial="x^8+x^4+x^3+x^2+1"),
+            "layer rejection .* has 255 states, too few for 300 positions",
+        ),
+        (
+            lambda h, t: h["layers"]["conv"].update(encoding="gray"),
+            "layer conv .* encoding is 'gray', allowed",
+        ),
+        (lambda h, t: h["layers"]["conv"].update(encoding=[]), r"layer conv .* encoding is \[\], allowed"),
         (lambda h, t: h["layers"]["conv"].update(kept=107), "layer conv .* 108 codes .* 107 of 216"),
         (lambda h, t: h["layers"]["iid"].update(mask="guess"), "layer iid .* mask is 'guess'"),
         (lambda h, t: t.pop("bitmap.iid"), "layer iid .* bitmap of 5 bytes"),
@@ -173,7 +215,8 @@ def test_what_cannot_be_packed_is_refused_before_a_file_is_there(layer, told, tm
         (lambda h, t: h["layers"]["conv"].pop("shape"), "layer conv .*shape"),
     ],
 )
-def test_a_wrong_file_is_refused_with_its_reason(path, change, told):
+def test_a_wrong_file_is_refused_with_its_reason(path, change, told, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # what users see, who run without it
     rewrite(path, change)
     with pytest.raises(ValueError, match=rf"mine\.safetensors.*{told}"):
         load_packed(path)

@@ -16,8 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 
 import twofold
 from twofold import Twofold
-from twofold.masks.draw import lfsr_mask
-from twofold.masks.generator import LAYER_POLYNOMIAL, layer_seed
+from twofold.masks.generator import LAYER_POLYNOMIAL, layer_seed, lfsr_mask
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ import twofold
 from companion.study.networks import FinishedNetwork, load_codes, save_codes
 from companion.study.zoo import build_model
 from twofold.codes.tables import cell_table
-from twofold.energy.machine import EnergyModel
+from twofold.energy.machine import Machine
 from twofold.inputs.activity import measure_activity
 from twofold.inputs.scales import activation_scales
 from twofold.reports import Report, report
@@ -81,15 +82,15 @@ def test_total_is_the_sum_of_the_layers(attached):
 def test_every_source_tells_the_same(attached, images, tmp_path):
     sparsity, dense = attached
     training = report(sparsity, images=images, baseline=dense)
-    bits, layers = sparsity.bits, sparsity.finish()
+    layers = sparsity.finish()
     activity = measure_activity(sparsity.model, images, scales=activation_scales(sparsity.model, images))
     network = FinishedNetwork.from_model(
-        sparsity.model, layers, network="digits-net", classes=10, channels_in=1, bits=bits, activity=activity
+        sparsity.model, layers, network="digits-net", classes=10, channels_in=1, activity=activity
     )
     save_codes(tmp_path / "net.safetensors", network)
     loaded = load_codes(tmp_path / "net.safetensors")
     for other in (
-        report(layers, bits=8, activity=activity, baseline=dense),
+        report(layers, activity=activity, baseline=dense),
         report(loaded, baseline=dense),
         report(loaded, images=images, baseline=dense),
     ):
@@ -140,9 +141,7 @@ def test_the_large_networks_of_torchvision():
 def test_the_baseline_is_priced_on_the_same_machine(attached):
     sparsity, dense = attached
     untrained = Twofold(copy.deepcopy(dense))  # rounded and nothing else: what a module's baseline means
-    machine = EnergyModel(
-        table=sparsity.table, encoding="sign_magnitude", dataflow="crossbar", adc_rule="none"
-    )
+    machine = Machine(table=sparsity.table, encoding="sign_magnitude", dataflow="crossbar", adc_rule="none")
     by_module = report(sparsity, machine, baseline=dense)
     by_twofold = report(sparsity, machine, baseline=untrained)
     pd.testing.assert_frame_equal(by_module.frame, by_twofold.frame)
@@ -218,7 +217,7 @@ def test_what_is_no_source_is_told_what_is():
     with pytest.raises(TypeError, match="not list"):
         report([1])
     with pytest.raises(ValueError, match="no layers"):
-        report({}, bits=8)
+        report({})
 
 
 def test_one_image_needs_an_axis_that_counts_it():
@@ -234,14 +233,21 @@ def test_one_image_needs_an_axis_that_counts_it():
 def test_bad_options_are_quoted(attached, images):
     sparsity, dense = attached
     layers = sparsity.codes()
+    narrower = {name: replace(layer, bits=4) for name, layer in layers.items()}
+    signed = {name: replace(layer, encoding="signed_rows") for name, layer in layers.items()}
     for call, error, message in (
         (lambda: report(sparsity, dataflows="packed"), TypeError, "no option dataflows; a machine has table"),
         (lambda: report(sparsity, array_rows=0), ValueError, "array_rows is 0, allowed are whole numbers"),
-        (lambda: report(sparsity, bits=4), ValueError, "bits is 4, but the codes of this network have 8"),
-        (lambda: report(layers), ValueError, "give them: bits=8"),
-        (lambda: report(layers, bits=8, images=images), ValueError, "codes alone"),
-        (lambda: report(layers, bits=4), ValueError, "layer conv1: codes span"),
-        (lambda: report(layers, bits=8, baseline=nn.Linear(2, 2)), ValueError, "baseline has no layer conv1"),
+        (lambda: report(sparsity, bits=4), TypeError, "no option bits; a machine has table"),
+        (lambda: report(layers, images=images), ValueError, "codes alone"),
+        (lambda: report(narrower), ValueError, "layer conv1: codes span"),
+        (lambda: report(layers, baseline=narrower), ValueError, "has codes of 4 bits, the network of 8"),
+        (lambda: report(layers, baseline=nn.Linear(2, 2)), ValueError, "baseline has no layer conv1"),
+        (
+            lambda: report(signed, encoding="offset_binary"),
+            ValueError,
+            "encoding is 'offset_binary', but the codes of layer conv1 were chosen for 'signed_rows'",
+        ),
         (
             lambda: report(sparsity, activity={"fc2": measured(dense, images)["fc2"]}),
             ValueError,

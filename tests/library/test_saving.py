@@ -40,6 +40,8 @@ WAYS = {
     "12 bits": {"density": {"features": 0.5, "mix": 1.0}, "bits": 12},
     "some": {"density": {"mix": 0.5}},
     "ternary": {"density": 0.5, "bits": 2, "scale": "ternary"},
+    "signed rows by rejection": {"density": 0.4, "encoding": "signed_rows", "generator": "rejection"},
+    "modulo": {"density": 0.4, "generator": "modulo"},
 }
 IMAGES = torch.randn(5, 1, 9, 9, generator=torch.Generator().manual_seed(0))
 
@@ -73,7 +75,8 @@ def test_a_network_of_ones_own_comes_back_bit_for_bit(way, finished, tmp_path):
     for name, layer in packed.layers.items():
         assert torch.equal(layer.codes, expected[name].codes)
         assert torch.equal(layer.keep, expected[name].keep)
-        assert (layer.scale, layer.seed) == (expected[name].scale, expected[name].seed)
+        for fact in ("scale", "bits", "encoding", "generator"):
+            assert getattr(layer, fact) == getattr(expected[name], fact)
     assert other.state_dict().keys() == Own().state_dict().keys()
     # Attached and finished once more, nothing changes: every weight is its code already.
     again = {name: layer.codes for name, layer in twofold.load(tmp_path / "net.safetensors").layers.items()}

@@ -17,8 +17,7 @@ from companion.study.zoo import build_model
 from twofold.codes.encodings import decode, from_bit_planes
 from twofold.codes.quantizer import code_limit, dequantize, quantize, weight_scale
 from twofold.layer import weight_layers
-from twofold.masks.draw import random_mask
-from twofold.masks.generator import lfsr_mask
+from twofold.masks import MultiplyShift, lfsr_mask, random_mask
 from twofold.masks.generator import LAYER_POLYNOMIAL, layer_seed
 from twofold.sparsity.densities import layer_densities
 from twofold.sparsity.parametrizations import BitPlaneWeight, SparseWeight
@@ -75,7 +74,7 @@ def test_masks_are_those_of_the_layers_seeds(density, run):
     for index, (name, weight, _) in enumerate(slots(sparsity)):
         seed = layer_seed(LAYER_POLYNOMIAL, index, run)
         shape = tuple(sparsity.layers[name].weight.shape)
-        assert sparsity.generators[name]["seed"] == seed
+        assert sparsity.generators[name] == MultiplyShift(LAYER_POLYNOMIAL, seed)
         assert torch.equal(weight.keep, lfsr_mask(shape, density, seed=seed).keep)
         assert int(weight.keep.sum()) == round(density * weight.keep.numel())
 

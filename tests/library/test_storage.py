@@ -9,16 +9,18 @@ import torch
 from companion.study import energies as accounts
 from companion.study.results import load_network
 from twofold.energy.index import index_read_energy
-from twofold.layer import FinishedLayer
-from twofold.masks.draw import lfsr_mask, random_mask
+from twofold.layer import StoredLayer
+from twofold.masks import MultiplyShift, random_mask
+from twofold.masks.generator import LAYER_POLYNOMIAL
 from twofold.storage.format import Packed, file_parts, save_packed
 from twofold.storage.sizes import magnitude_pruned, storage_bytes
 
-MASK = lfsr_mask((16, 27), 0.25, seed=99)
+GENERATOR = MultiplyShift(LAYER_POLYNOMIAL, 99)
+MASK = GENERATOR.draw((16, 27), 0.25)
 CODES = (torch.arange(432).reshape(16, 27) % 120 + 1).to(torch.int8) * MASK.keep
-LFSR_LAYER = FinishedLayer(CODES, 0.5, MASK.keep, 99)
+LFSR_LAYER = StoredLayer(CODES, 0.5, MASK.keep, generator=GENERATOR)
 IID = random_mask((16, 27), 0.25, 3)
-IID_LAYER = FinishedLayer(CODES * IID.keep, 0.5, IID.keep)
+IID_LAYER = StoredLayer(CODES * IID.keep, 0.5, IID.keep)
 
 
 def test_bytes_by_hand():
@@ -42,7 +44,7 @@ def test_bytes_by_hand():
 
 
 def test_packed_bytes_are_those_on_disk(tmp_path):
-    save_packed(tmp_path / "x", Packed(8, {"a": LFSR_LAYER}))
+    save_packed(tmp_path / "x", Packed({"a": LFSR_LAYER}))
     packed = storage_bytes({"a": LFSR_LAYER}).set_index("scheme").loc["packed LFSR"]
     assert file_parts(tmp_path / "x")["codes"] == packed.weight_bytes - 4
 
@@ -52,18 +54,19 @@ def test_no_lfsr_no_packed_row():
 
 
 def test_codes_wider_than_a_byte_are_refused():
-    wide = FinishedLayer(CODES.to(torch.int16), 0.5, MASK.keep, 99)
+    wide = StoredLayer(CODES.to(torch.int16), 0.5, MASK.keep, generator=GENERATOR)
     with pytest.raises(ValueError, match=r"layer a has codes of torch\.int16"):
         storage_bytes({"a": wide})
 
 
 def test_magnitude_pruned_keeps_the_largest():
     codes = torch.tensor([[1, -9, 3], [0, 5, -2]], dtype=torch.int8)
-    layer = magnitude_pruned({"a": FinishedLayer(codes, 1.0, torch.ones(2, 3, dtype=bool))}, 0.5)["a"]
+    whole = StoredLayer(codes, 1.0, torch.ones(2, 3, dtype=bool), 5, "signed_rows", GENERATOR)
+    layer = magnitude_pruned({"a": whole}, 0.5)["a"]
     assert layer.codes.tolist() == [[0, -9, 3], [0, 5, 0]]
     assert layer.codes.dtype == torch.int8
     assert layer.keep.tolist() == [[False, True, True], [False, True, False]]
-    assert layer.seed is None
+    assert (layer.generator, layer.bits, layer.encoding) == (None, 5, "signed_rows")
 
 
 def test_index_energy_by_hand():
@@ -76,7 +79,7 @@ def test_index_energy_by_hand():
 
 
 def test_layers_that_keep_all_read_no_index():
-    whole = FinishedLayer(CODES, 0.5, torch.ones_like(MASK.keep))
+    whole = StoredLayer(CODES, 0.5, torch.ones_like(MASK.keep))
     assert index_read_energy({"a": whole}, {"a": 100}).empty
 
 
@@ -86,11 +89,11 @@ def test_a_layer_without_vectors_is_named():
 
 
 def test_index_energies_of_a_finished_run():
-    network = load_network("dense-8bit")
-    frame = accounts.index_energies("dense-8bit", density=0.5)
+    network = load_network("dense-b8-s1")
+    frame = accounts.index_energies("dense-b8-s1", density=0.5)
     own = frame[(frame.layer == "fc") & (frame.memory == "SRAM") & (frame.scheme == "bitmap")]
     assert own.energy_j.tolist() == pytest.approx([20 * 5e-12] * 2)  # 640 bits, one vector an image
     first = frame[(frame.layer == "conv1") & (frame.memory == "DRAM") & (frame.scheme == "bitmap")]
     assert first.energy_j.max() == pytest.approx(14 * 32 * 32 * 640e-12)  # 432 bits, a vector a pixel
-    assert accounts.index_energies("dense-8bit").empty
+    assert accounts.index_energies("dense-b8-s1").empty
     assert set(frame.layer) == set(network.layers)
