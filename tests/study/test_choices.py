@@ -1,19 +1,16 @@
 """What held-out runs choose: the stated rules on frames by hand, and the study's own constants."""
 
-import runpy
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
+from companion.study.names import learning_rate
+from companion.study.plan import EXPERIMENTS, STRENGTH
 from companion.study.protocol import best_learning_rates, held_out_runs, strongest_within
-
-STUDY = runpy.run_path(str(Path(__file__).parents[2] / "workflow" / "study.py"))
 
 
 def frame(*rows: tuple) -> pd.DataFrame:
     columns = ["run", "method", "sparsity", "learning_rate", "strength", "held_out_accuracy"]
-    return pd.DataFrame(rows, columns=columns).assign(clip_ratio=1.0, distillation=0.0)
+    return pd.DataFrame(rows, columns=columns).assign(clip_ratio=1.0, distillation=0.0, precision="fp32")
 
 
 RATES = [
@@ -26,12 +23,15 @@ RATES = [
 
 
 def test_only_runs_from_the_named_start_take_part():
-    assert set(held_out_runs().run) <= {config["run"] for config in STUDY["RUNS"]}
-    assert len(held_out_runs()) and held_out_runs("dense").empty
+    tuning = {run.run for experiment in EXPERIMENTS if "tuning" in experiment.name for run in experiment.runs}
+    assert {*held_out_runs().run} <= tuning
+    assert len(held_out_runs()) and held_out_runs("dense-e60").empty
 
 
 def test_each_sparsity_has_its_best_rate():
     assert best_learning_rates(frame(*RATES)) == {0.5: 0.02, 0.9: 0.05}
+    other_precision = frame(("z", "lfsr", 0.9, 0.2, 0.0, 99.0)).assign(precision="bf16")
+    assert best_learning_rates(pd.concat([frame(*RATES), other_precision]))[0.9] == 0.05
 
 
 def test_the_strength_is_the_largest_that_costs_at_most_so_much_at_the_same_rate_and_sparsity():
@@ -55,6 +55,5 @@ def test_the_strength_is_the_largest_that_costs_at_most_so_much_at_the_same_rate
 
 def test_the_study_uses_what_its_committed_held_out_runs_choose():
     chosen = held_out_runs()
-    assert set(chosen.run) <= {c["run"] for c in STUDY["RUNS"] if c.get("held_out")}
-    assert best_learning_rates(chosen) == {s: STUDY["learning_rate"](s) for s in (0.5, 0.9)}
-    assert strongest_within(chosen) == STUDY["STRENGTH"]
+    assert best_learning_rates(chosen) == {sparsity: learning_rate(sparsity) for sparsity in (0.5, 0.9)}
+    assert strongest_within(chosen) == STRENGTH

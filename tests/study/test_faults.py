@@ -11,13 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-import yaml
 from click.testing import CliRunner
 from safetensors import safe_open
 
@@ -51,7 +49,7 @@ TWOFOLD = RunConfig(
 def train(config: RunConfig, folder: Path) -> subprocess.Popen:
     """`twofold train` in a process of its own, on a configuration written to `folder`."""
     path = folder / f"{config.run}.yml"
-    path.write_text(yaml.safe_dump(asdict(config)))
+    path.write_text(config.to_yaml())
     return subprocess.Popen(
         [sys.executable, "-c", "from companion.__main__ import main; main()", "train", str(path)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -129,14 +127,15 @@ def test_a_run_killed_at_random_ends_bit_for_bit(repository, tmp_path):
 @pytest.mark.slow
 def test_runs_of_a_page_go_on_after_a_kill(repository, tmp_path):
     """The first run, done before the kill, is not trained again: its epochs took, to the digit, as long."""
-    configs = [BITS, replace(TWOFOLD, batch_size=64)]
+    configs = [BITS, TWOFOLD.replaced(batch_size=64)]
     unbroken = [carry_out(config, progress_bar=False) for config in configs]
     program = (
-        "import json, sys; from companion.study.config import RunConfig; from companion.study.run import carry_out_all;"
+        "import json, sys; from companion.study.config import RunConfig;"
+        "from companion.study.run import carry_out_all;"
         "carry_out_all([RunConfig(**values) for values in json.loads(sys.argv[1])], progress_bar=False)"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", program, json.dumps([asdict(config) for config in configs])],
+        [sys.executable, "-c", program, json.dumps([config.model_dump() for config in configs])],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     while not list((repository / "runs").glob("together-*/1.safetensors")):
@@ -217,7 +216,7 @@ def test_a_full_disk_stops_a_run_that_then_goes_on(small_disk, repository, monke
     obstacle.unlink()  # all epochs are trained, and now there is no room for what they made
     ballast = fill(small_disk, 8 << 10)
     path = small_disk.parent / "bits.yml"
-    path.write_text(yaml.safe_dump(asdict(BITS)))
+    path.write_text(BITS.to_yaml())
     told = CliRunner().invoke(main, ["train", str(path)])
     assert told.exit_code == 1
     assert told.output.startswith("Error: the results of bits could not be written: ")
@@ -251,7 +250,7 @@ def test_read_only_results_can_be_read_and_stop_a_run_before_it_trains(small_dis
         assert len(load_epochs()) == 2
         assert execute(BITS, progress_bar=False) == results / "bits"
         with pytest.raises(PermissionError, match=r"results cannot be written to, and the results of other"):
-            execute(RunConfig(**asdict(BITS) | {"run": "other"}), progress_bar=False)
+            execute(BITS.replaced(run="other"), progress_bar=False)
         assert not (repository / "runs").exists()
         with pytest.raises(OSError, match="Read-only file system"):
             collect()

@@ -6,7 +6,6 @@ import math
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,8 +16,18 @@ from safetensors.torch import load_file
 
 from companion.study.config import METHODS, RunConfig
 from companion.study.images import load_images
+from companion.study.names import label_of
 from companion.study.networks import load_codes
-from companion.study.results import collect, load_epochs, load_float_weights, load_network, load_results
+from companion.study.results import (
+    COLUMNS,
+    Measured,
+    RunRow,
+    collect,
+    load_epochs,
+    load_float_weights,
+    load_network,
+    load_results,
+)
 from companion.study.run import execute, finished_alike
 from companion.study.train import evaluate
 from companion.study.zoo import build_model
@@ -46,16 +55,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 # ---- configurations ----
 
 
-@pytest.mark.parametrize(
-    "path", sorted((CHECKOUT / "workflow" / "configs").glob("**/*.yml")), ids=lambda p: p.stem
-)
-def test_committed_configurations_are_valid_and_named_as_their_files(path):
-    committed = RunConfig.from_yaml(path)
-    assert committed.run == path.stem
-    if committed.init is not None:
-        assert (path.parent / f"{committed.init}.yml").is_file()
-
-
 def test_yaml_round_trip(tmp_path):
     ours = config(
         method="twofold",
@@ -67,7 +66,8 @@ def test_yaml_round_trip(tmp_path):
         held_out=True,
     )
     path = tmp_path / "config.yml"
-    path.write_text(yaml.safe_dump(asdict(ours)), encoding="utf-8")
+    path.write_text(ours.to_yaml(), encoding="utf-8")
+    assert set(yaml.safe_load(ours.to_yaml())) == set(RunConfig.model_fields)
     assert RunConfig.from_yaml(path) == ours
 
 
@@ -176,14 +176,17 @@ RUNS = {
     "dense": {},
     "lfsr": {"init": "dense", "sparsity": 0.5},
     "bits": {"init": "dense", "strength": 60.0},
-    "twofold": {"init": "dense", "sparsity": 0.9, "strength": 60.0, "distillation": 0.5, "held_out": True},
+    "twofold": {"init": "dense", "sparsity": 0.9, "strength": 60.0, "distillation": 0.5},
     "magnitude": {"init": "dense", "sparsity": 0.75, "density_rule": "erk", "prune_epoch": 1, "seed": 2},
 }
 
 
-def cell_energy_j(folder: Path, root: Path) -> tuple[float, int, int]:
+TABLE = CHECKOUT / "src" / "twofold" / "tables" / "rram_2bit_cell.csv"
+
+
+def cell_energy_j(folder: Path, table: Path = TABLE) -> tuple[float, int, int]:
     """Joules, kept weights and zero codes of a run, from its files: codes as text, cells as pairs of bits."""
-    with (CHECKOUT / "src" / "twofold" / "tables" / "rram_2bit_cell.csv").open() as f:
+    with table.open() as f:
         picojoules = {row["entry"]: float(row["energy"]) for row in csv.DictReader(f)}
     energy, kept, zeros = 0.0, 0, 0
     for layer in load_codes(folder / "codes.safetensors").layers.values():
@@ -203,19 +206,23 @@ def test_runs_of_five_methods_make_one_table(repository):
         weights = "weights" if method == "dense" else "codes"
         assert set(contents(folder)) == {"config.yml", "run.json", "epochs.csv", f"{weights}.safetensors"}
         assert RunConfig.from_yaml(folder / "config.yml") == config(method, method, epochs=3, **values)
-    table = collect().set_index("run")
+    table = collect()
+    assert [*table] == [*COLUMNS]
+    table = table.set_index("run")
+    assert set(table.experiment) == {"own"}
     epochs = load_epochs()
     assert sorted(table.index) == sorted(RUNS)
-    assert (table.results_version == 1).all()
+    assert (table.results_version == 2).all()
 
     for method, values in RUNS.items():
         row, folder = table.loc[method], repository / "data" / "results" / method
-        _, test = load_images("digits", held_out=values.get("held_out", False))
+        _, test = load_images("digits")
         curve = epochs[epochs.run == method]
         assert curve.epoch.tolist() == [1, 2, 3]
         assert row.test_accuracy == pytest.approx(curve.test_accuracy.iloc[-1])
         assert row.sparsity == values.get("sparsity", 0)
         assert row.strength == values.get("strength", 0)
+        assert row.label == label_of(config(method, method, epochs=3, **values))
         if method == "dense":
             model = build_model("digits-net", 10, 1)
             model.load_state_dict(load_file(folder / "weights.safetensors"))
@@ -225,7 +232,7 @@ def test_runs_of_five_methods_make_one_table(repository):
         else:
             network = load_codes(folder / "codes.safetensors")
             model = network.build()
-            energy_j, kept, zeros = cell_energy_j(folder, repository)
+            energy_j, kept, zeros = cell_energy_j(folder)
             assert row.cell_energy_j == pytest.approx(energy_j, rel=1e-5)  # six digits in the table
             assert row.kept_weights == kept
             assert row.zero_codes == pytest.approx(zeros / kept, rel=1e-5)
@@ -251,9 +258,31 @@ def test_every_other_method_runs_too(repository, method):
     values |= {"strength": 60.0} if has_bit_term else {}
     folder = execute(config("try", method, epochs=1, **values), progress_bar=False)
     result = json.loads((folder / "run.json").read_text())["result"]
-    energy_j, kept, _ = cell_energy_j(folder, repository)
+    energy_j, kept, _ = cell_energy_j(folder)
     assert result["cell_energy_j"] == pytest.approx(energy_j, rel=1e-9)
     assert result["kept_weights"] == kept
+
+
+def test_a_run_is_priced_with_the_cells_that_its_configuration_names(repository, tmp_path):
+    """With the cells' prices in reverse, so that zeros are the dearest."""
+    with TABLE.open() as file:
+        rows = list(csv.DictReader(file))
+    prices = [row["energy"] for row in rows if row["entry"] != "ADC"]
+    for row in rows:
+        row["energy"] = prices.pop() if prices else row["energy"]
+    own = tmp_path / "reversed.csv"
+    pd.DataFrame(rows).to_csv(own, index=False)
+    folder = execute(config(method="bits", strength=60.0, energy_table=str(own)), progress_bar=False)
+    measured = json.loads((folder / "run.json").read_text())["result"]["cell_energy_j"]
+    assert measured == pytest.approx(cell_energy_j(folder, own)[0], rel=1e-9)
+    assert measured != pytest.approx(cell_energy_j(folder)[0], rel=0.1)
+
+
+def test_a_run_on_held_out_images_leaves_its_numbers_and_no_codes(repository):
+    folder = execute(config(method="bits", strength=60.0, held_out=True), progress_bar=False)
+    assert set(contents(folder)) == {"config.yml", "run.json", "epochs.csv"}
+    row = collect().iloc[0]
+    assert row.held_out and row.cell_energy_j > 0 and row.test_accuracy_w8a8 > 10
 
 
 def test_a_finished_run_is_left_alone(repository):
@@ -378,12 +407,12 @@ def test_no_table_and_no_runs(repository):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("results_version,run\n2,a\n", "has results version 2; this library reads version 1"),
-        ("results_version,run\n1,a\n0,b\n", "has results version 0"),
+        ("results_version,run\n1,a\n", "has results version 1; this library reads version 2"),
+        ("results_version,run\n2,a\n0,b\n", "has results version 0"),
         ("results_version,run\n,a\n", "has results version nan"),
         ("run,method\na,dense\n", "is no results table: it has no column results_version"),
         ("", "is no readable CSV"),
-        ('results_version,run\n1,"a\n', "is no readable CSV"),
+        ('results_version,run\n2,"a\n', "is no readable CSV"),
     ],
 )
 def test_other_tables_are_refused(tmp_path, text, message):
@@ -394,14 +423,61 @@ def test_other_tables_are_refused(tmp_path, text, message):
             load(path)
 
 
+MEASURED = {
+    "test_accuracy": 91.0,
+    "kept_weights": 10,
+    "cell_energy_j": 7.7518e-7,
+    "minutes": 1.5,
+    "device": "a",
+    "threads": 1,
+    "commit": "123456789012",
+    "finished": "2026-01-01T00:00:00+00:00",
+}
+
+
+def row_of(config: RunConfig, **changes) -> dict:
+    return RunRow(config=config, measured=Measured(**MEASURED)).columns() | changes
+
+
+def test_a_table_keeps_its_numbers_and_its_text(tmp_path):
+    ours = config(method="bits", strength=61.2345678912345, learning_rate=1e-5)
+    path = tmp_path / "runs.csv"
+    pd.DataFrame([row_of(ours)]).to_csv(path, index=False)
+    (row,) = load_results(path).to_dict("records")
+    assert row["cell_energy_j"] == 7.7518e-7
+    assert row["commit"] == "123456789012"  # a commit without a letter is no number
+    assert RunRow.from_columns(row).config == ours
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"sparsity": 1.5}, r", run try: sparsity is 1\.5; it must lie in \[0, 1\)"),
+        ({"method": "lfsr"}, ", run try: sparsity is 0.0, but method 'lfsr' needs one above 0"),
+        ({"epochs": "two"}, ", run try: epochs is 'two'; it must be int"),
+        ({"kept_weights": None}, ", run try: kept_weights is None; it must be int"),
+        ({"color": "red"}, " is no results table: it has a column color"),
+    ],
+)
+def test_a_row_that_no_run_can_have_is_refused(tmp_path, changes, message):
+    path = tmp_path / "runs.csv"
+    pd.DataFrame([row_of(config(method="bits", strength=60.0), **changes)]).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=rf"runs\.csv{message}"):
+        load_results(path)
+
+
 def test_a_run_of_another_version_is_not_collected(repository):
     folder = execute(config(epochs=1), progress_bar=False)
     collect()
     before = contents(repository / "data" / "results")
     sidecar = json.loads((folder / "run.json").read_text())
     for broken, message in (
-        (json.dumps(sidecar | {"results_version": 2}), "has results version 2; this library reads version 1"),
-        (json.dumps({"results_version": 1}), "holds no result of a run"),
+        (json.dumps(sidecar | {"results_version": 1}), "has results version 1; this library reads version 2"),
+        (json.dumps({"results_version": 2}), "holds no result of a run"),
+        (
+            json.dumps(sidecar | {"result": sidecar["result"] | {"minutes": "3"}}),
+            "holds no result of a run: minutes is '3'; it must be float",
+        ),
         ("{", "is no readable JSON"),
     ):
         (folder / "run.json").write_text(broken)
@@ -409,13 +485,6 @@ def test_a_run_of_another_version_is_not_collected(repository):
             collect()
     (folder / "run.json").write_text(json.dumps(sidecar, indent=1) + "\n")
     assert contents(repository / "data" / "results") == before
-
-
-def test_tables_keep_their_numbers(tmp_path):
-    path = tmp_path / "runs.csv"
-    frame = pd.DataFrame({"results_version": [1], "run": ["a"], "cell_energy_j": [7.7518e-7], "init": [None]})
-    frame.to_csv(path, index=False)
-    assert load_results(path).cell_energy_j[0] == 7.7518e-7
 
 
 def test_a_finished_run_is_found_by_its_configuration(repository):

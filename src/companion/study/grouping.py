@@ -32,9 +32,9 @@ def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
         seed. Then ``seeds``, how many there are, and ``lowest`` and ``highest``, the range of
         ``test_accuracy`` (%).
     """
-    groups = runs.assign(run=recipe_names(runs)).groupby([*SETTINGS], sort=False, dropna=False)
-    first = groups.head(1)
-    recipe = groups.ngroup()
+    runs = runs.reset_index(drop=True)
+    groups = runs.groupby([*SETTINGS], sort=False, dropna=False)
+    recipe, first = groups.ngroup(), groups.head(1)
     measured = [
         name for name in runs if pd.api.types.is_float_dtype(runs[name]) and name not in (*SETTINGS, "seed")
     ]

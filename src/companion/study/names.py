@@ -67,6 +67,7 @@ _PARTS = {
     part
     for word in (*_WORDS, *NETWORK_WORDS, *(name for name, _ in (METHOD_WORDS | ENCODING_WORDS).values()))
     for part in word.split("-")
+    if part
 }
 
 
@@ -150,7 +151,7 @@ def check_name(name: str) -> str:
     number = rf"({'|'.join(_LETTERS)})\d+(\.\d+)?"
     for part in name.split("-"):
         if part not in _PARTS and not re.fullmatch(number, part):
-            words = ", ".join(sorted(_PARTS - {""}))
+            words = ", ".join(sorted(_PARTS))
             raise ValueError(
                 f"run {name!r} has the part {part!r}; a part is one of {words}, or a number behind one of "
                 f"{', '.join(_LETTERS)}"
