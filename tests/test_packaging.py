@@ -117,8 +117,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with the wheel and what it asks for, and nothing else.
 
-    It is what `pip install WHEEL` makes, without the download: the distributions that the wheel's own metadata
-    ask for, and those that they ask for, are links to the ones that run this test.
+    It is what `pip install WHEEL` makes, without the download: what the wheel asks for, and what that asks
+    for, are links to the distributions that run this test.
     """
     environment = tmp_path_factory.mktemp("bare")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
