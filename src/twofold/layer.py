@@ -123,7 +123,7 @@ class StoredLayer:
 
         Parameters
         ----------
-        dataflow : "crossbar" or "packed"
+        dataflow : {"crossbar", "packed"}
             A crossbar cannot give a row of weights a sign: there magnitudes are a differential pair.
         plain : str
             What a layer of plain codes (two's complement) is written in.

@@ -100,7 +100,7 @@ def gate_energy_j(reference: str = "add32") -> float:
 
     Parameters
     ----------
-    reference : "add32" or "mult32"
+    reference : {"add32", "mult32"}
         The block that the table's energy is divided by: int ADD (0.1 pJ) or int MULT (3.1 pJ), 32 bits each.
 
     Raises

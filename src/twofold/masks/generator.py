@@ -72,7 +72,7 @@ class IndexGenerator(ABC):
         Primitive, so that the register runs through all states but 0.
     seed : int
         The first state.
-    form : "fibonacci" or "galois"
+    form : {"fibonacci", "galois"}
 
     Raises
     ------

@@ -36,7 +36,7 @@ class LFSR:
         Characteristic polynomial of degree 2..64 with constant term 1; text is parsed to a Polynomial.
     seed : int
         The first state, 1 to 2^n - 1. State 0 is a fixed point, reached from no other state, and refused.
-    form : "fibonacci" or "galois"
+    form : {"fibonacci", "galois"}
         See the convention at the top of the module.
     require_primitive : bool
         Refuse a polynomial that does not give the full period 2^n - 1.

@@ -41,7 +41,7 @@ def network_term(
     ----------
     keep
         The masks M, True = kept.
-    polarity : ``"removed"`` or ``"printed"``
+    polarity : {"removed", "printed"}
         The slide "Method: Twofold Sparsity" prints ``W * M``, which punishes what is kept; its own worked
         example does the opposite. ``"printed"`` follows the formula to the letter.
 

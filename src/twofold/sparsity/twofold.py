@@ -64,36 +64,38 @@ class Twofold:
     model : Module
         Its layers are parametrized in place; the rest stays as it is. Attach before ``torch.compile`` and
         before wrapping for several processes, and make the optimizer afterwards.
-    layers, exclude, exclude_first, exclude_last
-        Which layers, by name, pattern or type, see :func:`~twofold.sparsity.choose.choose_layers`; by default
-        every Conv1d, Conv2d, Conv3d and Linear.
-    density : float in (0, 1], or a mapping by name, pattern or type
-        Share of the weights that are kept; 1 attaches codes and no mask. Layers that a mapping does not
-        name stay in float.
-    mask : ``"lfsr"``, ``"iid"`` or ``"magnitude"``
+    layers
+        Which, by name, pattern or type; by default every Conv1d, Conv2d, Conv3d and Linear.
+    exclude, exclude_first, exclude_last
+        Which of them not, see :func:`~twofold.sparsity.choose.choose_layers`.
+    density : float or mapping
+        Share of the weights that are kept, in (0, 1]; 1 attaches codes and no mask. A mapping gives it by
+        name, pattern or type, and layers that it does not name stay in float.
+    mask : {"lfsr", "iid", "magnitude"}
         Which are kept. The magnitude mask looks at the weights at the moment of pruning.
     bits : int
         Of a code, 2..16.
-    scale : ``"max"`` or ``"ternary"``
+    scale : {"max", "ternary"}
         What the largest code stands for: a layer's largest weight, or, for ``bits=2``, the scale of
         :func:`~twofold.codes.quantizer.ternary_scale`.
-    clip_ratio : float in (0, 4]
-        With scale "max": the largest code stands for this multiple of the largest weight. Below 1 what lies
-        beyond saturates; in two's complement the finer step spares small negative weights, the dearest ones.
-        Above 1 the highest codes stay unused; where magnitudes are stored more weights take cheap small ones.
-    bit_term : ``"energy"``, ``"popcount"`` or ``"planes"``
+    clip_ratio : float
+        In (0, 4]. With scale "max": the largest code stands for this multiple of the largest weight. Below 1
+        what lies beyond saturates; in two's complement the finer step spares small negative weights, the most
+        expensive ones. Above 1 the highest codes stay unused; where magnitudes are stored more weights take
+        cheap small ones.
+    bit_term : {"energy", "popcount", "planes"}
         Energy-aware codes, or one of the penalties on trainable bit planes; see
         :mod:`twofold.sparsity.penalties`.
     strength : float
         Of the bit term: LSB^2/pJ for ``"energy"``, the slides' beta for the others. 0 switches it off.
     network_strength : float
         The slides' lambda: pulls the weights that will be removed towards zero until ``prune_epoch``.
-    polarity : ``"removed"`` or ``"printed"``
+    polarity : {"removed", "printed"}
         See :func:`~twofold.sparsity.penalties.network_term`.
     prune_epoch : int
         The epoch (from 0) before which the masks become hard; 0 prunes at once.
-    ramp : float in (0, 1]
-        Share of the training over which the strength of energy-aware codes rises from 0.
+    ramp : float
+        Share of the training over which the strength of energy-aware codes rises from 0, in (0, 1].
     encoding, table
         What the energy-aware codes are made cheap for: one of
         :data:`~twofold.codes.encodings.CELL_ENCODINGS`, and a :class:`~twofold.codes.tables.CellTable`, by
