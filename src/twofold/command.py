@@ -203,9 +203,9 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=f"twofold, version {_version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, (told, options, command) in COMMANDS.items():
+    for name, (told, add_options, command) in COMMANDS.items():
         subparser = commands.add_parser(name, help=told, description=told)
-        options(subparser)
+        add_options(subparser)
         subparser.set_defaults(command=command)
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
         parser.exit(
@@ -227,9 +227,6 @@ def _version() -> str:
 def _in_checkout() -> bool:
     """Whether the companion lies beside the library, with what it needs for a command line."""
     spec = find_spec("companion")
-    beside = spec is not None and spec.origin is not None
-    return (
-        beside
-        and Path(spec.origin).parents[1] == Path(__file__).parents[1]
-        and find_spec("click") is not None
-    )
+    if spec is None or spec.origin is None or find_spec("click") is None:
+        return False
+    return Path(spec.origin).parents[1] == Path(__file__).parents[1]

@@ -18,6 +18,7 @@ from companion.benchmarks.cases import CASES, Case, Work
 from companion.benchmarks.growth import measure_all
 from companion.paths import repository
 from companion.provenance import commit, device_name, versions
+from twofold._files import written_whole
 
 
 def seconds(work: Work) -> float:
@@ -68,9 +69,8 @@ def write(rows: list[dict], name: str, note: str) -> None:
     about |= {package: number for package, number in versions().items() if package != "twofold"}
     about |= {peer: version(peer) for peer in ("scipy", "brevitas") if find_spec(peer)}
     path = repository() / "data" / f"{name}.csv"
-    partial = path.with_suffix(".partial")
-    pd.DataFrame(rows).assign(**about).to_csv(partial, index=False, float_format="%.4g")
-    partial.replace(path)
+    with written_whole(path) as partial:
+        pd.DataFrame(rows).assign(**about).to_csv(partial, index=False, float_format="%.4g")
     print(f"written: {path}")
 
 

@@ -9,7 +9,7 @@ Source: Golomb, "Shift Register Sequences" (1967), for the order of x.
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import combinations, count
