@@ -70,7 +70,7 @@ def on_crossbars(
     layers
         Codes and weight scale of every convolution and linear layer.
     scales
-        Input range of every layer, from `inputs.activation_scales` on training images.
+        Input range of every layer, from :func:`~twofold.inputs.scales.activation_scales` on training images.
     calibration
         Training images that set the range of ``calibrated`` converters; they pass without a converter.
     matrices
