@@ -306,7 +306,8 @@ class ProgrammedMatrix:
 
         ``cells`` and ``conversions`` are those of `energy.price.layer_energy` in the crossbar dataflow with
         the ADC rule "column"; ``sign_cells`` and ``sign_conversions`` come on top; ``arrays`` hold all of
-        them. ``idle_conversions``, of both, are of columns that hold level 0 only, which a chip could leave out.
+        them. ``idle_conversions``, of both, are of columns that hold level 0 only, which a chip could leave
+        out.
         """
         columns = self._stored * self.outputs
         extra = len(self._widths) * self.outputs - columns
