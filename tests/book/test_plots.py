@@ -1,8 +1,6 @@
 """What is drawn is what the frame holds: values are read back from the Axes."""
 
-import ast
 import itertools
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -14,7 +12,6 @@ from matplotlib.axes import Axes
 
 from companion.book.figures import basic as plots
 from companion.book.figures import crossbar as plots_crossbar
-from companion.book.figures import notes as plots_notes
 
 matplotlib.use("Agg")
 
@@ -37,6 +34,11 @@ def lines(ax: Axes) -> dict[str, tuple[list, list]]:
     }
 
 
+def points_of(ax: Axes) -> list[tuple[list, list]]:
+    """The points of each line, labeled or not."""
+    return [([*line.get_xdata()], [*line.get_ydata()]) for line in ax.get_lines()]
+
+
 def by_legend(ax: Axes) -> dict[str, tuple[list, list]]:
     """The same for seaborn, whose lines are named by the colors of its legend."""
     names = {
@@ -52,32 +54,17 @@ def by_legend(ax: Axes) -> dict[str, tuple[list, list]]:
 
 RUNS = pd.DataFrame(
     [
-        ("dense", "", 0.0, 91.0, 91.0, 91.0, np.nan, 1.0, ""),
-        ("lfsr", "", 0.5, 89.5, 89.0, 90.0, 4e-7, 2.5, "50 %"),
-        ("lfsr", "", 0.9, 84.0, 84.0, 84.0, 1e-7, 8.0, "90 %"),
-        ("bits", "", 0.0, 90.0, 90.0, 90.0, 2e-7, 4.0, "µ 125"),
-        ("twofold", "strength 60", 0.9, 82.0, 82.0, 82.0, 3e-8, 20.0, "90 %, µ 60"),
-        ("twofold", "strength 250", 0.9, 80.0, 80.0, 80.0, 2e-8, 30.0, "90 %, µ 250"),
-        ("twofold", "strength 250", 0.5, 85.0, 85.0, 85.0, 5e-8, 12.0, "50 %, µ 250"),
+        ("dense", "", 0.0, 0.0, 91.0, 91.0, 91.0, np.nan, 1.0, ""),
+        ("lfsr", "", 0.0, 0.5, 89.5, 89.0, 90.0, 4e-7, 2.5, "50 %"),
+        ("lfsr", "", 0.0, 0.9, 84.0, 84.0, 84.0, 1e-7, 8.0, "90 %"),
+        ("bits", "", 125.0, 0.0, 90.0, 90.0, 90.0, 2e-7, 4.0, "µ 125"),
+        ("twofold", "", 60.0, 0.9, 82.0, 82.0, 82.0, 3e-8, 20.0, "90 %, µ 60"),
+        ("twofold", "", 250.0, 0.9, 80.0, 80.0, 80.0, 2e-8, 30.0, "90 %, µ 250"),
+        ("twofold", "", 250.0, 0.5, 85.0, 85.0, 85.0, 5e-8, 12.0, "50 %, µ 250"),
+        ("twofold", "signed rows", 80.0, 0.5, 86.0, 86.0, 86.0, 6e-8, 11.0, "50 %, µ 80"),
     ],
-    columns="method series sparsity test_accuracy lowest highest energy_j gain note".split(),
-).assign(kind="")
-
-
-def test_plots_import_no_mathematics_of_ours():
-    for module in (plots, plots_notes):
-        tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
-        imported = {
-            node.module if isinstance(node, ast.ImportFrom) else alias.name
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            for alias in node.names
-        }
-        ours = {name for name in imported if name.startswith("twofold")}
-        assert ours == ({"companion.book.figures.notes"} if module is plots else set())
-        outside = {name.split(".")[0] for name in imported - ours}
-        drawing = {"matplotlib", "numpy", "pandas"}
-        assert outside == drawing | ({"seaborn"} if module is plots else {"collections"})
+    columns="method series strength sparsity test_accuracy lowest highest energy_j gain note".split(),
+).assign(bits=8, bit_term=lambda frame: frame.strength.map(lambda s: "energy" if s else None))
 
 
 def test_every_method_has_a_look_of_its_own():
@@ -186,8 +173,9 @@ def test_accuracy_against_sparsity():
     drawn = lines(ax)
     assert drawn["dense, float"] == ([0.0], [91.0])
     assert drawn["LFSR mask"] == ([50.0, 90.0], [89.5, 84.0])
-    assert drawn["twofold, strength 60"] == ([90.0], [82.0])
-    assert drawn["twofold, strength 250"] == ([50.0, 90.0], [85.0, 80.0])
+    assert drawn["twofold"] == ([90.0], [82.0])  # of strength 60; those of 250 are another line of its look:
+    assert ([50.0, 90.0], [85.0, 80.0]) in points_of(ax)
+    assert drawn["twofold, signed rows"] == ([50.0], [86.0])
     assert drawn["published"] == ([67.0, 89.0], [92.0, 90.9])
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(drawn)
     # Two points are not joined; each has a bar from its lowest to its highest seed.
@@ -212,8 +200,8 @@ def test_gain_against_sparsity():
     ax = plots.gain_against_sparsity(RUNS[RUNS.method != "dense"], claims=claims)
     drawn = lines(ax)
     assert drawn["LFSR mask"] == ([50.0, 90.0], [2.5, 8.0])
-    assert drawn["twofold"] == ([50.0, 90.0], [12.0, 30.0])  # the line of strength 250, and that of 60:
-    assert ([90.0], [20.0]) in [([*line.get_xdata()], [*line.get_ydata()]) for line in ax.get_lines()]
+    assert drawn["twofold"] == ([90.0], [20.0])  # of strength 60
+    assert ([50.0, 90.0], [12.0, 30.0]) in points_of(ax)
     assert drawn["stated in the talk"] == ([10.0, 90.0], [2.2, 14.0])
     assert ax.get_yscale() == "log"
     assert ax.yaxis.get_major_formatter()(14.0, 0) == "14x"
@@ -224,16 +212,19 @@ def test_accuracy_against_energy():
     drawn = lines(ax)
     assert drawn["LFSR mask"] == ([1e-7, 4e-7], [84.0, 89.5])
     assert drawn["bits only"] == ([2e-7], [90.0])
-    assert drawn["twofold"] == ([2e-8, 5e-8], [80.0, 85.0])  # the line of strength 250
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["LFSR mask", "bits only", "twofold"]
+    assert drawn["twofold"] == ([3e-8], [82.0])  # of strength 60
+    assert ([2e-8, 5e-8], [80.0, 85.0]) in points_of(ax)
+    names = ["LFSR mask", "bits only", "twofold", "twofold, signed rows"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == names
     written = {(note.xy, note.get_text()) for note in ax.texts}
     assert ((3e-8, 82.0), "90 %, µ 60") in written
     assert ((2e-7, 90.0), "µ 125") in written
-    assert len(ax.texts) == 6  # every point but the float network's, which has no energy
+    assert len(ax.texts) == 7  # every point but the float network's, which has no energy
     assert ax.get_xscale() == "log"
     twofold = [line for line in ax.get_lines() if line.get_marker() == "*"]
-    assert len(twofold) == 2  # a line a strength, alike but for their notes
-    assert len({(line.get_linestyle(), line.get_fillstyle(), line.get_color()) for line in twofold}) == 1
+    assert len(twofold) == 3  # a line a strength; a look a series
+    assert len({line.get_color() for line in twofold}) == 1
+    assert [line.get_fillstyle() for line in twofold] == ["full", "full", "none"]
 
 
 def test_errors_are_drawn_on_a_logarithmic_scale():
@@ -249,8 +240,10 @@ def test_notes_step_aside_for_one_another_and_for_points():
     crowd = pd.DataFrame(
         {
             "method": ["lfsr", "magnitude", "twofold"],
-            "kind": "",
             "series": "",
+            "bit_term": None,
+            "strength": 0.0,
+            "bits": 8,
             "energy_j": [1e-6, 1.1e-6, 1.2e-6],
             "test_accuracy": [90.0, 90.2, 89.9],
             "lowest": 0.0,
@@ -269,7 +262,7 @@ def test_notes_step_aside_for_one_another_and_for_points():
 
 def test_a_legend_of_long_words_stands_inside_the_figure():
     words = ["signed rows, scale x0.5, as printed, distilled", "3 bits, differential, scale x0.5, distilled"]
-    frame = pd.concat([RUNS.assign(kind=kind) for kind in words])
+    frame = pd.concat([RUNS.assign(series=series) for series in words])
     ax = plots.accuracy_against_energy(frame)
     ax.figure.canvas.draw()
     legend, whole = ax.get_legend().get_window_extent(), ax.figure.bbox
@@ -326,30 +319,30 @@ def test_waves_draw_what_the_trace_holds():
 
 SWEEP = pd.DataFrame(
     [
-        ("dense-8bit", "dense-8bit", 0.0, 0.0, 5, "calibrated", 50.0),
-        ("dense-8bit", "dense-8bit", 0.0, 0.0, 4, "calibrated", 10.0),
-        ("twofold-50-60", "twofold", 60.0, 0.5, 5, "calibrated", 70.0),
-        ("twofold-50-60", "twofold", 60.0, 0.5, 5, "calibrated", 74.0),
-        ("twofold-50-250", "twofold", 250.0, 0.5, 5, "worst_case", 80.0),
+        ("dense, 8 bits", "dense-8bit", 0.0, 5, "calibrated", 50.0),
+        ("dense, 8 bits", "dense-8bit", 0.0, 4, "calibrated", 10.0),
+        ("twofold, µ 60", "twofold", 0.5, 5, "calibrated", 70.0),
+        ("twofold, µ 60", "twofold", 0.5, 5, "calibrated", 74.0),
+        ("twofold, µ 250", "twofold", 0.5, 5, "worst_case", 80.0),
     ],
-    columns=["run", "method", "strength", "sparsity", "bits", "range", "test_accuracy"],
+    columns=["label", "method", "sparsity", "bits", "range", "test_accuracy"],
 )
 
 
 def test_accuracy_curves():
     left, right = plots_crossbar.accuracy_curves(SWEEP, "bits", "bits of the converter", "range")
     drawn = {line.get_label(): line for line in left.lines}
-    assert list(drawn["dense-8bit"].get_xdata()) == [4, 5]
-    assert list(drawn["dense-8bit"].get_ydata()) == [10.0, 50.0]
-    assert list(drawn["twofold-50-60"].get_ydata()) == [72.0]  # the mean of two seeds
+    assert list(drawn["dense, 8 bits"].get_xdata()) == [4, 5]
+    assert list(drawn["dense, 8 bits"].get_ydata()) == [10.0, 50.0]
+    assert list(drawn["twofold, µ 60"].get_ydata()) == [72.0]  # the mean of two seeds
     assert list(left.get_xticks()) == [4, 5]
     color, marker, _ = plots.METHOD_STYLE["twofold"]
     (strong,) = right.lines
-    for line in (drawn["twofold-50-60"], strong):
+    for line in (drawn["twofold, µ 60"], strong):
         assert colors.same_color(line.get_color(), color)
         assert line.get_marker() == marker
-    assert (drawn["twofold-50-60"].get_fillstyle(), strong.get_fillstyle()) == ("none", "full")
-    assert {text.get_text() for text in left.figure.legends[0].texts} == set(SWEEP.run)
+    assert drawn["dense, 8 bits"].get_linestyle() != strong.get_linestyle()  # more is removed
+    assert {text.get_text() for text in left.figure.legends[0].texts} == set(SWEEP.label)
 
 
 def test_accuracy_curves_of_nothing():
@@ -360,7 +353,7 @@ def test_accuracy_curves_of_nothing():
 
 def test_energy_bars():
     frame = pd.DataFrame(
-        {"run": ["a", "b"] * 2, "converter": ["free"] * 2 + ["dear"] * 2, "array_j": [1e-6, 2e-6] * 2}
+        {"label": ["a", "b"] * 2, "converter": ["free"] * 2 + ["dear"] * 2, "array_j": [1e-6, 2e-6] * 2}
     ).assign(adc_j=[0.0, 0.0, 3e-6, 4e-6])
     free, dear = plots_crossbar.energy_bars(frame)
     assert [bar.get_height() for bar in free.patches] == [1e-6, 2e-6, 0.0, 0.0]
@@ -368,6 +361,6 @@ def test_energy_bars():
 
 
 def test_column_bars():
-    loads = pd.DataFrame({"slice": [0, 1, 0, 1], "mean": [3.0, 9.0, 1.0, 2.0], "run": ["a", "a", "b", "b"]})
+    loads = pd.DataFrame({"slice": [0, 1, 0, 1], "mean": [3.0, 9.0, 1.0, 2.0], "label": ["a", "a", "b", "b"]})
     ax = plots_crossbar.column_bars(loads)
     assert [[bar.get_height() for bar in bars] for bars in ax.containers] == [[3.0, 9.0], [1.0, 2.0]]
