@@ -22,13 +22,12 @@ from twofold.codes.tables import load_cell_table
 from twofold.crossbar.adc import Adc
 from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
 from twofold.crossbar.network import on_crossbars, program
-from twofold.energy.machine import EnergyModel
+from twofold.energy.machine import Machine
 from twofold.energy.price import network_energy
 from twofold.inputs.activity import measure_activity
 from twofold.inputs.scales import activation_scales
 from twofold.layer import weight_layers
-from twofold.masks.draw import lfsr_mask
-from twofold.masks.generator import layer_seed
+from twofold.masks.generator import layer_seed, lfsr_mask
 from twofold.masks.gf2 import primitive_polynomial
 from twofold.masks.lfsr import LFSR
 from twofold.sparsity.twofold import Twofold
@@ -171,7 +170,7 @@ def exact_energy() -> tuple[Work, Work]:
     torch.manual_seed(0)
     model, images = build_model("resnet20").eval(), torch.randn(128, 3, 32, 32)
     scales = activation_scales(model, images)
-    machine = EnergyModel(
+    machine = Machine(
         table=load_cell_table(), encoding="twos_complement", dataflow="crossbar", adc_rule="column"
     )
     codes = {

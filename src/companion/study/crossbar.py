@@ -20,14 +20,14 @@ from companion.study.networks import FinishedNetwork
 from companion.study.results import RESULTS_VERSION, load_network, load_results
 from companion.study.train import evaluate
 from twofold._files import read_csv, written_whole
-from twofold.codes.encodings import ENCODINGS
-from twofold.codes.slices import check_slices, slice_codes
+from twofold.codes.encodings import ENCODINGS, slice_codes
+from twofold.codes.slices import check_slices
 from twofold.codes.tables import CellTable
 from twofold.crossbar.adc import Adc
 from twofold.crossbar.device import Device
 from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
 from twofold.crossbar.network import on_crossbars, program
-from twofold.energy.machine import EnergyModel
+from twofold.energy.machine import Machine
 from twofold.energy.price import network_energy
 from twofold.inputs.scales import activation_scales
 
@@ -314,25 +314,22 @@ def converter_energies(
         raise ValueError(
             f"slices are {list(machine.slices)}, the table {table.name} has {table.cell_bits}-bit cells"
         )
+    priced = Machine(
+        table=table,
+        encoding=machine.encoding,
+        dataflow="crossbar",
+        adc_rule="none",
+        array_rows=machine.array_rows,
+    )
     rows = []
     for run in runs:
         network = load_network(run)
-        own = replace(machine, bits=network.bits)
-        priced = EnergyModel(
-            table=table,
-            encoding=own.encoding,
-            bits=own.bits,
-            dataflow="crossbar",
-            adc_rule="none",
-            array_rows=own.array_rows,
-        )
-        layers = {n: (layer.codes, layer.keep, network.activity[n]) for n, layer in network.layers.items()}
-        images = list(network.activity.values())[-1].reads  # the last layer reads once an image
-        array_j = network_energy(layers, priced).array_j.sum() / images
-        counts = [m.counts(network.activity[n].reads) for n, m in program(network.layers, own).items()]
-        conversions = sum(c["conversions"] + c["sign_conversions"] for c in counts) / images
+        array_j = network_energy(network.layers, network.activity, priced).array_j.sum() / network.images
+        matrices = program(network.layers, replace(machine, bits=network.bits))
+        counts = [matrix.counts(network.activity[name].reads) for name, matrix in matrices.items()]
+        conversions = sum(c["conversions"] + c["sign_conversions"] for c in counts) / network.images
         if skip_idle:
-            conversions -= sum(c["idle_conversions"] for c in counts) / images
+            conversions -= sum(c["idle_conversions"] for c in counts) / network.images
         for name, energy_j in adc_energies_j.items():
             row = {"run": run, "converter": name, "array_j": array_j, "conversions": conversions}
             rows.append(row | {"adc_j": conversions * energy_j, "total_j": array_j + conversions * energy_j})

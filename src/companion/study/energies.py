@@ -3,20 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import pandas as pd
 import torch
 
 from companion import paths
-from companion.study.config import RunConfig
-from companion.study.grouping import over_seeds, shown_first
+from companion.study.grouping import over_seeds
 from companion.study.networks import FinishedNetwork
-from companion.study.results import baseline_of, load_network, load_results, starting_from
-from twofold.codes.encodings import CELL_ENCODINGS, ENCODINGS, CellEncoding
+from companion.study.results import baseline_of, load_network, load_results
+from twofold.codes.encodings import CELL_ENCODINGS, ENCODINGS
 from twofold.codes.tables import load_cell_table, memory_word_energy_j, memory_words
 from twofold.energy.index import index_read_energy, lig_energy_j
-from twofold.energy.machine import Dataflow, EnergyModel
+from twofold.energy.machine import Dataflow, Machine
 from twofold.energy.price import network_energy
 from twofold.storage.sizes import magnitude_pruned
 
@@ -29,7 +27,6 @@ __all__ = [
     "index_energies",
     "layer_energies",
     "machines",
-    "readme_table",
     "sign_energy_j",
 ]
 
@@ -37,76 +34,41 @@ __all__ = [
 PARTS = ["array_j", "adc_j", "index_j", "total_j"]
 
 
-def cells_only(dataflow: Dataflow) -> EnergyModel:
+def cells_only(dataflow: Dataflow) -> Machine:
     """The headline's machine: the slides' cells in two's complement, neither converter nor index charged."""
-    return EnergyModel(
-        table=load_cell_table(), encoding="twos_complement", dataflow=dataflow, adc_rule="none"
-    )
+    return Machine(table=load_cell_table(), encoding="twos_complement", dataflow=dataflow, adc_rule="none")
 
 
-def layer_energies(run: str, model: EnergyModel) -> pd.DataFrame:
-    """Joules of each layer of a finished run for one image; columns as `energy.layer_energy`.
+def layer_energies(run: str, model: Machine) -> pd.DataFrame:
+    """Joules of each layer of a finished run for one image; columns as `energy.price.layer_energy`.
 
     The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
     A mask that no register makes has a stored index, each layer's in its cheapest scheme. A network that was
-    trained for another encoding than two's complement is stored in that one, all others in the model's; in
-    a crossbar, which cannot give a row of weights a sign, magnitudes are stored as a differential pair.
+    trained for another encoding than two's complement is held in that one, all others in the model's, see
+    `StoredLayer.encoding_in`.
     """
     file = paths.results_dir() / paths.check_run_name(run) / "codes.safetensors"
     stamp = (file, file.stat().st_mtime_ns) if file.is_file() else None
-    frame, images = _priced(run, stamp, replace(model, encoding=_encoding(run, model)))
-    return frame.assign(**(frame[PARTS] / images))
-
-
-def _encoding(run: str, model: EnergyModel) -> CellEncoding:
-    """How the cells of the model's machine hold a finished run's codes."""
-    trained_for = _trained_for(paths.results_dir() / run / "config.yml")
-    if trained_for == "twos_complement":
-        return model.encoding
-    if trained_for in ("sign_magnitude", "signed_rows") and model.dataflow == "crossbar":
-        return "differential"
-    return trained_for
-
-
-@lru_cache  # a finished run's configuration does not change
-def _trained_for(config: Path) -> CellEncoding:
-    name = RunConfig.from_yaml(config).encoding
-    return next(encoding for encoding in CELL_ENCODINGS if encoding == name)
-
-
-def _images(network: FinishedNetwork) -> int:
-    """How many test images a network's activity was measured on."""
-    return list(network.activity.values())[-1].reads  # the last layer reads once an image
+    return _priced(run, stamp, model).copy()
 
 
 @lru_cache(maxsize=4096)  # tables of a chapter share their runs and machines; a frame is twenty short rows
-def _priced(run: str, stamp: tuple | None, model: EnergyModel) -> tuple[pd.DataFrame, int]:
-    """`network_energy` of a run with its own bits over all images, and how many those were."""
-    layers, bits, images = _stored(run, stamp)
-    return network_energy(layers, replace(model, bits=bits)), images
+def _priced(run: str, stamp: tuple | None, model: Machine) -> pd.DataFrame:
+    """`network_energy` of a run for one image."""
+    network = _stored(run, stamp)
+    frame = network_energy(network.layers, network.activity, model)
+    return frame.assign(**(frame[PARTS] / network.images))
 
 
-# A chapter prices every run on a dozen machines, and decoding walks each layer's LFSR: room for more runs
-# than a study has, or each machine would decode them all again. A ResNet-20 takes about a megabyte.
+# A chapter prices every run on a dozen machines, and decoding walks each layer's generator: room for more
+# runs than a study has, or each machine would decode them all again. A ResNet-20 takes about a megabyte.
 @lru_cache(maxsize=256)
-def _stored(run: str, stamp: tuple | None) -> tuple[dict[str, tuple], int, int]:
-    """What `network_energy` takes of a run, its bits, and the images of its activity; anew for a new file."""
-    network = load_network(run)
-    layers = {
-        name: (
-            layer.codes,
-            layer.keep,
-            network.activity[name],
-            layer.clocks,
-            layer.stored_index_bits(network.bits),
-        )
-        for name, layer in network.layers.items()
-    }
-    images = _images(network)
-    return layers, network.bits, images
+def _stored(run: str, stamp: tuple | None) -> FinishedNetwork:
+    """`load_network`, anew for a new file."""
+    return load_network(run)
 
 
-def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None) -> pd.DataFrame:
+def energies(runs: pd.DataFrame, model: Machine, baseline: str | None = None) -> pd.DataFrame:
     """Energy of one image's inference by each quantized run of ``runs``, from its committed codes.
 
     The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
@@ -127,7 +89,7 @@ def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None
         whichever encoding is cheapest without any training for it; packed, that may be signed rows.
     """
 
-    def per_image(run: str, machine: EnergyModel) -> pd.Series:
+    def per_image(run: str, machine: Machine) -> pd.Series:
         return layer_energies(run, machine)[PARTS].sum()
 
     quantized = runs[runs.method != "dense"]
@@ -146,12 +108,10 @@ def energies(runs: pd.DataFrame, model: EnergyModel, baseline: str | None = None
         untrained_j = min(per_image(name, replace(model, encoding=e)).total_j for e in encodings)
         frame.loc[own, "gain"] = reference_j / frame.energy_j[own]
         frame.loc[own, "gain_best_untrained"] = untrained_j / frame.energy_j[own]
-    return frame.assign(**{k: v for k, v in model.describe().items() if k not in ("bits", "encoding")})
+    return frame.assign(**{k: v for k, v in model.describe().items() if k != "encoding"})
 
 
-def headline(
-    runs: pd.DataFrame, models: Mapping[str, EnergyModel], baseline: str | None = None
-) -> pd.DataFrame:
+def headline(runs: pd.DataFrame, models: Mapping[str, Machine], baseline: str | None = None) -> pd.DataFrame:
     """The table that sums the book up: a row a recipe, the gains of each machine side by side.
 
     Means over the recipe's ``seeds``. Accuracies are in percent. The last column is the last machine's gain
@@ -162,7 +122,7 @@ def headline(
     name, last = list(priced.items())[-1]
     table = pd.DataFrame(
         {
-            "run": last.run,
+            "network": last.label,
             "seeds": last.seeds,
             "removed (%)": 100 * last.sparsity,
             "zero codes (%)": 100 * last.zero_codes,
@@ -172,7 +132,7 @@ def headline(
         | {f"gain, {machine}": frame.gain for machine, frame in priced.items()}
         | {f"{name}, best encoding": last.gain_best_untrained}
     )
-    return table.set_index("run").rename_axis(None)
+    return table.set_index("network").rename_axis(None)
 
 
 def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
@@ -183,11 +143,10 @@ def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
     """
     network = load_network(run)
     layers = network.layers if density is None else magnitude_pruned(network.layers, density)
-    images = _images(network)
-    return index_read_energy(layers, {name: a.reads / images for name, a in network.activity.items()})
+    return index_read_energy(layers, {name: a.reads / network.images for name, a in network.activity.items()})
 
 
-def sign_energy_j(run: str, model: EnergyModel) -> float:
+def sign_energy_j(run: str, model: Machine) -> float:
     """Joules an image that the signs of a finished run's kept weights take in the packed machine.
 
     No other account here charges for it. In two's complement, where the sign shares a cell with another bit,
@@ -197,21 +156,21 @@ def sign_energy_j(run: str, model: EnergyModel) -> float:
     bit a kept weight, for each input vector. The differential pair needs nothing of the kind; what offset
     binary needs, the sum of each column's own inputs, is digital and not charged.
     """
-    network, encoding = load_network(run), _encoding(run, model)
-    images = _images(network)
+    network = load_network(run)
     per_level_j = torch.tensor(model.table.energy_j, dtype=torch.float64)
     total_j = 0.0
     for name, layer in network.layers.items():
         activity = network.activity[name]
+        encoding = layer.encoding_in("packed", model.encoding)
         if encoding == "twos_complement" and model.table.cell_bits > 1:
             cell_j = per_level_j[(layer.codes < 0).long()] * layer.keep
             total_j += float((cell_j.flatten(1) * activity.row_ones).sum())
         elif encoding in ("sign_magnitude", "signed_rows"):
-            total_j += memory_words(int(layer.keep.sum())) * activity.reads * memory_word_energy_j()
-    return total_j / images
+            total_j += memory_words(layer.kept) * activity.reads * memory_word_energy_j()
+    return total_j / network.images
 
 
-def machines(model: EnergyModel) -> dict[str, EnergyModel]:
+def machines(model: Machine) -> dict[str, Machine]:
     """The machines that a headline sets side by side: ``model`` in either dataflow, packed with an index too.
 
     The index generator steps over repeats by a scratch memory, as the runs' masks need it, or is *bare*: an
@@ -227,24 +186,13 @@ def machines(model: EnergyModel) -> dict[str, EnergyModel]:
     }
 
 
-def readme_table() -> str:
-    """The headline of the study in Markdown: `series.shown_first`, two's complement, no converter charged."""
-    runs = starting_from(load_results())
-    table = headline(runs[shown_first(runs)], machines(cells_only("packed")))
-    head = ["run", *table.columns]
-    lines = [head, ["---", *["---:"] * len(table.columns)]]
-    for row in table.itertuples(name=None):
-        lines.append([f"{value:.2f}" if isinstance(value, float) else f"{value}" for value in row])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def crossbar_ceiling(model: EnergyModel, baseline: str) -> float:
+def crossbar_ceiling(model: Machine, baseline: str) -> float:
     """Gain over a dense 8-bit run of a crossbar that stores only zeros, read with the baseline's inputs."""
     network = load_network(baseline)
 
     def array_j(share: int) -> float:
-        layers = {n: (layer.codes * share, None, network.activity[n]) for n, layer in network.layers.items()}
-        return network_energy(layers, replace(model, bits=network.bits)).array_j.sum()
+        layers = {name: replace(layer, codes=layer.codes * share) for name, layer in network.layers.items()}
+        return network_energy(layers, network.activity, model).array_j.sum()
 
     return array_j(1) / array_j(0)
 

@@ -1,11 +1,12 @@
 """A finished network of the study on disk: packed memory, safe to load, and the network built from it.
 
-`twofold.storage.format` holds the format; here stands what belongs to the registered networks: which one it is, and
-how to build it. Files of version 1, which hold every layer whole, zeros at the removed places, stay readable.
+`twofold.storage.format` holds the format; here stands what belongs to the registered networks: which one it
+is, and how to build it. Files of version 1, which hold every layer whole, zeros at the removed places, stay
+readable.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from companion.study.zoo import NETWORKS, build_model
+from twofold.codes.encodings import EncodingName
 from twofold.codes.quantizer import dequantize
 from twofold.inputs.activity import Activity
-from twofold.layer import FinishedLayer
-from twofold.masks.draw import lfsr_mask
-from twofold.masks.generator import LAYER_POLYNOMIAL
+from twofold.layer import StoredLayer
+from twofold.masks.generator import LAYER_POLYNOMIAL, MultiplyShift
 from twofold.storage.format import VERSION, Packed, check_header, digest, load_packed, read_file, save_packed
 
 __all__ = ["FinishedNetwork", "load_codes", "save_codes"]
@@ -38,7 +39,6 @@ class FinishedNetwork:
     ----------
     network : str, see ``models.NETWORKS``
     classes, channels_in : int
-    bits : int
     layers : codes, scale and mask by layer name
     rest : all other tensors of the state dict (batch norms, biases), float32
     activity : input activity by layer name; empty where it was not measured
@@ -47,34 +47,47 @@ class FinishedNetwork:
     network: str
     classes: int
     channels_in: int
-    bits: int
-    layers: Mapping[str, FinishedLayer]
+    layers: Mapping[str, StoredLayer]
     rest: Mapping[str, Tensor]
     activity: Mapping[str, Activity] = field(default_factory=dict)
+
+    @property
+    def bits(self) -> int:
+        """Width of every code."""
+        return next(iter(self.layers.values())).bits
+
+    @property
+    def images(self) -> int:
+        """How many images the activity was measured on: the last layer reads once an image."""
+        return list(self.activity.values())[-1].reads
+
+    def trained_for(self, encoding: EncodingName) -> "FinishedNetwork":
+        """The same network with its codes marked as chosen for an encoding, which older files do not say."""
+        layers = {name: replace(layer, encoding=encoding) for name, layer in self.layers.items()}
+        return replace(self, layers=layers)
 
     @classmethod
     def from_model(
         cls,
         model: nn.Module,
-        layers: Mapping[str, FinishedLayer],
+        layers: Mapping[str, StoredLayer],
         *,
         network: str,
         classes: int,
         channels_in: int,
-        bits: int,
         activity: Mapping[str, Activity] | None = None,
     ) -> "FinishedNetwork":
         """Take the codes of ``layers`` and everything else from the finished model's state."""
         weights = {f"{name}.weight" for name in layers}
         rest = {k: v.detach().cpu() for k, v in model.state_dict().items() if k not in weights}
-        return cls(network, classes, channels_in, bits, layers, rest, activity or {})
+        return cls(network, classes, channels_in, layers, rest, activity or {})
 
     def build(self) -> nn.Module:
         """The network with its weights in float, in evaluation mode."""
         model = build_model(self.network, self.classes, self.channels_in)
         state = dict(self.rest)
         for name, layer in self.layers.items():
-            state[f"{name}.weight"] = dequantize(layer.codes, layer.scale, self.bits)
+            state[f"{name}.weight"] = dequantize(layer.codes, layer.scale, layer.bits)
         model.load_state_dict(state)
         return model.eval()
 
@@ -88,7 +101,7 @@ def save_codes(path: Path, finished: FinishedNetwork) -> None:
         A layer that cannot be packed, see `memory.save_packed`.
     """
     facts = {name: getattr(finished, name) for name in SIZES}
-    save_packed(path, Packed(finished.bits, finished.layers, finished.rest, finished.activity, facts))
+    save_packed(path, Packed(finished.layers, finished.rest, finished.activity, facts))
 
 
 def load_codes(path: Path) -> FinishedNetwork:
@@ -111,7 +124,7 @@ def load_codes(path: Path) -> FinishedNetwork:
         )
     packed = load_packed(path)
     sizes = _sizes(path, packed.facts)
-    return FinishedNetwork(*sizes, packed.bits, packed.layers, packed.rest, packed.activity)
+    return FinishedNetwork(*sizes, packed.layers, packed.rest, packed.activity)
 
 
 def _version_1(path: Path, header: dict, tensors: Mapping[str, Tensor]) -> FinishedNetwork:
@@ -134,11 +147,13 @@ def _version_1(path: Path, header: dict, tensors: Mapping[str, Tensor]) -> Finis
             raise ValueError(f"{path}: layer {name} does not decode: {error}") from error
         if bool((codes[~keep] != 0).any()) or int(keep.sum()) != entry["kept"]:
             raise ValueError(f"{path}: the codes of {name} do not fit their mask (seed {entry.get('seed')})")
-        layers[name] = FinishedLayer(codes, entry["scale"], keep, entry.get("seed"))
+        seed = entry.get("seed")
+        generator = None if seed is None else MultiplyShift(LAYER_POLYNOMIAL, seed)
+        layers[name] = StoredLayer(codes, entry["scale"], keep, header["bits"], generator=generator)
         if "reads" in entry:
             activity[name] = Activity(tensors[f"row_ones.{name}"], entry["reads"], entry["input_bits"])
     rest = {k.removeprefix("rest."): v for k, v in tensors.items() if k.startswith("rest.")}
-    return FinishedNetwork(*_sizes(path, header), header["bits"], layers, rest, activity)
+    return FinishedNetwork(*_sizes(path, header), layers, rest, activity)
 
 
 def _sizes(path: Path, facts: Mapping) -> tuple[str, int, int]:
@@ -161,4 +176,8 @@ def _mask(codes: Tensor, entry: dict, stored: Tensor | None) -> Tensor:
     if stored is not None:
         bits = np.unpackbits(stored.numpy(), count=codes.numel()).astype(bool)
         return torch.from_numpy(bits).view(codes.shape)
-    return lfsr_mask(tuple(codes.shape), entry["kept"] / codes.numel(), seed=entry["seed"]).keep
+    return (
+        MultiplyShift(LAYER_POLYNOMIAL, entry["seed"])
+        .draw(tuple(codes.shape), entry["kept"] / codes.numel())
+        .keep
+    )

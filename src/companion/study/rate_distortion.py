@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from twofold.codes.cells import code_energy, code_energy_table
-from twofold.codes.encodings import CELL_ENCODINGS, CellEncoding
+from twofold.codes.encodings import CELL_ENCODINGS, EncodingName
 from twofold.codes.quantizer import check_clip_ratio, code_limit, weight_scale
 from twofold.codes.tables import CellTable, load_cell_table
 from twofold.sparsity.chooser import CodeChooser
@@ -28,7 +28,7 @@ def rate_distortion(
     strengths: Sequence[float],
     *,
     bits: int = 8,
-    encodings: Sequence[CellEncoding] = CELL_ENCODINGS,
+    encodings: Sequence[EncodingName] = CELL_ENCODINGS,
     clip_ratios: Sequence[float] = (1.0,),
     table: CellTable | None = None,
 ) -> pd.DataFrame:
