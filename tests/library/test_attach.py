@@ -300,7 +300,7 @@ def test_a_gradient_from_before_does_not_stand_in_the_way(options):
 def test_the_name_is_at_the_top():
     assert twofold.Twofold is Twofold
     assert "Twofold" in dir(twofold)
-    with pytest.raises(AttributeError, match="module 'twofold' has no attribute 'Twofol'; it has .*Twofold"):
+    with pytest.raises(AttributeError, match=r"module 'twofold' has no attribute 'Twofol'; it has .*Twofold"):
         _ = twofold.Twofol
 
 

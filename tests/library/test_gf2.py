@@ -155,3 +155,5 @@ def test_primitive_polynomials_are_all_of_them_and_each_once(degree):
     assert len(found) == len(set(found)) == totient(2**degree - 1) // degree == primitive_count(degree)
     assert all(p.degree == degree and p.is_primitive() for p in found)
     assert found[0] == primitive_polynomial(degree)
+    for start in (1, len(found) // 2, len(found) - 1, len(found)):
+        assert list(primitive_polynomials(degree, start)) == found[start:]

@@ -1,10 +1,16 @@
 """Joules of an index: by hand from the committed cells and the table's own numbers."""
 
 import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import twofold
 from twofold.energy.index import (
     gate_energy_j,
     lig_energy_j,
@@ -80,3 +86,29 @@ def test_a_missing_and_a_foreign_table_are_named(tmp_path):
     (tmp_path / "x.csv").write_text("block,size\nlig,300\n")
     with pytest.raises(ValueError, match="no column degree, flip_flops"):
         load_lig_cells(tmp_path / "x.csv")
+
+
+ALONE = """
+import sys
+from pathlib import Path
+sys.modules["companion"] = None  # no checkout, so no companion either
+import twofold
+from twofold.energy.index import lig_energy_j
+assert Path(twofold.__file__).parent == Path("library/twofold").resolve(), twofold.__file__
+machine = twofold.Machine(
+    table=twofold.load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="column",
+    lig_energy_j=lig_energy_j(),
+)
+print(machine.describe()["lig_energy_j"], machine.describe()["index_word_energy_j"])
+"""
+
+
+def test_an_index_has_its_price_without_a_checkout(tmp_path):
+    shutil.copytree(Path(twofold.__file__).parent, tmp_path / "library" / "twofold")
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}
+    command = [sys.executable, "-c", ALONE]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=own | {"PYTHONPATH": "library"}, capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    assert [float(word) for word in done.stdout.split()] == pytest.approx([lig_energy_j(), 5e-12])

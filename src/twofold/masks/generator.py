@@ -21,7 +21,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import islice
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -342,4 +341,4 @@ def layer_polynomial(size: int, layer: int, run: int = 0) -> Polynomial:
     """
     degree = max(2, size.bit_length())
     number = (layer + _POLYNOMIALS_BETWEEN_RUNS * run) % primitive_count(degree)
-    return next(islice(primitive_polynomials(degree), number, None))
+    return next(primitive_polynomials(degree, start=number))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import combinations, count
+from itertools import combinations, count, islice
 
 __all__ = [
     "MAX_DEGREE",
@@ -185,13 +185,14 @@ def primitive_count(degree: int) -> int:
     return full // degree
 
 
-def primitive_polynomials(degree: int) -> Iterator[Polynomial]:
+def primitive_polynomials(degree: int, start: int = 0) -> Iterator[Polynomial]:
     """All primitive polynomials of a degree in 2..64, each once, the first being `primitive_polynomial`.
 
     Where a is a root of that first one, the others are the minimal polynomials of a^j, one for each
     cyclotomic coset {j, 2j, 4j, ...} whose j has no divisor in common with 2^n - 1. The cosets come in the
     order of their least members 1, 3, 5, ...: below 2^(n/2) every odd j is the least of its own, so the
-    first polynomials cost no search.
+    first polynomials cost no search. Those before number `start`, from 0, are passed over, which takes a
+    small part of what it takes to make them.
 
     Source: Golomb, "Shift Register Sequences" (1967), chapter 4, on decimation.
 
@@ -206,13 +207,13 @@ def primitive_polynomials(degree: int) -> Iterator[Polynomial]:
     ['x^4+x+1', 'x^4+x^3+1']
     """
     first, full = primitive_polynomial(degree), 2**degree - 1
-    found, total = 0, primitive_count(degree)
-    for j in count(1, 2):
-        if math.gcd(j, full) == 1 and j == min((j << i | j >> (degree - i)) & full for i in range(degree)):
-            yield _minimal_polynomial(j, first)
-            found += 1
-            if found == total:
-                return
+    leaders = (
+        j
+        for j in count(1, 2)
+        if math.gcd(j, full) == 1 and j == min((j << i | j >> (degree - i)) & full for i in range(degree))
+    )
+    for j in islice(leaders, start, primitive_count(degree)):
+        yield _minimal_polynomial(j, first)
 
 
 def _minimal_polynomial(power: int, modulus: Polynomial) -> Polynomial:
