@@ -228,7 +228,7 @@ def test_a_file_of_another_model_is_refused(twofold_net, tmp_path):
 @pytest.fixture
 def version_1(tmp_path):
     path = tmp_path / "codes.safetensors"
-    path.write_bytes((results_dir() / "twofold-90-60" / "codes.safetensors").read_bytes())
+    path.write_bytes((results_dir() / "plain-cnn-twofold-ms-r50-mu60-e7-s1" / "codes.safetensors").read_bytes())
     assert header_of(path)["version"] == 1
     return path
 
