@@ -356,8 +356,10 @@ def test_energy_bars():
         {"label": ["a", "b"] * 2, "converter": ["free"] * 2 + ["dear"] * 2, "array_j": [1e-6, 2e-6] * 2}
     ).assign(adc_j=[0.0, 0.0, 3e-6, 4e-6])
     free, dear = plots_crossbar.energy_bars(frame)
-    assert [bar.get_height() for bar in free.patches] == [1e-6, 2e-6, 0.0, 0.0]
-    assert [(bar.get_y(), bar.get_height()) for bar in dear.patches[2:]] == [(1e-6, 3e-6), (2e-6, 4e-6)]
+    assert [bar.get_width() for bar in free.patches] == [1e-6, 2e-6, 0.0, 0.0]
+    assert [(bar.get_x(), bar.get_width()) for bar in dear.patches[2:]] == [(1e-6, 3e-6), (2e-6, 4e-6)]
+    assert [tick.get_text() for tick in free.get_yticklabels()] == ["a", "b"]
+    assert free.yaxis_inverted() and dear.yaxis_inverted()
 
 
 def test_column_bars():

@@ -357,7 +357,8 @@ def energy(
     totals : microjoules an image of the networks drawn by layer, columns ``array_j``, ``adc_j``, ``index_j``
     """
     packed, stored = (priced[machine].set_index("run") for machine in ("packed", "crossbar"))
-    eight = stored[(stored.bits == 8) & (stored.encoding == "twos_complement")]
+    plain = stored[stored.experiment != "talk"]
+    eight = plain[(plain.bits == 8) & (plain.encoding == "twos_complement")]
     verdicts = goals[["8 bits", "any bits", "rounding"]]
     found: dict[str, Any] = {"ceiling": ceiling, "dense_accuracy": packed.test_accuracy["dense-b8"]}
     for word, row in {

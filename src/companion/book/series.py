@@ -21,7 +21,6 @@ SERIES = {
     "density-rule": "small layers spared",
     "distillation": "distilled",
     "longer": "twice the epochs",
-    "levers": "stronger",
     "generators": "drawn by rejection",
     "talk": "the slides' order",
     "own": "your own",

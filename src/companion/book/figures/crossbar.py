@@ -57,19 +57,22 @@ def column_bars(frame: pd.DataFrame) -> Axes:
 
 
 def energy_bars(frame: pd.DataFrame) -> list[Axes]:
-    """Energy of an image by network, cells below and converters above, a panel a price of conversions.
+    """Energy of an image by network, cells and then converters, a panel a price of conversions.
 
     Columns ``label``, ``converter``, ``array_j``, ``adc_j``.
     """
     names = list(frame.converter.unique())
-    axes = list(plt.subplots(1, len(names), figsize=(7.2, 3.6), sharey=True, squeeze=False)[1].flat)
+    size = (7.2, 1.2 + 0.4 * frame.label.nunique())
+    figure, grid = plt.subplots(1, len(names), figsize=size, sharey=True, squeeze=False)
+    axes = list(grid.flat)
     for ax, name in zip(axes, names, strict=True):
         own = frame[frame.converter == name]
-        ax.bar(own.label, own.array_j, label="cells", width=0.75)
-        ax.bar(own.label, own.adc_j, bottom=own.array_j, label="converters", width=0.75)
-        ax.set_title(name)
-        ax.tick_params(axis="x", rotation=90, labelsize="small")
-        ax.grid(axis="x", visible=False)
-        ax.yaxis.set_major_formatter(EngFormatter("J"))
-    axes[-1].legend(fontsize="small")
+        ax.barh(own.label, own.array_j, label="cells", height=0.75)
+        ax.barh(own.label, own.adc_j, left=own.array_j, label="converters", height=0.75)
+        ax.set_title(name, fontsize="small")
+        ax.tick_params(labelsize="x-small")
+        ax.grid(axis="y", visible=False)
+        ax.xaxis.set_major_formatter(EngFormatter("J"))
+    axes[0].invert_yaxis()  # shared: the first network on top in each panel
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize="small", ncols=2, loc="outside lower center")
     return axes
