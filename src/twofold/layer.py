@@ -1,6 +1,7 @@
 """A layer as a memory holds it: codes, one scale, their bits and encoding, and where its mask comes from."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -117,6 +118,12 @@ class StoredLayer:
         if self.generator is not None or self.kept == self.size:
             return 0
         return cheapest_index_bits(self.keep, self.bits)
+
+    def chosen_for(self, encoding: EncodingName) -> "StoredLayer":
+        """The same codes, marked as chosen for an encoding; a mask that was drawn stays drawn."""
+        marked = copy(self)
+        object.__setattr__(marked, "encoding", encoding_of(encoding).name)
+        return marked
 
     def encoding_in(self, dataflow: str, plain: EncodingName) -> EncodingName:
         """How the cells of a machine hold the codes: in the encoding that they were chosen for, if any.

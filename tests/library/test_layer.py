@@ -141,3 +141,12 @@ def test_bad_facts_are_quoted(given, message, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # what users see, who run without it
     with pytest.raises(ValueError, match=message):
         layer_of(torch.ones(2, 3, dtype=torch.bool), **given)
+
+
+def test_marked_for_another_encoding_it_keeps_the_mask_that_was_drawn(generated):
+    layer, _ = generated
+    drawn = layer.mask
+    marked = layer.chosen_for("signed_rows")
+    assert (layer.encoding, marked.encoding) == ("twos_complement", "signed_rows")
+    assert marked.mask is drawn
+    assert marked.codes is layer.codes

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import cache
 
 import pytest
 import torch
@@ -31,25 +32,28 @@ METHODS = {
     "magnitude-bits": {"density": 0.5, "mask": "magnitude", "strength": 60.0},
     "planes": {"density": 0.5, "strength": 0.01, "bit_term": "planes"},
     "12 bits": {"density": 0.5, "bits": 12},
+    "signed rows by rejection": {"density": 0.4, "encoding": "signed_rows", "generator": "rejection"},
 }
 TRAIN, TEST = load_images("digits")
 
 
-def finished(options) -> tuple[torch.nn.Module, FinishedNetwork]:
+@cache  # nothing here changes a network
+def finished(method: str) -> tuple[torch.nn.Module, FinishedNetwork]:
+    options = METHODS[method]
     torch.manual_seed(4)
     model = build_model("digits-net", 10, 1)
     sparsity = Twofold(model, seed=2, **options)
-    fit(model, TRAIN[:256], TEST[:50], Recipe(epochs=1), sparsity=sparsity, progress_bar=False)
+    fit(model, TRAIN[:128], TEST[:50], Recipe(epochs=1), sparsity=sparsity, progress_bar=False)
     layers = sparsity.finish()
     scales = activation_scales(model, normalize(TRAIN[:64]))
     activity = measure_activity(model, normalize(TEST[:20]), scales=scales)
-    sizes = {"network": "digits-net", "classes": 10, "channels_in": 1, "bits": options.get("bits", 8)}
+    sizes = {"network": "digits-net", "classes": 10, "channels_in": 1}
     return model, FinishedNetwork.from_model(model, layers, **sizes, activity=activity)
 
 
 @pytest.fixture(scope="module")
 def twofold_net():
-    return finished(METHODS["twofold"])[1]
+    return finished("twofold")[1]
 
 
 @pytest.fixture
@@ -75,7 +79,8 @@ def assert_equal(a: FinishedNetwork, b: FinishedNetwork) -> None:
         assert torch.equal(layer.codes, other.codes)
         assert layer.codes.dtype == other.codes.dtype
         assert torch.equal(layer.keep, other.keep)
-        assert (layer.scale, layer.seed) == (other.scale, other.seed)
+        for fact in ("scale", "bits", "encoding", "generator"):
+            assert getattr(layer, fact) == getattr(other, fact)
     for name, tensor in a.rest.items():
         assert torch.equal(tensor, b.rest[name])
         assert tensor.dtype == b.rest[name].dtype
@@ -90,7 +95,7 @@ def assert_equal(a: FinishedNetwork, b: FinishedNetwork) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_round_trip(method, tmp_path):
-    model, network = finished(METHODS[method])
+    model, network = finished(method)
     path = tmp_path / "codes.safetensors"
     save_codes(path, network)
     back = load_codes(path)
@@ -105,7 +110,7 @@ def test_round_trip(method, tmp_path):
 
 @pytest.mark.parametrize("method", ["lfsr", "iid", "magnitude", "dense-8bit"])
 def test_kept_codes_only_and_a_bitmap_only_without_an_lfsr(method, tmp_path):
-    network = finished(METHODS[method])[1]
+    network = finished(method)[1]
     path = tmp_path / "codes.safetensors"
     save_codes(path, network)
     tensors, header = load_file(path), header_of(path)
@@ -137,13 +142,26 @@ def test_codes_lie_in_the_order_of_the_generator(twofold_net, packed):
 
 
 def test_a_network_without_activity(twofold_net, tmp_path):
-    bare = FinishedNetwork("digits-net", 10, 1, 8, twofold_net.layers, twofold_net.rest)
+    bare = FinishedNetwork("digits-net", 10, 1, twofold_net.layers, twofold_net.rest)
     save_codes(tmp_path / "codes.safetensors", bare)
     assert load_codes(tmp_path / "codes.safetensors").activity == {}
 
 
+def test_an_older_file_is_marked_with_what_its_codes_were_chosen_for(twofold_net, packed):
+    """And is not walked once more for it."""
+    back = load_codes(packed)
+    marked = back.trained_for("signed_rows")
+    assert {layer.encoding for layer in back.layers.values()} == {"twos_complement"}
+    for name, layer in marked.layers.items():
+        assert layer.encoding == "signed_rows"
+        assert layer.mask is back.layers[name].mask
+    save_codes(packed, marked)
+    assert_equal(load_codes(packed), marked)
+    assert {entry["encoding"] for entry in header_of(packed)["layers"].values()} == {"signed_rows"}
+
+
 def test_saving_over_a_file_replaces_it_whole(packed, tmp_path):
-    other = finished(METHODS["bits"])[1]
+    other = finished("bits")[1]
     save_codes(packed, other)
     assert_equal(load_codes(packed), other)
     assert [p.name for p in tmp_path.iterdir()] == ["codes.safetensors"]
@@ -172,7 +190,7 @@ def test_a_flipped_bit_is_never_believed(packed, twofold_net):
     """Of any byte: either the file is refused with its name, or nothing that it says has changed."""
     content = packed.read_bytes()
     refused = 0
-    positions = [*range(0, len(content), 53), *range(0, 400, 7)]
+    positions = [*range(0, len(content), 997), *range(0, 400, 13)]
     for count, position in enumerate(positions):
         damaged = bytearray(content)
         damaged[position] ^= 1 << count % 8
@@ -217,7 +235,7 @@ def test_other_versions_are_refused(packed, version):
 
 def test_a_file_of_another_model_is_refused(twofold_net, tmp_path):
     path = tmp_path / "own.safetensors"
-    save_packed(path, Packed(8, twofold_net.layers))
+    save_packed(path, Packed(twofold_net.layers))
     with pytest.raises(ValueError, match=r"own\.safetensors holds no network of the study.* no network, cl"):
         load_codes(path)
 
@@ -228,7 +246,9 @@ def test_a_file_of_another_model_is_refused(twofold_net, tmp_path):
 @pytest.fixture
 def version_1(tmp_path):
     path = tmp_path / "codes.safetensors"
-    path.write_bytes((results_dir() / "plain-cnn-twofold-ms-r50-mu60-e7-s1" / "codes.safetensors").read_bytes())
+    path.write_bytes(
+        (results_dir() / "plain-cnn-twofold-ms-r50-mu60-e7-s1" / "codes.safetensors").read_bytes()
+    )
     assert header_of(path)["version"] == 1
     return path
 

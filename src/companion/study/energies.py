@@ -9,7 +9,6 @@ import torch
 
 from companion import paths
 from companion.study.grouping import over_seeds
-from companion.study.networks import FinishedNetwork
 from companion.study.results import baseline_of, load_network, load_results
 from twofold.codes.encodings import CELL_ENCODINGS, ENCODINGS
 from twofold.codes.tables import load_cell_table, memory_word_energy_j, memory_words
@@ -55,17 +54,9 @@ def layer_energies(run: str, model: Machine) -> pd.DataFrame:
 @lru_cache(maxsize=4096)  # tables of a chapter share their runs and machines; a frame is twenty short rows
 def _priced(run: str, stamp: tuple | None, model: Machine) -> pd.DataFrame:
     """`network_energy` of a run for one image."""
-    network = _stored(run, stamp)
+    network = load_network(run)
     frame = network_energy(network.layers, network.activity, model)
     return frame.assign(**(frame[PARTS] / network.images))
-
-
-# A chapter prices every run on a dozen machines, and decoding walks each layer's generator: room for more
-# runs than a study has, or each machine would decode them all again. A ResNet-20 takes about a megabyte.
-@lru_cache(maxsize=256)
-def _stored(run: str, stamp: tuple | None) -> FinishedNetwork:
-    """`load_network`, anew for a new file."""
-    return load_network(run)
 
 
 def energies(runs: pd.DataFrame, model: Machine, baseline: str | None = None) -> pd.DataFrame:

@@ -63,7 +63,7 @@ class FinishedNetwork:
 
     def trained_for(self, encoding: EncodingName) -> "FinishedNetwork":
         """The same network with its codes marked as chosen for an encoding, which older files do not say."""
-        layers = {name: replace(layer, encoding=encoding) for name, layer in self.layers.items()}
+        layers = {name: layer.chosen_for(encoding) for name, layer in self.layers.items()}
         return replace(self, layers=layers)
 
     @classmethod

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -297,16 +298,25 @@ def load_literature() -> pd.DataFrame:
 
 
 def load_network(run: str) -> FinishedNetwork:
-    """The committed codes of a finished run.
+    """The committed codes of a finished run; the same object as long as its files stay.
 
     Raises
     ------
     FileNotFoundError
         There are none of this run; the message lists the runs that have some.
     """
-    network = load_codes(_committed(run, "codes"))
+    codes = _committed(run, "codes")
+    config = codes.with_name("config.yml")
+    return _stored(codes, config, (codes.stat().st_mtime_ns, config.stat().st_mtime_ns))
+
+
+# A chapter prices every run on a dozen machines, and decoding walks each layer's generator: room for more
+# runs than a study has, or each machine would decode them all again. A ResNet-20 takes about a megabyte.
+@lru_cache(maxsize=256)
+def _stored(codes: Path, config: Path, stamps: tuple[int, int]) -> FinishedNetwork:
+    """A run's network, anew for new files."""
     # What the codes were chosen for: files of the first edition do not say it.
-    return network.trained_for(RunConfig.from_yaml(_committed(run, "codes").with_name("config.yml")).encoding)
+    return load_codes(codes).trained_for(RunConfig.from_yaml(config).encoding)
 
 
 def load_float_weights(run: str) -> dict[str, Tensor]:
