@@ -6,8 +6,6 @@ import zlib
 import pytest
 import torch
 
-from companion.study import energies as accounts
-from companion.study.results import load_network
 from twofold.energy.index import index_read_energy
 from twofold.layer import StoredLayer
 from twofold.masks import MultiplyShift, random_mask
@@ -86,14 +84,3 @@ def test_layers_that_keep_all_read_no_index():
 def test_a_layer_without_vectors_is_named():
     with pytest.raises(ValueError, match="vectors names b; missing is a"):
         index_read_energy({"a": IID_LAYER}, {"b": 1})
-
-
-def test_index_energies_of_a_finished_run():
-    network = load_network("dense-b8-s1")
-    frame = accounts.index_energies("dense-b8-s1", density=0.5)
-    own = frame[(frame.layer == "fc") & (frame.memory == "SRAM") & (frame.scheme == "bitmap")]
-    assert own.energy_j.tolist() == pytest.approx([20 * 5e-12] * 2)  # 640 bits, one vector an image
-    first = frame[(frame.layer == "conv1") & (frame.memory == "DRAM") & (frame.scheme == "bitmap")]
-    assert first.energy_j.max() == pytest.approx(14 * 32 * 32 * 640e-12)  # 432 bits, a vector a pixel
-    assert accounts.index_energies("dense-b8-s1").empty
-    assert set(frame.layer) == set(network.layers)

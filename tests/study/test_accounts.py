@@ -2,21 +2,21 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import pandas as pd
 import pytest
 import torch
 
-from companion.paths import repository
+from companion.study.crossbar import converter_energies
 from companion.study.energies import (
     code_shares,
     energies,
     headline,
+    index_energies,
     layer_energies,
-    readme_table,
     sign_energy_j,
 )
-from companion.study.grouping import recipe_names
 from companion.study.results import (
     baseline_of,
     load_epochs,
@@ -26,26 +26,35 @@ from companion.study.results import (
     select,
     starting_from,
 )
+from twofold import report
 from twofold.codes.cells import to_cells
-from twofold.codes.encodings import CELL_ENCODINGS, encode
-from twofold.codes.slices import slice_codes
+from twofold.codes.encodings import CELL_ENCODINGS, encode, slice_codes
+from twofold.codes.quantizer import code_limit
 from twofold.codes.tables import load_cell_table
-from twofold.energy.machine import EnergyModel
+from twofold.crossbar import Adc, Crossbar
+from twofold.crossbar.network import program
+from twofold.energy import Machine
 from twofold.masks.measures import index_storage_bits
 
 TABLE = load_cell_table()
 PLAIN = "twos_complement"
-PACKED = EnergyModel(table=TABLE, encoding=PLAIN, dataflow="packed", adc_rule="none")
+PACKED = Machine(table=TABLE, encoding=PLAIN, dataflow="packed", adc_rule="none")
 CROSSBAR = replace(PACKED, dataflow="crossbar")
-CODED = load_results().query("network == 'resnet20' and method != 'dense'")
-RUNS = CODED[~CODED.held_out]  # held-out runs have no control: they choose, and claim nothing
-CONTROLS = {"dense": "dense-8bit", "dense-60": "dense-8bit-s"}
-"""Float start -> how the controls of the runs that start there are named."""
+RESULTS = load_results()
+# Held-out runs have no control: they choose, and claim nothing. Nor have they left codes.
+RUNS = RESULTS[(RESULTS.network == "resnet20") & (RESULTS.method != "dense") & ~RESULTS.held_out]
+KINDS = RUNS.drop_duplicates(["method", "bits", "encoding", "generator", "bit_term", "density_rule"])
+"""A run of every kind of codes and masks: seeds and strengths take no other way through an account."""
+SIGNED_ROWS = "twofold-ms-r50-mu400-b8-rows-s1"
+
+
+@cache
+def prices(bits: int, encoding: str) -> torch.Tensor:
+    """Joules of every code: its cells looked up one by one."""
+    return code_costs(torch.arange(-code_limit(bits), code_limit(bits) + 1), bits, encoding)
 
 
 def code_costs(codes: torch.Tensor, bits: int, encoding: str) -> torch.Tensor:
-    """Joules of each code: its cells looked up one by one."""
-    codes = codes.long()
     if encoding in ("signed_rows", "differential"):  # magnitudes, with no cell for a sign
         words = [codes.abs()] if encoding == "signed_rows" else [codes.clamp(min=0), (-codes).clamp(min=0)]
         levels = torch.stack([word >> shift & 3 for word in words for shift in range(0, bits - 1, 2)], -1)
@@ -54,43 +63,77 @@ def code_costs(codes: torch.Tensor, bits: int, encoding: str) -> torch.Tensor:
     return torch.tensor(TABLE.energy_j, dtype=torch.float64)[levels].sum(-1)
 
 
+@cache
 def by_hand(run: str, *, packed: bool, encoding: str) -> float:
-    """Joules an image: each cell of each weight priced on its own, then weighed by its row's input ones."""
+    """Joules an image: each weight priced on its own, then weighed by its row's input ones."""
     network = load_network(run)
     total = 0.0
     for name, layer in network.layers.items():
-        cost = code_costs(layer.codes, network.bits, encoding)
+        cost = prices(layer.bits, encoding)[layer.codes.long() + code_limit(layer.bits)]
         if packed:
             cost = cost * layer.keep
         total += float((cost.flatten(1) * network.activity[name].row_ones).sum())
     return total / network.activity["fc"].reads
 
 
-@pytest.mark.parametrize("run", RUNS.run)
-def test_energy_of_a_run_is_the_sum_over_its_cells(run):
-    row = energies(RUNS[RUNS.run == run], PACKED).iloc[0]
+@pytest.fixture(scope="module")
+def priced() -> pd.DataFrame:
+    return energies(RUNS, PACKED).set_index("run")
+
+
+@pytest.mark.parametrize("run", KINDS.run)
+def test_energy_of_a_run_is_the_sum_over_its_cells(run, priced):
+    row = priced.loc[run]
     packed_j = by_hand(run, packed=True, encoding=row.encoding)
     # A crossbar has no rows of one sign: there magnitudes are a pair.
     stored = PLAIN if row.encoding == PLAIN else "differential"
     crossbar_j = by_hand(run, packed=False, encoding=stored)
     assert row.energy_j == pytest.approx(packed_j)
-    assert row.baseline.startswith(CONTROLS[row.init])
+    assert row.baseline == f"dense-b8-s{row.seed}"
     assert row.gain == pytest.approx(by_hand(row.baseline, packed=True, encoding=PLAIN) / packed_j)
     assert layer_energies(run, CROSSBAR).total_j.sum() == pytest.approx(crossbar_j)
 
 
 def test_codes_trained_for_an_encoding_keep_it_and_all_others_take_the_models():
     offset = replace(PACKED, encoding="offset_binary")
-    for run, encoding in (("tune-twofold-50-150-signed", "sign_magnitude"), ("lfsr-50-s1", "offset_binary")):
-        frame = layer_energies(run, offset)
-        assert set(frame.encoding) == {encoding}
-        assert frame.total_j.sum() == pytest.approx(by_hand(run, packed=True, encoding=encoding))
-    crossbar = layer_energies("tune-twofold-50-150-signed", replace(offset, dataflow="crossbar"))
-    assert set(crossbar.encoding) == {"differential"}
+    for run, packed, crossbar in (
+        (SIGNED_ROWS, "signed_rows", "differential"),
+        ("lfsr-ms-r50-s1", "offset_binary", "offset_binary"),
+    ):
+        for machine, encoding in ((offset, packed), (replace(offset, dataflow="crossbar"), crossbar)):
+            frame = layer_energies(run, machine)
+            assert set(frame.encoding) == {encoding}
+            expected = by_hand(run, packed=machine.dataflow == "packed", encoding=encoding)
+            assert frame.total_j.sum() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("run", [SIGNED_ROWS, "twofold-ms-r50-mu1-b5-rows-s1"])
+def test_a_network_on_a_crossbar_has_one_account(run):
+    """In energies, with converters, in a report and in the very cells that are programmed."""
+    network = load_network(run)
+    slices = (2,) * -(-network.bits // 2)
+    machine = Crossbar(adc=Adc(range_rule="none"), slices=slices, bits=network.bits)
+    cells_j = 0.0
+    for name, matrix in program(network.layers, machine).items():
+        levels = matrix.cells.long()  # a pair has no cells beside its own
+        assert matrix.counts(1)["sign_cells"] == 0
+        joules = torch.tensor(TABLE.energy_j, dtype=torch.float64)[levels].sum((0, 1))
+        cells_j += float(joules @ network.activity[name].row_ones) / network.images
+    converters = converter_energies([run], machine, TABLE, {"free": 0.0})
+    reported = report(network, dataflow="crossbar", adc_rule="none").total
+    accounts = {
+        "cells": cells_j,
+        "energies": layer_energies(run, CROSSBAR).array_j.sum(),
+        "converters": converters.array_j[0],
+        "report": reported.array_j,
+    }
+    by_cell = by_hand(run, packed=False, encoding="differential")
+    assert accounts == {name: pytest.approx(by_cell, rel=1e-9) for name in accounts}
 
 
 def test_signs_cost_the_cells_of_their_slice_or_a_stored_bit_each():
-    network = load_network("lfsr-50-s1")
+    run = "lfsr-ms-r50-s1"
+    network = load_network(run)
     images = network.activity["fc"].reads
     cells_j = words_j = 0.0
     for name, layer in network.layers.items():
@@ -101,11 +144,11 @@ def test_signs_cost_the_cells_of_their_slice_or_a_stored_bit_each():
         words_j += math.ceil(int(layer.keep.sum()) / 32) * 5e-12 * activity.reads / images
     for encoding, expected in ((PLAIN, cells_j), ("signed_rows", words_j), ("differential", 0.0)):
         machine = replace(PACKED, encoding=encoding)
-        assert sign_energy_j("lfsr-50-s1", machine) == pytest.approx(expected)
+        assert sign_energy_j(run, machine) == pytest.approx(expected)
 
 
-def test_best_untrained_encoding_is_the_cheapest_of_all():
-    frame = energies(RUNS[RUNS.method == "twofold"], PACKED)
+def test_best_untrained_encoding_is_the_cheapest_of_all(priced):
+    frame = priced[priced.method == "twofold"]
     best = {
         baseline: min(by_hand(baseline, packed=True, encoding=e) for e in CELL_ENCODINGS)
         for baseline in frame.baseline.unique()
@@ -114,17 +157,24 @@ def test_best_untrained_encoding_is_the_cheapest_of_all():
         assert row.gain_best_untrained == pytest.approx(best[row.baseline] / row.energy_j)
 
 
-@pytest.mark.parametrize("run", CODED.run)
-def test_row_of_a_run_follows_from_its_codes(run):
-    row = CODED.set_index("run").loc[run]
-    layers = load_network(run).layers.values()
-    kept = torch.cat([layer.codes[layer.keep] for layer in layers])
-    assert row.kept_weights == len(kept)
-    assert row.sparsity == pytest.approx(1 - len(kept) / 268_336, abs=1e-3)
-    assert row.zero_codes == pytest.approx((kept == 0).double().mean().item(), rel=1e-5)
-    assert row.cell_energy_j == pytest.approx(
-        code_costs(kept, int(row.bits), row.encoding).sum().item(), rel=1e-5
-    )
+def test_rows_of_all_runs_follow_from_their_codes():
+    for row in RUNS.itertuples():
+        layers = load_network(row.run).layers.values()
+        kept = torch.cat([layer.codes[layer.keep] for layer in layers])
+        assert row.kept_weights == len(kept), row.run
+        assert row.sparsity == pytest.approx(1 - len(kept) / 268_336, abs=1e-3), row.run
+        assert row.zero_codes == pytest.approx((kept == 0).double().mean().item(), rel=1e-5), row.run
+        cell_j = prices(row.bits, row.encoding)[kept.long() + code_limit(row.bits)].sum().item()
+        assert row.cell_energy_j == pytest.approx(cell_j, rel=1e-5), row.run
+
+
+def test_masks_of_the_runs_come_from_the_generators_that_they_name():
+    for row in KINDS.itertuples():
+        for layer in load_network(row.run).layers.values():
+            if row.method in ("lfsr", "twofold") and layer.kept < layer.size:
+                assert layer.generator.kind == row.generator
+            else:
+                assert layer.generator is None
 
 
 def test_lig_is_charged_for_every_clock_of_every_input_vector_and_never_without_a_mask():
@@ -134,7 +184,7 @@ def test_lig_is_charged_for_every_clock_of_every_input_vector_and_never_without_
     images = network.activity["fc"].reads
     clocks = sum(layer.clocks * network.activity[n].reads for n, layer in network.layers.items())
     assert layer_energies(run, charged).index_j.sum() == pytest.approx(1e-12 * clocks / images)
-    assert layer_energies("dense-8bit", charged).index_j.sum() == 0
+    assert layer_energies("dense-b8-s1", charged).index_j.sum() == 0
 
 
 def test_a_chosen_mask_pays_for_a_stored_index_instead():
@@ -153,33 +203,33 @@ def test_a_chosen_mask_pays_for_a_stored_index_instead():
     assert free.index_j.sum() == layer_energies(run, replace(charged, dataflow="crossbar")).index_j.sum() == 0
 
 
-def test_headline_has_a_row_a_recipe_and_the_baseline_gains_nothing():
-    runs = starting_from(load_results(), "dense-60")
+def test_headline_has_a_row_a_recipe_and_the_baseline_gains_nothing(priced):
+    runs = starting_from(RESULTS, "dense-e60")
     table = headline(runs, {"crossbar": CROSSBAR, "packed": PACKED})
-    assert set(table.index) == set(recipe_names(runs))
+    assert set(table.index) == set(runs.label)  # what differs in more than the seed has another label
     assert table.seeds.sum() == len(runs)
-    gains = ["gain, crossbar", "gain, packed"]
-    assert (table.loc["dense-8bit", gains] == 1).all()  # each seed is measured against its own
-    priced = energies(runs, PACKED).assign(recipe=recipe_names(runs))
-    for recipe, own in priced.groupby("recipe"):
-        assert table["gain, packed"][recipe] == pytest.approx(own.gain.mean())
-        assert table["W8 (%)"][recipe] == pytest.approx(own.test_accuracy.mean())
+    dense = runs.label[runs.run == "dense-b8-s1"].item()
+    assert table.seeds[dense] == 3
+    assert (table.loc[dense, ["gain, crossbar", "gain, packed"]] == 1).all()  # each seed against its own
+    for label, own in priced.groupby("label"):
+        assert table["gain, packed"][label] == pytest.approx(own.gain.mean())
+        assert table["W8 (%)"][label] == pytest.approx(own.test_accuracy.mean())
     assert (table["packed, best encoding"] < table["gain, packed"]).all()
 
 
-def test_a_run_is_measured_against_the_control_of_its_own_seed_or_the_first():
-    control, run = (RUNS[RUNS.run == name].iloc[0] for name in ("dense-8bit-s1", "lfsr-50-s1"))
-    second = pd.DataFrame([{**control, "run": "dense-8bit-s2", "seed": 2}])
+def test_a_run_is_measured_against_the_control_of_its_own_seed_or_the_first(priced):
+    control, run = (RUNS[RUNS.run == name].iloc[0] for name in ("dense-b8-s1", "lfsr-ms-r50-s1"))
+    second = pd.DataFrame([{**control, "run": "dense-b8-s2", "seed": 2}])
     pool = pd.concat([second, RUNS[RUNS.seed == 1]])
-    for seed, baseline in ((1, "dense-8bit-s1"), (2, "dense-8bit-s2"), (3, "dense-8bit-s1")):
+    for seed, baseline in ((1, "dense-b8-s1"), (2, "dense-b8-s2"), (3, "dense-b8-s1")):
         assert baseline_of(pd.Series({**run, "seed": seed}), pool) == baseline
     # A distilled control is one for losses, and never what energies are measured by.
-    assert "dense-8bit-distilled-s1" in set(RUNS.run)
-    assert set(energies(RUNS[RUNS.seed == 1], PACKED).baseline) == {"dense-8bit", "dense-8bit-s1"}
+    assert "dense-b8-distilled-s1" in priced.index
+    assert set(priced.baseline) == {"dense-b8-s1", "dense-b8-s2", "dense-b8-s3"}
 
 
 def test_float_runs_alone_have_no_energy():
-    dense = load_results().query("method == 'dense'")
+    dense = RESULTS.query("method == 'dense'")
     with pytest.raises(ValueError, match=f"none of {len(dense)} runs has codes to price"):
         energies(dense, PACKED)
 
@@ -196,14 +246,14 @@ def test_last_epoch_of_each_run_is_the_accuracy_that_is_reported():
 
 
 def test_select_names_what_there_is():
-    assert set(select(load_results(), "cifar10", ["resnet20"], ["dense"]).method) == {"dense"}
+    assert set(select(RESULTS, "cifar10", ["resnet20"], ["dense"]).method) == {"dense"}
     with pytest.raises(ValueError, match=r"no method 'sorcery' in the results; there are .*dense-8bit"):
-        select(load_results(), "cifar10", ["resnet20"], ["sorcery"])
+        select(RESULTS, "cifar10", ["resnet20"], ["sorcery"])
     with pytest.raises(ValueError, match="no dataset 'mnist'"):
-        select(load_results(), "mnist", [], [])
+        select(RESULTS, "mnist", [], [])
     # What `papermill -p methods '["lfsr"]'` passes: beartype would take it for the sequence that a text is.
     with pytest.raises(ValueError, match=r"methods is the text '\[\"lfsr\"\]'; it must be a list"):
-        select(load_results(), "cifar10", ["resnet20"], '["lfsr"]')
+        select(RESULTS, "cifar10", ["resnet20"], '["lfsr"]')
 
 
 def test_every_published_figure_has_a_source():
@@ -212,5 +262,11 @@ def test_every_published_figure_has_a_source():
     assert frame.sparsity.between(0, 1).all()
 
 
-def test_readme_shows_the_table_that_the_library_makes():
-    assert readme_table() in (repository() / "README.md").read_text(encoding="utf-8")
+def test_index_energies_of_a_finished_run():
+    frame = index_energies("dense-b8-s1", density=0.5)
+    own = frame[(frame.layer == "fc") & (frame.memory == "SRAM") & (frame.scheme == "bitmap")]
+    assert own.energy_j.tolist() == pytest.approx([20 * 5e-12] * 2)  # 640 bits, one vector an image
+    first = frame[(frame.layer == "conv1") & (frame.memory == "DRAM") & (frame.scheme == "bitmap")]
+    assert first.energy_j.max() == pytest.approx(14 * 32 * 32 * 640e-12)  # 432 bits, a vector a pixel
+    assert index_energies("dense-b8-s1").empty
+    assert set(frame.layer) == set(load_network("dense-b8-s1").layers)
