@@ -26,7 +26,7 @@ from companion.study.train import evaluate
 from twofold.codes.tables import load_cell_table
 from twofold.crossbar.adc import Adc
 from twofold.crossbar.matrix import Crossbar
-from twofold.energy.machine import EnergyModel
+from twofold.energy.machine import Machine
 from twofold.inputs.scales import activation_scales, quantized_activations
 
 NO_ADC = Adc(range_rule="none")
@@ -47,10 +47,10 @@ def finished(repository, one_thread):
 
 def test_sweep_measures_each_point_once_and_goes_on_after_a_kill(finished):
     points = [
-        Point(run=finished, adc_range="none", images=200),
-        Point(run=finished, adc_range="worst_case", adc_bits=9, images=200),
-        Point(run=finished, adc_range="calibrated", adc_bits=2, percentile=90.0, images=200),
-        Point(run=finished, adc_range="none", images=200, variation=0.1, seed=3),
+        Point(run=finished, adc_range="none", images=100),
+        Point(run=finished, adc_range="worst_case", adc_bits=9, images=100),
+        Point(run=finished, adc_range="calibrated", adc_bits=2, percentile=90.0, images=100),
+        Point(run=finished, adc_range="none", images=100, variation=0.1, seed=3),
     ]
     first = sweep(points)
     next(first)
@@ -67,11 +67,11 @@ def test_sweep_measures_each_point_once_and_goes_on_after_a_kill(finished):
     train, test = load_images("digits")
     model = network.build()
     with quantized_activations(model, activation_scales(model, normalize(train[:1000]))):
-        w8a8 = evaluate(model, test[:200])
+        w8a8 = evaluate(model, test[:100])
     # No converter, and one that loses nothing: the accuracy of the integers.
     assert list(frame.test_accuracy[:2]) == [pytest.approx(w8a8)] * 2
     assert frame.test_accuracy[2] < w8a8
-    assert set(frame.images) == {200}
+    assert set(frame.images) == {100}
 
     # Codes trained anew: their rows no longer count, and are measured anew.
     path = paths.results_dir() / finished / "codes.safetensors"
@@ -99,11 +99,11 @@ def test_points_that_cannot_be():
 def test_energies_with_converters_are_those_of_the_accounts():
     table = load_cell_table()
     machine = Crossbar(adc=NO_ADC, encoding="offset_binary", array_rows=64)  # no column for the sign
-    frame = converter_energies(["dense-8bit"], machine, table, {"slides": table.adc_energy_j, "free": 0.0})
-    model = EnergyModel(
+    frame = converter_energies(["dense-b8-s1"], machine, table, {"slides": table.adc_energy_j, "free": 0.0})
+    model = Machine(
         table=table, encoding="offset_binary", dataflow="crossbar", adc_rule="column", array_rows=64
     )
-    charged = layer_energies("dense-8bit", model)[["array_j", "adc_j", "total_j"]].sum()
+    charged = layer_energies("dense-b8-s1", model)[["array_j", "adc_j", "total_j"]].sum()
     slides, free = frame.itertuples(index=False)
     assert (slides.array_j, slides.adc_j, slides.total_j) == pytest.approx(tuple(charged))
     assert free.total_j == pytest.approx(charged.array_j)
@@ -111,20 +111,20 @@ def test_energies_with_converters_are_those_of_the_accounts():
 
 def test_sign_column_is_one_in_five_and_idle_columns_can_be_left_out():
     table, machine = load_cell_table(), Crossbar(adc=NO_ADC)
-    (all_of_them,) = converter_energies(["bits-250"], machine, table, {"": 1.0}).conversions
-    model = EnergyModel(table=table, encoding="twos_complement", dataflow="crossbar", adc_rule="column")
-    charged = layer_energies("bits-250", model)
+    (all_of_them,) = converter_energies(["bits-mu250-s1"], machine, table, {"": 1.0}).conversions
+    model = Machine(table=table, encoding="twos_complement", dataflow="crossbar", adc_rule="column")
+    charged = layer_energies("bits-mu250-s1", model)
     assert all_of_them == pytest.approx(5 / 4 * float(charged.conversions.sum()) / charged.reads.iloc[-1])
-    (fewer,) = converter_energies(["bits-250"], machine, table, {"": 1.0}, skip_idle=True).conversions
+    (fewer,) = converter_energies(["bits-mu250-s1"], machine, table, {"": 1.0}, skip_idle=True).conversions
     assert 0 < fewer < all_of_them
     with pytest.raises(ValueError, match="the table rram_2bit_cell has 2-bit cells"):
-        converter_energies(["bits-250"], Crossbar(adc=NO_ADC, slices=(4, 4)), table, {})
+        converter_energies(["bits-mu250-s1"], Crossbar(adc=NO_ADC, slices=(4, 4)), table, {})
 
 
 def test_loads_are_the_sums_of_the_stored_levels():
     machine = Crossbar(adc=NO_ADC, encoding="offset_binary", array_rows=10_000)
-    frame = column_loads(["dense-8bit"], machine)
-    network = load_network("dense-8bit")
+    frame = column_loads(["dense-b8-s1"], machine)
+    network = load_network("dense-b8-s1")
     largest, means = 0, []
     for name, layer in network.layers.items():
         top = (layer.codes.flatten(1).long() + 128) >> 6
@@ -138,7 +138,7 @@ def test_loads_are_the_sums_of_the_stored_levels():
 
 
 def test_ranges_of_the_first_layer():
-    frame = range_table("dense-8bit", "conv1", Crossbar(adc=Adc(range_rule="calibrated", bits=8)))
+    frame = range_table("dense-b8-s1", "conv1", Crossbar(adc=Adc(range_rule="calibrated", bits=8)))
     frame = frame.set_index("range")
     assert list(frame["full scale (levels)"])[:2] == [384, 81]
     assert list(frame["bits that lose nothing"])[:2] == [9, 7]

@@ -12,10 +12,10 @@ from pandas.testing import assert_frame_equal
 from companion.paths import hardware_dir
 from companion.study.verilog import _simulate, lig_model, lig_trace, simulate_lig
 from twofold.energy.index import NAND2_TRANSISTORS, TRANSISTORS, load_lig_cells
-from twofold.masks.draw import lfsr_mask, pair_mask
+from twofold.masks import LFSR, Polynomial, lfsr_mask
 from twofold.masks.generator import reduce_states
-from twofold.masks.gf2 import Polynomial, primitive_polynomial
-from twofold.masks.lfsr import LFSR
+from twofold.masks.gf2 import primitive_polynomial
+from twofold.masks.pairs import pair_mask
 
 SOURCES = [hardware_dir() / f"{name}.v" for name in ("first_sights", "walk_end", "lig", "lig_pair")]
 
@@ -106,7 +106,12 @@ def test_the_trace_says_where_it_comes_from(monkeypatch):
 
 @pytest.mark.parametrize(
     "design, told",
-    [({"size": 1}, "size is 1"), ({"seed": 0}, "seed 0"), ({"polynomial": "x^4+x^2+1"}, "not prim")],
+    [
+        ({"size": 1}, "size is 1"),
+        ({"seed": 0}, "seed 0"),
+        ({"polynomial": "x^4+x^2+1"}, "not prim"),
+        ({"reduction": "rejection"}, "reduction is 'rejection'; hardware/lig.v has multiply-shift and"),
+    ],
 )
 def test_what_is_no_generator_is_refused(design, told):
     for trace in (simulate_lig, lig_model):

@@ -19,6 +19,10 @@ __all__ = ["lig_model", "lig_trace", "simulate_lig"]
 COLUMNS = ["state", "raw", "index", "valid", "ready", "last"]
 
 
+IN_HARDWARE: tuple[Reduction, ...] = ("multiply-shift", "modulo")
+"""Kinds of index generators that `hardware/lig.v` has."""
+
+
 def lig_trace(clocks: int, **design) -> tuple[pd.DataFrame, str]:
     """`simulate_lig` where Icarus Verilog is installed, else `lig_model`; and which of the two it was."""
     if shutil.which("iverilog"):
@@ -55,11 +59,12 @@ def simulate_lig(
     Raises
     ------
     ValueError
-        A register that the library refuses, or a size below 2.
+        A register that the library refuses, a size below 2, or a kind of generator that is none of
+        `IN_HARDWARE`.
     RuntimeError
         Icarus Verilog is not installed, or refuses.
     """
-    register = _register(polynomial, seed, form, size)
+    register = _register(polynomial, seed, form, size, reduction)
     if shutil.which("iverilog") is None:
         raise RuntimeError("Icarus Verilog is not installed (Debian: apt install iverilog)")
     settings = {
@@ -90,7 +95,7 @@ def lig_model(
     stall: int = 0,
 ) -> pd.DataFrame:
     """The same clocks from the library's states, with sets in place of scratch bits; see `simulate_lig`."""
-    register = _register(polynomial, seed, form, size)
+    register = _register(polynomial, seed, form, size, reduction)
     states = register.states(clocks + 1).astype(np.int64)
     raws = reduce_states(register.states(clocks + 1), size, register.degree, reduction)
     seen: set[int] = set()
@@ -115,7 +120,9 @@ def lig_model(
     return pd.DataFrame(rows, columns=COLUMNS).astype(int)
 
 
-def _register(polynomial: Polynomial | str, seed: int, form: Form, size: int) -> LFSR:
+def _register(polynomial: Polynomial | str, seed: int, form: Form, size: int, reduction: Reduction) -> LFSR:
+    if reduction not in IN_HARDWARE:
+        raise ValueError(f"reduction is {reduction!r}; hardware/lig.v has {' and '.join(IN_HARDWARE)}")
     if size < 2:
         raise ValueError(f"size is {size}; the generator takes 2 positions or more")
     return LFSR(polynomial, seed, form)
