@@ -228,13 +228,14 @@ def generator_of(kind: str) -> type[IndexGenerator]:
 
 def reduce_states(
     states: UInt[np.ndarray, "*shape"], size: int, degree: int, reduction: Reduction = "multiply-shift"
-) -> Int64[np.ndarray, "..."]:
+) -> Int64[np.ndarray, "*shape"]:
     """Map the states of a register of `degree` bits to positions in [0, size), see the table of the module.
 
     Raises
     ------
     ValueError
-        Where `state * size` would not fit into 64 bits, for an unknown reduction, or for a size below 1.
+        Where `state * size` would not fit into 64 bits, for a size below 1, for an unknown reduction, or for
+        one that has no position for some states.
 
     Examples
     --------
@@ -244,7 +245,10 @@ def reduce_states(
     """
     if not 0 < size < 2**63:
         raise ValueError(f"size {size} cannot be indexed; allowed are 1 to 2^63-1")
-    return generator_of(reduction).positions(states, size, degree)
+    if not issubclass(kind := generator_of(reduction), _Repeating):
+        there = ", ".join(name for name, other in GENERATORS.items() if issubclass(other, _Repeating))
+        raise ValueError(f"reduction {reduction!r} passes states over; each has a position in {there}")
+    return kind.positions(states, size, degree)
 
 
 def lfsr_mask(
