@@ -1,11 +1,16 @@
-"""The finished runs, priced once a session: for the first page, and for the findings."""
+"""Some finished runs, one seed each: those that the findings name."""
 
 import pytest
 
-from companion.book.headline import headline_points
-from companion.study.energies import cells_only, energies, machines
-from companion.study.grouping import over_seeds
 from companion.study.results import load_results, starting_from
+
+NAMED = (
+    *("dense-b8", "rounded-b3-rows", "bits-mu125", "bits-mu1000", "bits-mu0.8-b3-rows"),
+    *("lfsr-ms-r50", "lfsr-ms-r90", "magnitude-r90"),
+    *("twofold-ms-r10-mu125", "twofold-ms-r50-mu125", "twofold-ms-r70-mu125", "twofold-ms-r50-mu500"),
+    *("twofold-ms-r50-mu80-b8-rows", "twofold-ms-r50-mu400-b8-rows"),
+    "twofold-ms-r90-popcount-beta10-lambda1-p6",
+)
 
 
 @pytest.fixture(scope="session")
@@ -14,13 +19,6 @@ def study():
 
 
 @pytest.fixture(scope="session")
-def priced(study):
-    """By machine, means over seeds with the accuracy of 8-bit inputs, as chapter 6 has them."""
-    judged = study.assign(test_accuracy=study.test_accuracy_w8a8)
-    models = machines(cells_only("packed"))
-    return {name: over_seeds(energies(judged, model)) for name, model in models.items()}
-
-
-@pytest.fixture(scope="session")
-def points():
-    return headline_points()
+def few(study):
+    """Rows of `NAMED`, of the first seed."""
+    return study[study.run.isin([f"{name}-s1" for name in NAMED])]

@@ -1,0 +1,281 @@
+"""Findings are the numbers of the frames that they are made from: frames by hand, and the study's own."""
+
+import math
+
+import pandas as pd
+import pytest
+import torch
+
+from companion.book import findings
+from companion.book.examples import bit_truth_table
+from companion.book.series import SERIES, as_series, chosen
+from companion.study.grouping import over_seeds
+from companion.study.networks import FinishedNetwork
+from companion.study.plan import EXPERIMENTS
+from companion.study.protocol import held_out_runs
+from twofold import LFSR, StoredLayer, lfsr_mask, load_cell_table
+from twofold.codes.tables import load_operation_energies
+from twofold.masks.measures import pair_coverage
+
+
+def plain(found: dict) -> dict:
+    """The same dictionary, if all of its values can stand in a sentence."""
+    for name, value in found.items():
+        assert type(value) in (int, float, str), name
+        assert isinstance(value, str) or math.isfinite(value), name
+    return found
+
+
+# ---- experiments as series ----
+
+ROWS = pd.DataFrame(
+    {
+        "experiment": ["masks", "signed-rows", "bits", "fewer-bits", "baseline"],
+        "sparsity": [0.5, 0.9, 0.0, 0.5, 0.0],
+        "strength": [125.0, 60.0, 10.0, 0.8, 0.0],
+        "bit_term": ["energy", "energy", "popcount", "energy", None],
+        "bits": [8, 8, 8, 3, 8],
+    }
+)
+
+
+def test_a_series_is_an_experiment_and_a_note_the_numbers_of_a_point():
+    frame = as_series(ROWS)
+    assert frame.series.tolist() == ["", "signed rows", "", "signed rows, fewer bits", ""]
+    notes = ["50 %, µ 125", "90 %, µ 60", "popcount β 10", "50 %, µ 0.8, 3 bits", ""]
+    assert frame.note.tolist() == notes
+
+
+def test_experiments_are_chosen_by_name_or_refused():
+    assert chosen(ROWS, ["bits", "masks"]).index.tolist() == [0, 2]
+    for bad in (["sorcery"], []):
+        with pytest.raises(ValueError, match=r"experiments are .*; the runs belong to baseline, bits, fewer"):
+            chosen(ROWS, bad)
+
+
+def test_words_are_of_experiments_of_the_plan():
+    assert set(SERIES) - {"own"} <= {experiment.name for experiment in EXPERIMENTS}
+
+
+# ---- chapters, on frames by hand ----
+
+
+def test_motivation():
+    cells, truth = load_cell_table(), bit_truth_table(5e3, 1e5, 0.2)
+    found = plain(findings.motivation(load_operation_energies(), truth, cells))
+    assert found["dram_adds"] == pytest.approx(640 / 0.9)
+    assert found["lrs_over_hrs"] == pytest.approx(20)
+    assert found["zero_pj"] == pytest.approx(4 * 0.079)
+    assert found["minus_one_pj"] == pytest.approx(4 * 1.49)
+    assert found["cells_per_weight"] == 4
+
+
+def test_bits():
+    prices = pd.DataFrame({"offset_binary": [1.0, 2.0, 3.0]}, index=[-1, 0, 1])
+    names = ["twos_complement", "sign_magnitude", "offset_binary", "differential"]
+    control = pd.DataFrame({"encoding": names, "energy_per_weight_j": 3e-12, "ratio": [1.0, 1.5, 1.1, 1.4]})
+    weights = pd.DataFrame({"ones": [0, 1, 1, 2, 2], "pj": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    found = plain(findings.bits(prices, control, weights, "offset_binary"))
+    assert (found["minus_one"], found["zero"], found["plus_one"]) == (1.0, 2.0, 3.0)
+    assert (found["widest"], found["spread"]) == (1, 1.5)
+    assert found["encoding_name"] == "offset binary"
+    assert found["twos_pj"] == pytest.approx(3.0)
+
+
+def test_crossbar():
+    loads = pd.DataFrame({"run": ["a", "a", "b", "b"], "mean": [4.0, 6.0, 1.0, 1.0]})
+    gains = pd.DataFrame([[1.0] * 5, [5.0, 4.0, 3.0, 2.5, 3.5]], index=["a", "b"])
+    runs = ("dense-b8-s1", "twofold-ms-r50-mu500-s1")
+    at = pd.MultiIndex.from_product([[0.0, 0.1], runs])
+    pair = pd.Series([92.0, 90.0, 91.0, 87.0], index=at)
+    found = plain(findings.crossbar(loads=loads, gains=gains, pair=pair, network="b", baseline="a"))
+    assert found["shrink"] == 5.0
+    assert [found[f"gain_{word}"] for word in ("free", "slides", "walden", "awake")] == [5.0, 4.0, 3.0, 3.5]
+    assert (found["dense_varied"], found["twofold_ideal"]) == (91.0, 90.0)
+
+
+def test_index_generator():
+    charged = pd.DataFrame(
+        {"cells (µJ)": 2.0, "index (µJ)": [3.0, 8.0]}, index=["every state", "first sights"]
+    )
+    found = plain(
+        findings.index_generator(
+            area=pd.DataFrame({"gate_equivalents": [600.0, 90.0, 30.0, 20.0]}),
+            prices=pd.DataFrame({"energy_j": [0.5e-12, 1e-12, 9e-12, 0.3e-12, 40e-12]}),
+            mask=(mask := lfsr_mask((36864,), 0.5)),
+            words=0.0625,
+            charged=charged,
+            access_pj=5.0,
+        )
+    )
+    assert (found["area_ratio"], found["raw_ratio"], found["scratch_share"]) == (5.0, 30.0, 75.0)
+    assert found["clock_pj"] == pytest.approx(0.5 * mask.kept / mask.clocks)
+    assert found["first_pj"] == pytest.approx(10.0)
+    assert found["even_pj"] == pytest.approx(5.0 / 9)
+    assert (found["words_read"], found["raw_share"], found["first_times"]) == (16.0, 60.0, 4.0)
+
+
+def test_your_network():
+    right = torch.tensor([True, True, True, False])
+    found = plain(
+        findings.your_network(
+            right=right,
+            zero_codes=0.25,
+            slides_j=2e-9,
+            sizes={"packed": 8000, "torch": 45_000},
+            loaded_right=~right,
+            same=right,
+            theirs=torch.tensor([1.0, 4.0]),
+            ours=torch.tensor([1.0, 5.0]),
+            ternary=pd.Series({"bytes_packed": 1258}),
+            ternary_accuracy=96.5,
+        )
+    )
+    assert (found["accuracy"], found["loaded_accuracy"], found["same"]) == (75.0, 25.0, 75.0)
+    assert found["onnx_error"] == pytest.approx(0.2)
+    assert (found["slides_nj"], found["file_kb"]) == (pytest.approx(2.0), 8.0)
+
+
+def test_measured():
+    costs = pd.DataFrame(
+        {"run": ["a", "b"], "minutes": [60.0, 30.0], "epochs": [12, 60], "seconds_an_epoch": [9.0, 8.0]}
+    ).assign(device="one", seed=[1, 2], commit="c")
+    apart = pd.DataFrame(
+        {"codes_differing": [0.0, 0.1], "accuracy_change": [0.0, 0.5]}, index=["one thread, again", "two"]
+    )
+    found = plain(findings.measured(costs, apart))
+    assert (found["hours"], found["longest"], found["longest_epochs"]) == (1.5, "a", 12)
+    assert (found["machines"], found["seeds"], found["most_apart"]) == (1, 2, 10.0)
+
+
+def test_speed():
+    table = pd.DataFrame({"reached": [True, False], "threads": 1, "device": "d", "note": "idle"})
+    grown = pd.DataFrame(
+        {"work": ["a", "copy"] * 2, "weights": [10, 10, 1000, 1000], "seconds": [1.0, 1.0, 6.0, 2.0]}
+    ).assign(peak_mb=500.0)
+    found = plain(findings.speed(table, grown, "copy"))
+    assert (found["comparisons"], found["reached"], found["slowest"]) == (2, 1, "a")
+    assert (found["from_memory"], found["largest_gb"]) == (3.0, 0.5)
+
+
+def test_training():
+    errors = [0.1, 0.2]
+    at_error = pd.DataFrame(
+        [[4.0, 3.0], [2.0, 2.0], [3.2, 2.0]],
+        index=["twos_complement", "signed_rows", "differential"],
+        columns=errors,
+    )
+    names = ["3 bits, rounded", "8 bits, chosen", "cheapest number of bits, chosen"]
+    columns = {"twos_complement": [1.2, 0.8, 0.7], "differential": 0.5, "signed_rows": [0.4, 0.6, 0.3]}
+    beside = pd.DataFrame(columns, index=pd.MultiIndex.from_product([[0.2], names], names=["error", "codes"]))
+    runs = pd.DataFrame(
+        {"run": ["dense-e60", "dense-b8-s1"], "test_accuracy": [91.3, 91.7], "epochs": [60, 12]}
+    )
+    live = {"method": "twofold", "cell_energy_j": 2.0, "test_accuracy": 97.0}
+    found = plain(
+        findings.training(
+            surviving={0.0: 255, 60.0: 48, 250.0: 29},
+            at_error=at_error,
+            beside=beside,
+            control=live | {"cell_energy_j": 8.0, "test_accuracy": 98.0},
+            live=live,
+            runs=runs,
+        )
+    )
+    assert (found["least_saved"], found["most_saved"], found["pair_saved"]) == (1.5, 2.0, 1.25)
+    assert (found["short_rows"], found["long_rows"]) == (0.4, 0.6)
+    assert found["saved_most"] == pytest.approx(25.0)
+    assert (found["live_gain"], found["live_change"], found["dense_epochs"]) == (4.0, -1.0, 60)
+
+
+def test_registers():
+    register, pair = LFSR("x^9+x^4+1", 1), LFSR("x^3+x+1", 1)
+    example = lfsr_mask((300,), 0.5, "x^9+x^4+1", 1)
+    layer = StoredLayer(torch.ones(2, 3, dtype=torch.int8), 1.0, torch.ones(2, 3, dtype=torch.bool))
+    network = FinishedNetwork("resnet20", 10, 3, {"conv1": layer}, {})
+    schemes = {
+        "packed LFSR": 10,
+        "packed LFSR + deflate": 5,
+        "int8 + deflate": 8,
+        "float32": 99,
+        "bitmap": 20,
+    }
+    found = plain(
+        findings.registers(
+            register=register,
+            example=example,
+            own=example,
+            later=example,
+            pair=pair,
+            picture=pair_coverage(6, 6, pair, LFSR("x^3+x^2+1")),
+            far=pd.Series([0.4, 0.6]),
+            index_bytes=pd.Series({"lfsr": 8.0, "bitmap": 2000.0, "csr": 3000.0}),
+            network=network,
+            back=network,
+            parts={"header": 3, "codes": 7},
+            own_bytes=pd.Series(schemes),
+            rival_bytes=pd.Series(schemes).drop(["packed LFSR", "packed LFSR + deflate"]),
+        )
+    )
+    assert (found["period"], found["ones"], found["zeros"]) == (511, 256, 255)
+    assert (found["lig_kept"], found["lig_m"], found["lig_clocks"]) == (150, 300, example.clocks)
+    assert found["pair_share"] == pytest.approx(100 * 7 / 36)
+    assert (found["same"], found["weights"], found["on_disk"]) == (6, 6, 10)
+    assert (found["best_direct"], found["direct_bytes"], found["best_kb"]) == ("bitmap", 20, 2.0)
+
+
+# ---- chapters, on the study's own rows ----
+
+
+@pytest.fixture(scope="module")
+def priced(few):
+    """By machine; the gains are made up, as a finding only looks them up."""
+    frame = over_seeds(few).assign(energy_j=1e-6, gain_best_untrained=1.0)
+    frame["gain"] = 2.0 + frame.index
+    charges = {"crossbar": 0.5, "packed + index": 0.1, "packed + bare index": 0.7, "packed": 1.0}
+    return {machine: frame.assign(gain=share * frame.gain) for machine, share in charges.items()}
+
+
+def test_first_page(priced):
+    costs = pd.DataFrame({"minutes": [30.0, 90.0]})
+    found = plain(findings.first_page(priced, load_cell_table(), costs))
+    packed = priced["packed"].set_index("run")
+    assert found["both_gain"] == packed.gain["twofold-ms-r50-mu125"]
+    assert found["hours"] == 2.0
+    assert found["charged_gain"] == pytest.approx(0.1 * found["both_gain"])
+    assert found["bare_gain"] == pytest.approx(0.7 * found["both_gain"])
+
+
+def test_accuracy(study):
+    recipes = over_seeds(study)
+    spent = chosen(study, ["bits"]).assign(emptied=0, gain=2.0)
+    masks = study[(study.experiment == "masks") & (study.method == "twofold")]
+    talk = over_seeds(pd.concat([chosen(study, ["talk"]), masks]).assign(gain=3.0))
+    found = plain(findings.accuracy(recipes, spent, talk, held_out_runs()))
+    rows = recipes.set_index("run").test_accuracy
+    assert found["removal_ninety"] == pytest.approx(rows["dense-b8"] - rows["lfsr-ms-r90"])
+    assert found["blindness_half"] == pytest.approx(rows["magnitude-r50"] - rows["lfsr-ms-r50"])
+    assert found["count"] == len(study)
+
+
+def test_energy(priced):
+    verdicts = {"8 bits": ["reached", "open"], "any bits": "reached", "rounding": ["open", "not reached"]}
+    names = ["removed", "memory", "reads", "scheme"]
+    index = pd.MultiIndex.from_product(
+        [[0.5], ["DRAM", "SRAM"], ["each vector", "once an image"], ["a", "b"]], names=names
+    )
+    totals = pd.DataFrame({"array_j": [1.0, 3.0], "adc_j": 0.0, "index_j": [0.0, 1.0]}, index=["a", "b"])
+    found = plain(
+        findings.energy(
+            priced,
+            ceiling=9.0,
+            goals=pd.DataFrame(verdicts),
+            index_uj=pd.Series(range(8, 0, -1), index=index, dtype=float),
+            totals=totals,
+        )
+    )
+    assert (found["goals_eight"], found["goals_any"], found["goals_rounding"]) == (1, 2, 0)
+    assert (found["index_dram"], found["index_sram"], found["index_once"]) == (7.0, 3.0, 1.0)
+    assert (found["charged_run"], found["lig_share"]) == ("b", 25.0)
+    assert found["best_packed_gain"] == priced["packed"].gain.max()
+    assert found["best_crossbar_accuracy"] > 60  # not a network that the talk's order ruined
