@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 from companion.book.examples import code_tables, register_tables, worked_example
 from companion.book.glue import explorer
+from twofold import LFSR, Polynomial, load_cell_table
 from twofold.codes.encodings import ENCODINGS
-from twofold.codes.tables import load_cell_table
 from twofold.masks.generator import reduce_states
-from twofold.masks.gf2 import Polynomial
-from twofold.masks.lfsr import LFSR
 
 REGISTERS = register_tables()
 CELLS = load_cell_table()

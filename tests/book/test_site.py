@@ -11,10 +11,9 @@ from PIL import Image
 
 from companion.book.examples import worked_example
 from companion.paths import book_dir
-from twofold.codes.tables import load_cell_table
-from twofold.masks.generator import lfsr_mask, reduce_states
-from twofold.masks.gf2 import Polynomial, primitive_polynomial
-from twofold.masks.lfsr import LFSR
+from twofold import LFSR, Polynomial, lfsr_mask, load_cell_table
+from twofold.masks.generator import reduce_states
+from twofold.masks.gf2 import primitive_polynomial
 
 pytestmark = pytest.mark.slow
 

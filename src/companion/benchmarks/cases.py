@@ -17,20 +17,25 @@ from torch.nn.utils import prune
 from torchvision.models import resnet50
 
 from companion.study.zoo import build_model
+from twofold import (
+    LFSR,
+    Adc,
+    Crossbar,
+    Machine,
+    Twofold,
+    activation_scales,
+    lfsr_mask,
+    load_cell_table,
+    measure_activity,
+    network_energy,
+    on_crossbars,
+)
 from twofold.codes.cells import code_energy, code_energy_table
-from twofold.codes.tables import load_cell_table
-from twofold.crossbar.adc import Adc
-from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
-from twofold.crossbar.network import on_crossbars, program
-from twofold.energy.machine import Machine
-from twofold.energy.price import network_energy
-from twofold.inputs.activity import measure_activity
-from twofold.inputs.scales import activation_scales
+from twofold.crossbar.matrix import ProgrammedMatrix
+from twofold.crossbar.network import program
 from twofold.layer import weight_layers
-from twofold.masks.generator import layer_seed, lfsr_mask
+from twofold.masks.generator import layer_seed
 from twofold.masks.gf2 import primitive_polynomial
-from twofold.masks.lfsr import LFSR
-from twofold.sparsity.twofold import Twofold
 
 __all__ = ["CASES", "Case"]
 

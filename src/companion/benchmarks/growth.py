@@ -14,14 +14,11 @@ from statistics import median
 
 import torch
 
+from twofold import LFSR, CodeChooser, lfsr_mask, load_cell_table
 from twofold.codes.cells import code_energy, code_energy_table
 from twofold.codes.encodings import encode
 from twofold.codes.quantizer import quantize as to_codes
-from twofold.codes.tables import load_cell_table
-from twofold.masks.generator import lfsr_mask
 from twofold.masks.gf2 import primitive_polynomial
-from twofold.masks.lfsr import LFSR
-from twofold.sparsity.chooser import CodeChooser
 
 __all__ = ["SIZES", "WORKS", "measure_all"]
 

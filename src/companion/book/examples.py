@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float, UInt32
 from torch import Tensor
 
+from twofold import CellTable, Polynomial, quantize
 from twofold.codes.cells import cells_per_code, code_energy_table, to_cells
 from twofold.codes.encodings import ENCODINGS, EncodingName, encode, popcount
-from twofold.codes.quantizer import code_limit, quantize
-from twofold.codes.tables import CellTable
+from twofold.codes.quantizer import code_limit
 from twofold.masks.generator import reduce_states
-from twofold.masks.gf2 import Polynomial, primitive_polynomial
+from twofold.masks.gf2 import primitive_polynomial
 from twofold.masks.lfsr import states_of_seeds
 
 __all__ = ["bit_truth_table", "code_tables", "encoding_control", "register_tables", "worked_example"]

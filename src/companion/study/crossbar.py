@@ -19,17 +19,12 @@ from companion.study.images import Images, load_images, normalize
 from companion.study.networks import FinishedNetwork
 from companion.study.results import RESULTS_VERSION, load_network, load_results
 from companion.study.train import evaluate
+from twofold import Adc, CellTable, Crossbar, Device, Machine, activation_scales, network_energy, on_crossbars
 from twofold._files import read_csv, written_whole
 from twofold.codes.encodings import ENCODINGS, slice_codes
 from twofold.codes.slices import check_slices
-from twofold.codes.tables import CellTable
-from twofold.crossbar.adc import Adc
-from twofold.crossbar.device import Device
-from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
-from twofold.crossbar.network import on_crossbars, program
-from twofold.energy.machine import Machine
-from twofold.energy.price import network_energy
-from twofold.inputs.scales import activation_scales
+from twofold.crossbar.matrix import ProgrammedMatrix
+from twofold.crossbar.network import program
 
 __all__ = [
     "Point",
@@ -164,7 +159,7 @@ def load_crossbar(path: Path | None = None) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError
-        There is no such table; ``workflow/crossbar_sweep.py`` makes one.
+        There is no such table; ``python -m companion.study.sweep`` makes one.
     ValueError
         It is no such table, or another version's.
     """

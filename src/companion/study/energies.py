@@ -10,11 +10,11 @@ import torch
 from companion import paths
 from companion.study.grouping import over_seeds
 from companion.study.results import baseline_of, load_network, load_results
+from twofold import Machine, load_cell_table, network_energy
 from twofold.codes.encodings import CELL_ENCODINGS, ENCODINGS
-from twofold.codes.tables import load_cell_table, memory_word_energy_j, memory_words
+from twofold.codes.tables import memory_word_energy_j, memory_words
 from twofold.energy.index import index_read_energy, lig_energy_j
-from twofold.energy.machine import Dataflow, Machine
-from twofold.energy.price import network_energy
+from twofold.energy.machine import Dataflow
 from twofold.storage.sizes import magnitude_pruned
 
 __all__ = [

@@ -14,11 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from companion.study.zoo import NETWORKS, build_model
+from twofold import Activity, MultiplyShift, StoredLayer, dequantize
 from twofold.codes.encodings import EncodingName
-from twofold.codes.quantizer import dequantize
-from twofold.inputs.activity import Activity
-from twofold.layer import StoredLayer
-from twofold.masks.generator import LAYER_POLYNOMIAL, MultiplyShift
+from twofold.masks.generator import LAYER_POLYNOMIAL
 from twofold.storage.format import VERSION, Packed, check_header, digest, load_packed, read_file, save_packed
 
 __all__ = ["FinishedNetwork", "load_codes", "save_codes"]

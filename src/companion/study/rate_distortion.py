@@ -13,11 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from twofold import CellTable, CodeChooser, load_cell_table
 from twofold.codes.cells import code_energy, code_energy_table
 from twofold.codes.encodings import CELL_ENCODINGS, EncodingName
 from twofold.codes.quantizer import check_clip_ratio, code_limit, weight_scale
-from twofold.codes.tables import CellTable, load_cell_table
-from twofold.sparsity.chooser import CodeChooser
 
 __all__ = ["against_rounding", "energy_at_error", "frontier", "rate_distortion"]
 

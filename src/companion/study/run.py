@@ -27,14 +27,17 @@ from companion.study.networks import FinishedNetwork, save_codes
 from companion.study.results import RESULTS_VERSION, Measured, RunRow
 from companion.study.train import evaluate, fit
 from companion.study.zoo import build_model
+from twofold import (
+    Twofold,
+    activation_scales,
+    layer_densities,
+    load_cell_table,
+    measure_activity,
+    quantized_activations,
+)
 from twofold._files import load_tensors, save_tensors, written_whole
 from twofold.codes.cells import code_energy, code_energy_table
-from twofold.codes.tables import load_cell_table
-from twofold.inputs.activity import measure_activity
-from twofold.inputs.scales import activation_scales, quantized_activations
 from twofold.layer import weight_layers
-from twofold.sparsity.densities import layer_densities
-from twofold.sparsity.twofold import Twofold
 
 __all__ = ["Outcome", "carry_out", "carry_out_all", "execute", "finished_alike"]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from companion.study.config import Recipe
 from companion.study.images import Images, normalize
-from twofold.sparsity.twofold import Twofold
+from twofold import Twofold
 
 __all__ = ["TrainingStep"]
 

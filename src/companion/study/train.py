@@ -22,9 +22,9 @@ from tqdm import tqdm
 from companion.study.config import Recipe
 from companion.study.images import Images, augment, normalize
 from companion.study.step import TrainingStep
+from twofold import Twofold
 from twofold._files import load_tensors, save_tensors
 from twofold.sparsity.parametrizations import BitPlaneWeight
-from twofold.sparsity.twofold import Twofold
 
 __all__ = ["evaluate", "fit", "logits"]
 

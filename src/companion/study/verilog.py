@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from companion import paths
+from twofold import LFSR, Polynomial
 from twofold.masks.generator import Reduction, reduce_states
-from twofold.masks.gf2 import Polynomial
-from twofold.masks.lfsr import LFSR, Form
+from twofold.masks.lfsr import Form
 
 __all__ = ["lig_model", "lig_trace", "simulate_lig"]
 
