@@ -159,7 +159,7 @@ def test_a_ternary_network_learns_the_digits(one_thread):
         model,
         train,
         test,
-        Recipe(epochs=4, batch_size=64, precision="fp32"),
+        Recipe(epochs=2, batch_size=32, precision="fp32"),
         sparsity=sparsity,
         progress_bar=False,
     )

@@ -33,7 +33,7 @@ from twofold.storage.format import Packed, digest, load_packed, read_file, save_
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 DENSE = RunConfig(run="dense", method="dense", network="digits-net", dataset="digits", epochs=1)
 TRAIN, TEST = load_images("digits")
 SMALL = TRAIN[:128]
@@ -89,7 +89,7 @@ def test_every_damage_of_tensors_is_refused_or_changes_nothing(tmp_path):
     content = path.read_bytes()
     assert load_tensors(path)[0] == {"of": "test"}
     refused = 0
-    for number, bad in enumerate(damaged(content, len(content))):  # every byte
+    for number, bad in enumerate(damaged(content, 150)):
         path.write_bytes(bad)
         try:
             header, found = load_tensors(path)
@@ -100,7 +100,7 @@ def test_every_damage_of_tensors_is_refused_or_changes_nothing(tmp_path):
             assert found.keys() == tensors.keys(), number
             assert all(torch.equal(found[name], tensors[name]) for name in tensors)
             assert header["of"] == "test"
-    assert refused > 0.9 * len(content)
+    assert refused > 0.9 * 150
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_a_damaged_checkpoint_is_never_gone_on_from(checkpoint, tmp_path):
     content, state = checkpoint
     path = tmp_path / "checkpoint.safetensors"
     refused = 0
-    for bad in damaged(content, 60):
+    for bad in damaged(content, 20):
         path.write_bytes(bad)
         model = build_model("digits-net", 10, 1)
         try:
@@ -136,7 +136,7 @@ def test_a_damaged_checkpoint_is_never_gone_on_from(checkpoint, tmp_path):
             refused += 1
         else:
             assert all(torch.equal(model.state_dict()[name], value) for name, value in state.items())
-    assert refused > 60
+    assert refused > 20
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ TABLE = (
 )
 
 
-@pytest.mark.parametrize("length", range(0, len(TABLE) - 2))
+@pytest.mark.parametrize("length", [*range(0, len(TABLE) - 2, 7), len(TABLE) - 3])
 def test_an_energy_table_cut_anywhere_is_refused(tmp_path, length):
     """But for the last two characters: the end of a row, and of an address that decides no number."""
     path = tmp_path / "mine.csv"
@@ -483,12 +483,24 @@ def test_fuzzed_results_tables(tmp_path, content):
             assert (frame.results_version == 1).all()
 
 
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory):
+    """The results of two runs, collected in a checkout of their own."""
+    root = tmp_path_factory.mktemp("two runs")
+    for name in ("data", "book"):
+        (root / name).mkdir()
+    (root / "book" / "_toc.yml").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWOFOLD_REPOSITORY", str(root))
+        execute(DENSE, progress_bar=False)
+        execute(DENSE.replaced(run="other", seed=2), progress_bar=False)
+        collect()
+    return root / "data" / "results"
+
+
 @pytest.fixture
-def collected(repository):
-    execute(DENSE, progress_bar=False)
-    execute(DENSE.replaced(run="other", seed=2), progress_bar=False)
-    collect()
-    return repository / "data" / "results"
+def collected(repository, two_runs):
+    return Path(shutil.copytree(two_runs, repository / "data" / "results"))
 
 
 def test_results_tables_cut_or_changed_anywhere_are_refused(collected):

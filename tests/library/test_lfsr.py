@@ -121,6 +121,7 @@ def test_bits_against_scipy(degree, taps):
     assert np.array_equal(register.bits(2**degree - 1), sequence)
 
 
+@pytest.mark.slow  # galois compiles its registers anew in every process
 @pytest.mark.parametrize("degree", [3, 8, 9, 16, 24])
 def test_against_galois(degree):
     """The reciprocal: galois takes the feedback polynomial; its FLFSR shifts the last entry out."""

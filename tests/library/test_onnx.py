@@ -4,18 +4,16 @@ import warnings
 
 import numpy as np
 import onnxruntime
-import pytest
 import torch
 
 from companion.study.zoo import build_model
 from twofold.sparsity.twofold import Twofold
 
 
-@pytest.mark.parametrize("network, image", [("digits-net", (1, 8, 8)), ("resnet20", (3, 32, 32))])
-def test_a_finished_network_agrees_in_onnx(network, image, tmp_path):
+def test_a_finished_network_agrees_in_onnx(tmp_path):
     torch.manual_seed(0)
-    model = build_model(network, 10, image[0])
-    images = torch.randn(3, *image)
+    model = build_model("resnet20")
+    images = torch.randn(3, 3, 32, 32)
     sparsity = Twofold(model, density=0.5, strength=60.0)
     sparsity.advance(1.0)
     model(images)  # batch norms that have seen something

@@ -174,7 +174,7 @@ def test_a_compiled_model_is_one_graph_and_not_made_anew_at_each_strength():
 
 
 @every_way
-@pytest.mark.parametrize("stop", [1, 3, 6])
+@pytest.mark.parametrize("stop", [1, 6])  # before the masks are hard, and after
 def test_a_training_that_was_stopped_goes_on_bit_for_bit(way, stop):
     unbroken = Loop(way).run(0, 8)
     broken = Loop(way).run(0, stop)
@@ -192,7 +192,9 @@ def test_a_training_that_was_stopped_goes_on_bit_for_bit(way, stop):
         assert torch.equal(tensor, unbroken.model.state_dict()[name]), name
 
 
-@pytest.mark.parametrize("other", [{"density": 0.4}, {"density": 0.5, "run": 1}, {"density": 0.5, "bits": 7}])
+@pytest.mark.parametrize(
+    "other", [{"density": 0.4}, {"density": 0.5, "seed": 1}, {"density": 0.5, "bits": 7}]
+)
 def test_the_state_of_another_mask_is_refused(other):
     state = Twofold(network(), density=0.5).model.state_dict()
     with pytest.raises(

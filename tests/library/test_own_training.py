@@ -92,7 +92,7 @@ def sparse_and_dense(images, test, make, steps, tmp_path, batch=64):
 def test_a_separable_network_learns_digits(tmp_path):
     images, test = load_images("digits")
     trained, dense, status, control, gain = sparse_and_dense(
-        images, test, lambda: separable(1, (16, 32, 64)), 150, tmp_path
+        images, test, lambda: separable(1, (16, 32, 64)), 100, tmp_path
     )
     print(f"{trained=:.2f} {dense=:.2f} {status=} {control=} {gain=:.2f}")
     assert dense > 94
