@@ -91,7 +91,13 @@ def energies(runs: pd.DataFrame, model: Machine, baseline: str | None = None) ->
     parts = pd.DataFrame([per_image(run, model) for run in quantized.run], index=quantized.index)
     frame = quantized.join(parts.rename(columns={"total_j": "energy_j"}))
     pool = load_results()
-    frame["baseline"] = [baseline or baseline_of(row, pool) for _, row in quantized.iterrows()]
+    if baseline is None:  # one look-up for all runs of a start and a seed
+        alike = ["dataset", "network", "init", "seed"]
+        first = quantized.groupby(alike, dropna=False, sort=False).run.transform("first")
+        found = {row.run: baseline_of(row, pool) for _, row in quantized[quantized.run == first].iterrows()}
+        frame["baseline"] = first.map(found)
+    else:
+        frame["baseline"] = baseline
     encodings = CELL_ENCODINGS if model.dataflow == "packed" else ENCODINGS
     for name in frame.baseline.unique():
         own = frame.baseline == name
