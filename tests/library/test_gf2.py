@@ -39,11 +39,10 @@ def test_primitivity_agrees_with_galois_for_every_polynomial(degree):
     assert ours == {int(p) for p in galois.primitive_polys(2, degree)}
 
 
-@pytest.mark.parametrize("degree", range(2, 65))
-def test_primitive_polynomial_of_each_degree(degree):
+@pytest.mark.parametrize("degree", [*range(2, 25), 31, 32, 33, 48, 63, 64])
+def test_primitive_polynomial_of_a_degree(degree):
     polynomial = primitive_polynomial(degree)
-    if degree <= 24 or degree % 16 == 0:  # theirs takes half a second for a large one
-        assert galois.Poly.Int(polynomial.mask).is_primitive()
+    assert galois.Poly.Int(polynomial.mask).is_primitive()
     assert polynomial.reciprocal().is_primitive()
     assert polynomial.order() == 2**degree - 1
     assert len(polynomial.exponents) in (3, 5)
