@@ -1,11 +1,12 @@
 """What an encoding can be made to cost: energy against error when every weight chooses its code.
 
-`energy.encoding_control` prices codes that nobody chose. Here each weight takes the code that is best for
-error and energy together, as in training (`regularizers.CodeChooser`), and the network is not trained at all:
+`book.examples.encoding_control` prices codes that nobody chose. Here each weight takes the code that is best for
+error and energy together, as in training (`twofold.CodeChooser`), and the network is not trained at all:
 how much of its weights has to be given up for how many joules?
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from twofold import CellTable, CodeChooser, load_cell_table
-from twofold.codes.cells import code_energy, code_energy_table
+from twofold.codes.cells import code_energy_table
 from twofold.codes.encodings import CELL_ENCODINGS, EncodingName
 from twofold.codes.quantizer import check_clip_ratio, code_limit, weight_scale
 
@@ -53,33 +54,62 @@ def rate_distortion(
     ValueError
         No layer, a layer that has no scale, a strength or a clip ratio out of range.
     """
-    # A layer of zeros has no error, and the least square above 0 says so without a division by it.
-    layers = [
-        (w.detach().flatten(), weight_scale(w), w.double().square().mean().clamp(min=1e-300)) for w in weights
-    ]
+    layers = [_Sorted(weight) for weight in weights]
     if not layers:
         raise ValueError("there are no weights to choose codes for")
     for ratio in clip_ratios:
         check_clip_ratio(ratio)
-    limit, count = code_limit(bits), sum(layer.numel() for layer, _, _ in layers)
+    limit, count = code_limit(bits), sum(layer.count for layer in layers)
     table, rows = table or load_cell_table(), []
-    for encoding in encodings:
-        energy_j = code_energy_table(bits, encoding, table)
-        chooser = CodeChooser(bits, energy_j * 1e12)
-        for ratio in clip_ratios:
-            steps_ratio = ratio * code_limit(8) / limit
-            for strength in strengths:
-                chooser.set_strength(float(strength) / steps_ratio**2)
-                spent, error, zero = 0.0, 0.0, 0
-                for layer, scale, square in layers:
-                    step = scale * ratio / limit
-                    codes = chooser((layer / step).clamp(-limit, limit))
-                    spent += float(code_energy(codes.to(torch.int16), energy_j).sum()) * 1e12
-                    error += float((layer - codes * step).double().square().sum() / square)
-                    zero += int((codes == 0).sum())
-                rows.append((encoding, ratio, strength, spent / count, error / count, zero / count))
+    choosers = {e: CodeChooser(bits, code_energy_table(bits, e, table) * 1e12) for e in encodings}
+    for encoding, ratio in product(encodings, clip_ratios):
+        chooser = choosers[encoding]
+        energy_pj = code_energy_table(bits, encoding, table) * 1e12
+        steps_ratio = ratio * code_limit(8) / limit
+        for strength in strengths:
+            chooser.set_strength(float(strength) / steps_ratio**2)
+            spent_pj, error, zero = 0.0, 0.0, 0
+            for layer in layers:
+                codes, taken, error_of_layer = layer.chosen(chooser, ratio)
+                spent_pj += float(taken @ energy_pj[codes + limit])
+                error += error_of_layer
+                zero += int(taken[codes == 0].sum())
+            rows.append((encoding, ratio, strength, spent_pj / count, error / count, zero / count))
     names = ["encoding", "clip_ratio", "strength", "energy_pj", "error", "zero_codes"]
     return pd.DataFrame(rows, columns=names)
+
+
+class _Sorted:
+    """A layer's weights in rising order: those of a code are then neighbors, and sums over them differences.
+
+    Which weights take which code is for the chooser's few breakpoints to say, so hundreds of prices, scales
+    and encodings cost a binary search each in place of a walk over all weights.
+    """
+
+    def __init__(self, weight: Float[Tensor, "..."]):
+        self.weight = weight.detach().flatten().sort().values
+        self.scale = weight_scale(weight)
+        self.count = self.weight.numel()
+        self.sums = torch.cat([torch.zeros(1, dtype=torch.float64), self.weight.double().cumsum(0)])
+        self.square = float(self.weight.double().square().sum())
+        self._places: dict[float, Tensor] = {}
+
+    def chosen(self, chooser: CodeChooser, ratio: float) -> tuple[Tensor, Tensor, float]:
+        """The codes that can be taken, how many weights take each, and their squared error.
+
+        The error is a share of the layer's mean squared weight; a layer of zeros has none.
+        """
+        step = self.scale * ratio / chooser.limit
+        if (key := float(step)) not in self._places:
+            self._places[key] = (self.weight / step).clamp(-chooser.limit, chooser.limit)
+        breaks = chooser.breaks[torch.isfinite(chooser.breaks)]
+        codes = chooser.values[: len(breaks) + 1].double()
+        # A weight on a breakpoint takes the code below, as in the chooser.
+        cuts = torch.searchsorted(self._places[key], breaks, right=True)
+        ends = torch.cat([cuts.new_zeros(1), cuts, cuts.new_full((1,), self.count)])
+        taken, sums = ends.diff().double(), self.sums[ends].diff()
+        error = self.square - 2 * key * float(codes @ sums) + key**2 * float(codes.square() @ taken)
+        return codes.long(), taken, error * self.count / self.square if self.square else 0.0
 
 
 def frontier(frame: pd.DataFrame) -> pd.DataFrame:
