@@ -6,6 +6,7 @@ from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers fill the cores: a thread each, and each child too
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch looks
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # galois's compiler sets the threads of torch as well
 
 import pytest
 import torch
