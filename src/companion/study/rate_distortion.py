@@ -1,8 +1,8 @@
 """What an encoding can be made to cost: energy against error when every weight chooses its code.
 
-`book.examples.encoding_control` prices codes that nobody chose. Here each weight takes the code that is best for
-error and energy together, as in training (`twofold.CodeChooser`), and the network is not trained at all:
-how much of its weights has to be given up for how many joules?
+`companion.book.examples.encoding_control` prices codes that nobody chose. Here each weight takes the code
+that is best for error and energy together, as in training (`twofold.CodeChooser`), and the network is not
+trained at all: how much of its weights has to be given up for how many joules?
 """
 
 from collections.abc import Iterable, Mapping, Sequence
