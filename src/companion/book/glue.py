@@ -5,6 +5,7 @@ import numbers as abstract
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import torch
 
 from companion.provenance import provenance
 
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
 __all__ = ["closing", "explorer", "numbers"]
+
+# A chapter works on tensors of a layer's size, for which a second thread brings little; where another process is
+# busy as well, two threads wait for each other at every step, and pricing the runs took four times as long. With
+# one thread, what a chapter trains is also the same on every number of cores.
+torch.set_num_threads(1)
 
 
 def numbers(**values: float | str) -> None:
