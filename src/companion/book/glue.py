@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["closing", "explorer", "numbers"]
 
-# A chapter works on tensors of a layer's size, for which a second thread brings little; where another process
-# is busy as well, two threads wait for each other at every step, and pricing the runs took four times as long.
-# With one thread, what a chapter trains is also the same on every number of cores.
+# A chapter works on tensors of a layer's size, for which a second thread brings little; where another
+# process is busy as well, two threads wait for each other at every step: pricing the runs took four times as
+# long. With one thread, what a chapter trains is also the same on every number of cores.
 torch.set_num_threads(1)
 
 
