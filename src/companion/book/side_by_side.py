@@ -18,8 +18,15 @@ __all__ = ["dealt", "setup"]
 def setup(app: "Sphinx") -> dict[str, Any]:
     """Sphinx calls this."""
     app.parallel = max(app.parallel, min(os.cpu_count() or 1, 4), 2)
+    app.connect("builder-inited", _declare)
     app.connect("env-before-read-docs", _deal)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _declare(app: "Sphinx") -> None:
+    # It numbers the contents once all pages are read, which is safe, but does not say so.
+    if (numbering := app.extensions.get("sphinx_multitoc_numbering")) is not None:
+        numbering.parallel_read_safe = True
 
 
 def _deal(app: "Sphinx", env: "BuildEnvironment", pages: list[str]) -> None:
