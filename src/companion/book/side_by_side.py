@@ -1,8 +1,8 @@
 """A Sphinx extension: chapters are executed side by side, a process a core and two at least.
 
-Sphinx reads pages in several processes where it is asked to, and reading a chapter is executing it; Jupyter Book
-has no option that asks. Each process gets a run of pages in the order of their names, so the chapters are dealt
-out like cards first, or one process would get most of them.
+Sphinx reads pages in several processes where it is asked to, and reading a chapter is executing it; Jupyter
+Book has no option that asks. Each process gets a run of pages in the order of their names, so the chapters
+are dealt out like cards first, or one process would get most of them.
 """
 
 import os
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["dealt", "setup"]
 
+SILENT = ("sphinx_jupyterbook_latex", "sphinx_multitoc_numbering")
+"""Extensions of Jupyter Book that work on single pages for LaTeX, or once all pages are read. That is safe,
+but they do not say so, and Sphinx then reads page after page."""
+
 
 def setup(app: "Sphinx") -> dict[str, Any]:
     """Sphinx calls this."""
@@ -24,9 +28,9 @@ def setup(app: "Sphinx") -> dict[str, Any]:
 
 
 def _declare(app: "Sphinx") -> None:
-    # It numbers the contents once all pages are read, which is safe, but does not say so.
-    if (numbering := app.extensions.get("sphinx_multitoc_numbering")) is not None:
-        numbering.parallel_read_safe = True
+    for name in SILENT:
+        if (extension := app.extensions.get(name)) is not None:
+            extension.parallel_read_safe = True
 
 
 def _deal(app: "Sphinx", env: "BuildEnvironment", pages: list[str]) -> None:
