@@ -11,3 +11,13 @@ function focusWhatScrolls() {
 window.addEventListener("load", focusWhatScrolls);
 window.addEventListener("load", () => window.MathJax?.startup?.promise.then(focusWhatScrolls));
 window.addEventListener("resize", focusWhatScrolls);
+
+// The arrow that folds an entry of the contents has no words of its own, so it takes those of its entry.
+function nameFolds() {
+  for (const fold of document.querySelectorAll(".has-children > details > summary")) {
+    const entry = fold.closest(".has-children").querySelector("a");
+    fold.setAttribute("aria-label", `Pages below ${entry.textContent.trim()}`);
+  }
+}
+
+window.addEventListener("load", nameFolds);
