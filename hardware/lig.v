@@ -6,7 +6,7 @@
 //   Fibonacci  shifts right; the XOR of the tapped bits comes in on top; bit 0 is the oldest.
 //   Galois     shifts left, that is, multiplies by x; where x^DEGREE falls out, TAPS is added.
 //
-// Positions repeat. With DEDUP = 1 the generator hands out first sights only, as twofold.masks.draw.lfsr_mask does: it
+// Positions repeat. With DEDUP = 1 the generator hands out first sights only, as twofold.masks.generator.lfsr_mask does: it
 // spends a scratch bit for each position (first_sights.v). With DEDUP = 0 every state gives an index and there is
 // no scratch memory; then the weight memory must hold a 0 wherever an index comes again.
 //

@@ -1,4 +1,4 @@
-// Row and column indices from two generators that are clocked together, as twofold.masks.draw.pair_mask defines it.
+// Row and column indices from two generators that are clocked together, as twofold.masks.pairs.pair_mask defines it.
 //
 // The widths of the two registers must be coprime: otherwise their periods share a factor g, and the pair walks only
 // 1/g of the matrix. First sights are recognized on {column, row} side by side, which saves the multiplication

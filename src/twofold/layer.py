@@ -1,5 +1,6 @@
 """A layer as a memory holds it: codes, one scale, their bits and encoding, and where its mask comes from."""
 
+import math
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -81,6 +82,15 @@ class StoredLayer:
     def __post_init__(self) -> None:
         check_bits(self.bits)
         encoding_of(self.encoding)
+        if self.codes.shape != self.keep.shape:
+            shapes = f"{tuple(self.codes.shape)} and {tuple(self.keep.shape)}"
+            raise ValueError(f"codes and keep have the shapes {shapes}; they must be equal")
+        if self.codes.is_floating_point() or self.codes.is_complex() or self.keep.dtype != torch.bool:
+            raise ValueError(
+                f"codes are {self.codes.dtype} and keep {self.keep.dtype}; integers and bool are needed"
+            )
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"scale is {self.scale}; allowed are finite numbers above 0")
 
     @property
     def size(self) -> int:
@@ -94,10 +104,22 @@ class StoredLayer:
 
     @cached_property
     def mask(self) -> Mask | None:
-        """The mask that the generator makes, with its order and clocks, drawn once; None without one."""
+        """The mask that the generator makes, with its order and clocks, drawn once; None without one.
+
+        Raises
+        ------
+        ValueError
+            The generator makes another mask than ``keep``.
+        """
         if self.generator is None:
             return None
-        return self.generator.draw(tuple(self.keep.shape), self.kept / self.size)
+        mask = self.generator.draw(tuple(self.keep.shape), self.kept / self.size)
+        if not torch.equal(mask.keep, self.keep.cpu()):
+            raise ValueError(
+                f"the mask is not the one that {self.generator} makes; "
+                "give generator None to store its bitmap"
+            )
+        return mask
 
     @property
     def order(self) -> Int64[Tensor, "kept"]:

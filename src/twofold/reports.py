@@ -177,6 +177,8 @@ def report(
     >>> whole.total[["weights", "kept", "cells"]].astype(int).to_dict()
     {'weights': 160, 'kept': 80, 'cells': 320}
     """
+    if images is not None and activity is not None:
+        raise ValueError("images and activity are both given; activity is either measured or handed over")
     layers, own = _layers(source)
     machine = _machine(source, layers, machine, changes)
     what, count = "all ones (the slides' counting: each row read once with an input bit of 1)", 1

@@ -628,3 +628,12 @@ def test_devices_that_cannot_be(lrs, hrs, volt, message):
 def test_control_of_nothing():
     with pytest.raises(ValueError, match="weights_by_layer is empty"):
         encoding_control({}, SLIDES)
+
+
+def test_a_layer_that_was_changed_in_place_is_priced_anew():
+    codes = draw(4, 27)
+    layer = StoredLayer(codes, 1.0, torch.ones_like(codes, dtype=torch.bool))
+    once = Activity.all_ones(27)
+    before = layer_energy(layer, once, model())["array_j"]
+    codes.zero_()
+    assert layer_energy(layer, once, model())["array_j"] == pytest.approx(108 * 0.316e-12) != before

@@ -10,7 +10,7 @@ from torch import nn
 from twofold.codes.encodings import CELL_ENCODINGS, ENCODINGS
 from twofold.codes.quantizer import dequantize
 from twofold.layer import StoredLayer, check_unchanged, weight_layers
-from twofold.masks import random_mask
+from twofold.masks import Rejection, random_mask
 from twofold.masks.generator import GENERATORS
 from twofold.masks.measures import index_storage_bits
 
@@ -150,3 +150,27 @@ def test_marked_for_another_encoding_it_keeps_the_mask_that_was_drawn(generated)
     assert (layer.encoding, marked.encoding) == ("twos_complement", "signed_rows")
     assert marked.mask is drawn
     assert marked.codes is layer.codes
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"codes": torch.ones(2, 3)}, "codes are torch.float32"),
+        ({"codes": torch.ones(3, 2, dtype=torch.int8)}, "have the shapes"),
+        ({"scale": float("nan")}, "scale is nan; allowed are finite numbers above 0"),
+        ({"scale": 0.0}, "scale is 0.0"),
+    ],
+)
+def test_what_is_no_layer_is_refused_before_it_is_priced(change, told, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # what users see, who run without it
+    own = {"codes": torch.ones(2, 3, dtype=torch.int8), "scale": 1.0, "keep": torch.ones(2, 3).bool()}
+    with pytest.raises(ValueError, match=told):
+        StoredLayer(**own | change)
+
+
+def test_a_generator_of_another_mask_is_refused_where_it_walks():
+    generator = Rejection("x^5+x^2+1", 3)
+    keep = ~generator.draw((4, 6), 0.5).keep
+    layer = StoredLayer(keep.to(torch.int8), 1.0, keep, generator=generator)
+    with pytest.raises(ValueError, match=r"the mask is not the one that .* from seed 3 makes"):
+        _ = layer.clocks

@@ -2,8 +2,9 @@
 
 A name is a row of parts joined by ``-``, and no number stands in it without its letter:
 
-- ``tune`` for a run on held-out images; the network where it is not ResNet-20; the method; ``ms`` where a
-  register draws the mask by multiply-shift, which may say an index twice
+- ``tune`` for a run on held-out images; the network where it is not ResNet-20; the method; ``scratch`` for a
+  ResNet-20 that starts from no other network; ``ms`` where a register draws the mask by multiply-shift, which
+  may say an index twice
 - ``r50``: the percentage removed
 - ``mu125``: the strength of the energy-aware codes, in LSB²/pJ; ``popcount-beta10`` and ``planes-beta1``: of
   the talk's terms; ``lambda1``: of its network term, ``printed`` where that pulls on the weights that stay,
@@ -62,7 +63,7 @@ NETWORK_WORDS = {
 }
 
 _LETTERS = ("r", "mu", "beta", "lambda", "p", "b", "clip", "distilled", "e", "lr", "fp", "bf", "s")
-_WORDS = ("tune", "ms", "popcount", "planes", "printed", "erk", "distilled")
+_WORDS = ("tune", "scratch", "ms", "popcount", "planes", "printed", "erk", "distilled")
 _PARTS = {
     part
     for word in (*_WORDS, *NETWORK_WORDS, *(name for name, _ in (METHOD_WORDS | ENCODING_WORDS).values()))
@@ -173,6 +174,8 @@ def _parts(config: RunConfig) -> tuple[list[tuple[str, str]], list[str]]:
     say(config.held_out, "tune", "")
     say(config.network != "resnet20", config.network, NETWORK_WORDS[config.network])
     say(True, *METHOD_WORDS[config.method])
+    from_scratch = config.init is None and config.method != "dense" and config.network == "resnet20"
+    say(from_scratch, "scratch", "from scratch")
     say(mask == "lfsr" and config.generator == "multiply-shift", "ms", "multiply-shift")
     removed = _number(100 * config.sparsity)
     say(config.sparsity, f"r{removed}", f"{removed} % removed")

@@ -105,7 +105,16 @@ def on_crossbars(
     if missing := [name for name in found if name not in layers]:
         raise ValueError(f"no codes of {', '.join(missing)}; there are codes of {', '.join(layers)}")
     calibrated = machine.adc.range_rule == "calibrated"
-    matrices = matrices or program({name: layers[name] for name in found}, machine)
+    if inside := [name for name, layer in found.items() if "forward" in vars(layer)]:
+        raise ValueError(
+            f"layer {inside[0]} has a forward of its own, of another crossbar say; leave that first"
+        )
+    if matrices is None:
+        matrices = program({name: layers[name] for name in found}, machine)
+    for name in found:
+        own = replace(machine, encoding=layers[name].encoding_in("crossbar", machine.encoding))
+        if name not in matrices or matrices[name].machine != own:
+            raise ValueError(f"matrices hold no layer {name!r} that was programmed for this machine")
     bits = machine.input_bits
     steps = {}
     for name in found:

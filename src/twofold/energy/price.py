@@ -125,7 +125,7 @@ class OnesByCode(NamedTuple):
 
 
 # A layer is priced on many machines; its histogram is the same on all, and goes when the layer goes.
-_SEEN: WeakKeyDictionary[StoredLayer, tuple[Activity, OnesByCode]] = WeakKeyDictionary()
+_SEEN: WeakKeyDictionary[StoredLayer, tuple[Activity, tuple, OnesByCode]] = WeakKeyDictionary()
 
 
 def ones_by_code(layer: StoredLayer, activity: Activity) -> OnesByCode:
@@ -144,8 +144,9 @@ def ones_by_code(layer: StoredLayer, activity: Activity) -> OnesByCode:
     >>> ones.kept, ones.removed  # of -1, 0 and 1; and of the weight that is not kept
     (tensor([2., 0., 4.], dtype=torch.float64), 7.0)
     """
-    if layer in _SEEN and _SEEN[layer][0] is activity:
-        return _SEEN[layer][1]
+    state = tuple(_changes(tensor) for tensor in (layer.codes, layer.keep, activity.row_ones))
+    if layer in _SEEN and _SEEN[layer][0] is activity and _SEEN[layer][1] == state:
+        return _SEEN[layer][2]
     matrix, keep, limit = layer.codes.cpu().flatten(1), layer.keep.cpu().flatten(1), code_limit(layer.bits)
     columns, rows = matrix.shape
     groups = activity.row_ones.numel() // rows
@@ -167,8 +168,13 @@ def ones_by_code(layer: StoredLayer, activity: Activity) -> OnesByCode:
         kept_in_column=keep.sum(dim=1),
         zero_codes=int((codes == limit).sum()),
     )
-    _SEEN[layer] = activity, found
+    _SEEN[layer] = activity, state, found
     return found
+
+
+def _changes(tensor: Tensor) -> int:
+    """How often a tensor was changed in place; one made in inference mode does not count it."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 @lru_cache(maxsize=256)

@@ -133,10 +133,6 @@ def encode_layer(layer: StoredLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[T
     if (mask := layer.mask) is None:
         bitmap = torch.from_numpy(np.packbits(keep.numpy()))
         return entry | {"mask": "bitmap"}, codes[keep], bitmap
-    if not torch.equal(mask.keep.flatten(), keep):
-        raise ValueError(
-            f"the mask is not the one that {layer.generator} makes; give generator None to store its bitmap"
-        )
     generator = {
         "polynomial": str(layer.generator.polynomial),
         "form": layer.generator.form,
