@@ -158,9 +158,9 @@ HOSTILE = [
     ("06-energy", {"layers_of": ["../../../etc"]}, "run is|no run"),
     ("06-energy", {"array_rows": 10**30}, "array_rows is 1000000000000000000000000000000"),
     ("06-energy", {"lig_dedup": CODE}, "dedup is"),
-    ("06-energy", {"start": CODE}, "no run starts from"),
+    ("06-energy", {"experiments": [CODE]}, "the runs belong to"),
     ("claims", {"digits": 10**12}, "digits is 1000000000000"),
-    ("index", {"start": "../../../etc"}, "no run starts from"),
+    ("index", {"cell_table": "../../../etc"}, "etc"),
 ]
 
 
