@@ -41,8 +41,8 @@ ROWS = pd.DataFrame(
 
 def test_a_series_is_an_experiment_and_a_note_the_numbers_of_a_point():
     frame = as_series(ROWS)
-    assert frame.series.tolist() == ["", "signed rows", "", "signed rows, fewer bits", ""]
-    notes = ["50 %, µ 125", "90 %, µ 60", "popcount β 10", "50 %, µ 0.8, 3 bits", ""]
+    assert frame.series.tolist() == ["", "signed rows", "popcount", "signed rows, fewer bits", ""]
+    notes = ["50 %, µ 125", "90 %, µ 60", "β 10", "50 %, µ 0.8, 3 bits", ""]
     assert frame.note.tolist() == notes
 
 

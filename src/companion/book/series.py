@@ -53,16 +53,18 @@ def as_series(frame: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``series`` as `SERIES` has it; ``note``, the numbers of the point: the share removed, the strength (µ,
-        for the slides' terms beta), and the bits where they are not 8.
+        ``series`` as `SERIES` has it, and the slides' bit term where there is one; ``note``, the numbers of the
+        point: the share removed, the strength (µ, for the slides' terms β), and the bits where they are not 8.
     """
-    notes = []
+    series, notes = [], []
     for row in frame.itertuples():
         parts = [f"{100 * row.sparsity:.0f} %"] if row.sparsity else []
+        talks = bool(row.strength) and row.bit_term in ("popcount", "planes")
         if row.strength:
-            symbol = "µ" if row.bit_term == "energy" else f"{row.bit_term} β"
-            parts.append(f"{symbol} {row.strength:g}")
+            parts.append(f"{'β' if talks else 'µ'} {row.strength:g}")
         if row.bits not in (8, 32):  # 32: float
             parts.append(f"{row.bits} bits")
         notes.append(", ".join(parts))
-    return frame.assign(series=[SERIES.get(name, "") for name in frame.experiment], note=notes)
+        words = [SERIES.get(row.experiment, ""), row.bit_term if talks else ""]
+        series.append(", ".join(word for word in words if word))
+    return frame.assign(series=series, note=notes)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 
 __all__ = ["write_notes"]
 
@@ -33,13 +32,8 @@ def write_notes(ax: Axes, x: pd.Series, y: pd.Series, notes: Sequence[str], colo
         boxes = [(left + dx, low + dy, left + dx + width, low + dy + LINE) for dx, dy in places]
         best = int(np.argmin([sum(_shared(box, other) for other in taken) for box in boxes]))
         taken.append(boxes[best])
-        style: dict = dict(textcoords="offset points", fontsize="x-small", color=_ink(color))
+        style: dict = dict(textcoords="offset points", fontsize="x-small", color=color)
         ax.annotate(note, at, xytext=places[best], **style)
-
-
-def _ink(color: str) -> tuple[float, ...]:
-    """A color dark enough for small letters on white: that of a mark is too light to read."""
-    return tuple(0.7 * share for share in to_rgb(color))
 
 
 def _shared(box: tuple, other: tuple) -> float:
