@@ -53,8 +53,9 @@ def as_series(frame: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``series`` as `SERIES` has it, and the slides' bit term where there is one; ``note``, the numbers of the
-        point: the share removed, the strength (µ, for the slides' terms β), and the bits where they are not 8.
+        ``series`` as `SERIES` has it, and the slides' bit term where there is one; ``note``, the numbers of
+        the point: the share removed, the strength (µ, for the slides' terms β), and the bits where they are
+        not 8.
     """
     series, notes = [], []
     for row in frame.itertuples():
