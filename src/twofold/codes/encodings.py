@@ -120,9 +120,8 @@ class TwosComplement(Encoding):
         return (words[0] ^ half) - half
 
     def cell_words(self, words: Tensor, bits: int) -> Tensor:
-        # A signed integer, whose shifts to the right repeat its sign up to the top of the first cell.
-        half = 2 ** (bits - 1)
-        return (words ^ half) - half
+        # As signed integers, whose shifts to the right repeat their sign up to the top of the first cell.
+        return self.codes([words], bits)
 
     def with_sign(self, own: list[Slice], codes: Tensor, bits: int) -> tuple[list[Slice], int]:
         first, *rest = own

@@ -42,10 +42,9 @@ MASKS: tuple[MaskKind, ...] = get_args(MaskKind)
 """All three."""
 
 
-# They multiply by weights as well, so to leave them in float must be the user's word, not a silent default.
 _PERIOD = 2**LAYER_POLYNOMIAL.degree - 1
 
-
+# They multiply by weights as well, so to leave them in float must be the user's word, not a silent default.
 _UNABLE = (_ConvTransposeNd, nn.RNNBase, nn.RNNCellBase, nn.Bilinear, nn.MultiheadAttention)
 
 
