@@ -120,9 +120,9 @@ def on_crossbars(
     for name in found:
         if not isinstance(found[name], nn.Linear):
             check_convolution(name, found[name])
-        own = found[name].weight.detach()
-        meant = layers[name].weight_like(own).to(own.dtype)
-        if not torch.allclose(own, meant, rtol=1e-3, atol=0):
+        weight = found[name].weight.detach()
+        meant = layers[name].weight_like(weight).to(weight.dtype)
+        if not torch.allclose(weight, meant, rtol=1e-3, atol=0):
             raise ValueError(
                 f"the weight of layer {name} is not what its codes mean as {layers[name].bits} bits; give a "
                 "model that holds its weights"
