@@ -14,7 +14,7 @@ from twofold.codes.cells import to_cells
 from twofold.codes.encodings import ENCODINGS, encode, slice_codes
 from twofold.codes.quantizer import code_limit
 from twofold.codes.tables import CellTable, cell_table, load_cell_table
-from twofold.crossbar.adc import ADC_RANGES, Adc, adc_energy_j
+from twofold.crossbar.adc import ADC_RANGES, Adc, adc_energy_j, lossless_bits
 from twofold.crossbar.device import Device
 from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
 from twofold.crossbar.network import on_crossbars, program
@@ -238,6 +238,31 @@ def test_worked_example_of_the_converter():
 def test_walden_doubles_with_every_bit():
     assert adc_energy_j(8, 10e-15) == pytest.approx(2.56e-12)
     assert adc_energy_j(9, 1e-15) == 2 * adc_energy_j(8, 1e-15)
+
+
+@pytest.mark.parametrize("cell_bits, slices", [(1, (1,) * 8), (2, (2,) * 4), (3, (3,) * 3), (4, (4, 4))])
+@pytest.mark.parametrize("rows", [2, 5, 8, 16, 27, 64, 128])
+def test_lossless_bits_are_enough_and_one_less_is_not(rows, cell_bits, slices):
+    assert lossless_bits(rows, cell_bits) == math.ceil(math.log2(rows * (2**cell_bits - 1) + 1))
+    # A column of cells at the top level and one of cells at level 1; each input vector opens a row more.
+    top = (2**cell_bits - 1) * torch.ones(rows, dtype=torch.long)
+    codes = torch.stack([top, torch.ones_like(top)]) - 128
+    inputs = torch.ones(rows, rows, dtype=torch.long).triu()
+
+    def converted(bits):
+        adc = Adc(range_rule="active_rows", bits=bits)
+        return product(codes, inputs, adc=adc, encoding="offset_binary", slices=slices, input_bits=1)
+
+    exact = (codes @ inputs).double()
+    enough = lossless_bits(rows, cell_bits)
+    assert torch.equal(converted(enough), exact)
+    assert not torch.equal(converted(enough - 1), exact)
+
+
+@pytest.mark.parametrize("rows, cell_bits, message", [(0, 2, "rows are 0"), (8, 5, "cell_bits is 5")])
+def test_columns_that_do_not_exist_have_no_lossless_bits(rows, cell_bits, message):
+    with pytest.raises(ValueError, match=message):
+        lossless_bits(rows, cell_bits)
 
 
 # ---- devices ----

@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["ADC_RANGES", "Adc", "AdcRange", "adc_energy_j"]
+__all__ = ["ADC_RANGES", "Adc", "AdcRange", "adc_energy_j", "lossless_bits"]
 
 
 AdcRange = Literal["none", "worst_case", "active_rows", "calibrated"]
@@ -99,3 +99,26 @@ def adc_energy_j(bits: int | float, figure_of_merit_j: float) -> float:
     if not 0 <= figure_of_merit_j < math.inf:
         raise ValueError(f"figure_of_merit_j is {figure_of_merit_j}, allowed are finite numbers >= 0")
     return figure_of_merit_j * 2**bits
+
+
+def lossless_bits(rows: int, cell_bits: int) -> int:
+    """Fewest bits of a converter that tell all sums of a column apart, ``ceil(log2(rows * (2^c - 1) + 1))``.
+
+    `rows` cells of `cell_bits` (c) bits add up to a whole number of levels from 0 to ``rows * (2^c - 1)``. An
+    `Adc` of so many bits whose range is that of its rows has a step of one level.
+
+    Raises
+    ------
+    ValueError
+        No row, or cells of other than 1 to 4 bits.
+
+    Examples
+    --------
+    >>> [lossless_bits(rows, cell_bits=2) for rows in (8, 16, 128)]
+    [5, 6, 9]
+    """
+    if rows < 1:
+        raise ValueError(f"rows are {rows}, allowed are 1 or more")
+    if not 1 <= cell_bits <= 4:
+        raise ValueError(f"cell_bits is {cell_bits}, allowed are 1..4")
+    return (rows * (2**cell_bits - 1)).bit_length()
