@@ -100,9 +100,12 @@ def _mask_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--generator",
-        default="multiply-shift",
+        default="rejection",
         metavar="KIND",
-        help="how states become positions: multiply-shift (default), modulo or rejection",
+        help="how states become positions: rejection (default), column, counter, multiply-shift or modulo",
+    )
+    parser.add_argument(
+        "--group", default="1", metavar="COLUMNS", help="columns that share their rows (default: 1, none do)"
     )
     parser.add_argument(
         "--polynomial", help='primitive, such as "x^31+x^3+1" (default: that of a first layer)'
@@ -126,12 +129,11 @@ def _mask(options: argparse.Namespace) -> None:
     import numpy as np
 
     from twofold._files import written_whole
-    from twofold.masks.draw import size_of
     from twofold.masks.generator import generator_of, layer_generator
 
-    kind = generator_of(options.generator)
-    polynomial = options.polynomial or layer_generator(kind.kind, size_of(shape), layer=0).polynomial
-    generator = kind(polynomial, seed)
+    kind, group = generator_of(options.generator), int(_number(int, "group", options.group))
+    polynomial = options.polynomial or layer_generator(kind.kind, shape, layer=0, group=group).polynomial
+    generator = kind(polynomial, seed, group=group)
     mask = generator.draw(shape, density)
     print(
         f"mask: {mask.kept} of {mask.keep.numel()} weights of {options.shape}, {100 * mask.density:.2f} %\n"

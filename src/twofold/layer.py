@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from twofold.codes.encodings import EncodingName, encoding_of
 from twofold.codes.quantizer import check_bits, dequantize
 from twofold.masks.draw import Mask
-from twofold.masks.generator import IndexGenerator
+from twofold.masks.kinds import IndexGenerator
 from twofold.masks.measures import cheapest_index_bits
 
 __all__ = ["StoredLayer", "WeightLayer", "check_unchanged", "weight_layers"]
@@ -52,11 +52,14 @@ class StoredLayer:
         "twos_complement", the slides', is also that of codes which were chosen for none.
     generator : IndexGenerator or None
         What regenerates ``keep``; None for masks that must be stored.
+    group
+        Neighboring columns that share their rows, the generator's where there is one; 1: none do. The last
+        group has what is left.
 
     Raises
     ------
     ValueError
-        Bits outside 2..16, or an unknown encoding.
+        Bits outside 2..16, an unknown encoding, or a ``keep`` whose columns differ within a group.
 
     Examples
     --------
@@ -78,6 +81,7 @@ class StoredLayer:
     bits: int = 8
     encoding: EncodingName = "twos_complement"
     generator: IndexGenerator | None = None
+    group: int = 1
 
     def __post_init__(self) -> None:
         check_bits(self.bits)
@@ -91,11 +95,40 @@ class StoredLayer:
             )
         if not 0 < self.scale < math.inf:
             raise ValueError(f"scale is {self.scale}; allowed are finite numbers above 0")
+        if self.group < 1 or (self.generator is not None and self.generator.group != self.group):
+            own = "" if self.generator is None else f" and that of its generator {self.generator.group}"
+            raise ValueError(f"group is {self.group}{own}; allowed are 1 and above, the generator's own")
+        if self.group > 1:
+            shared = self.blocks.repeat_interleave(self.group, dim=0)[: self.columns]
+            if not torch.equal(shared, self.keep.flatten(1)):
+                raise ValueError(
+                    f"keep differs between columns that are to share, {self.group} by {self.group}"
+                )
 
     @property
     def size(self) -> int:
         """Number of weights, kept or not."""
         return self.keep.numel()
+
+    @property
+    def columns(self) -> int:
+        """Columns of the crossbar: outputs."""
+        return self.keep.shape[0]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the crossbar: inputs of an output."""
+        return self.size // self.columns
+
+    @property
+    def blocks(self) -> Bool[Tensor, "groups rows"]:
+        """The mask as its index says it: a row for each group of columns that share, 1 is one column."""
+        return self.keep.flatten(1)[:: self.group]
+
+    @cached_property
+    def indices(self) -> int:
+        """Indices that say what is kept: a row of a group each."""
+        return int(self.blocks.sum())
 
     @cached_property
     def kept(self) -> int:
@@ -113,7 +146,7 @@ class StoredLayer:
         """
         if self.generator is None:
             return None
-        mask = self.generator.draw(tuple(self.keep.shape), self.kept / self.size)
+        mask = self.generator.draw(tuple(self.keep.shape), self.indices / self.blocks.numel())
         if not torch.equal(mask.keep, self.keep.cpu()):
             raise ValueError(
                 f"the mask is not the one that {self.generator} makes; "
@@ -139,7 +172,7 @@ class StoredLayer:
         """
         if self.generator is not None or self.kept == self.size:
             return 0
-        return cheapest_index_bits(self.keep, self.bits)
+        return cheapest_index_bits(self.blocks, self.bits * min(self.group, self.columns))
 
     def chosen_for(self, encoding: EncodingName) -> "StoredLayer":
         """The same codes, marked as chosen for an encoding; a mask that was drawn stays drawn."""

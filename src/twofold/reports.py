@@ -332,5 +332,5 @@ def _baseline_layers(baseline: object, layers: Mapping[str, StoredLayer]) -> dic
 
 
 def _packed_bytes(layer: StoredLayer) -> int:
-    bitmap = math.ceil(layer.size / 8) if layer.generator is None and layer.kept < layer.size else 0
+    bitmap = math.ceil(layer.blocks.numel() / 8) if layer.generator is None and layer.kept < layer.size else 0
     return math.ceil(layer.kept * layer.bits / 8) + bitmap + _SEED_AND_SCALE

@@ -10,7 +10,8 @@ import pandas as pd
 
 from companion import paths
 from twofold import LFSR, Polynomial
-from twofold.masks.generator import Reduction, reduce_states
+from twofold.masks.generator import reduce_states
+from twofold.masks.kinds import Reduction
 from twofold.masks.lfsr import Form
 
 __all__ = ["lig_model", "lig_trace", "simulate_lig"]

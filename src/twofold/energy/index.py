@@ -28,7 +28,7 @@ from twofold.codes.tables import (
     tables_dir,
 )
 from twofold.layer import StoredLayer
-from twofold.masks.generator import Reduction
+from twofold.masks.kinds import Reduction
 from twofold.masks.lfsr import Form
 from twofold.masks.measures import index_storage_bits
 

@@ -36,6 +36,9 @@ class Mask:
         Flat positions of the kept weights in the order of first sight, the order of packed storage.
     clocks : int
         Register clocks until the last kept position was seen, repeats included; 0 where no register ran.
+    indices : int
+        Indices that say where the kept weights are: as many as weights, or fewer where neighboring columns
+        share theirs.
 
     Examples
     --------
@@ -49,6 +52,7 @@ class Mask:
     keep: Bool[Tensor, "*shape"]
     order: Int64[Tensor, "kept"]
     clocks: int
+    indices: int
 
     @property
     def kept(self) -> int:
@@ -71,44 +75,64 @@ class Mask:
         return self.keep.flatten(1).T
 
 
-def random_mask(shape: Sequence[int], density: float, seed: int) -> Mask:
+def random_mask(shape: Sequence[int], density: float, seed: int, group: int = 1) -> Mask:
     """The i.i.d. control: `round(density * size)` positions drawn without replacement, in the order drawn.
+
+    With a ``group`` so many neighboring columns share their positions.
 
     Raises
     ------
     ValueError
-        For a density outside (0, 1], or a shape without weights.
+        For a density outside (0, 1] or one that keeps nothing, a shape without weights, or a group below 1.
 
     Examples
     --------
     >>> random_mask((4, 6), density=0.5, seed=1).kept
     12
     """
-    size = size_of(shape)
+    blocks = blocks_of(shape, group)
+    size = size_of(blocks)
     order = np.random.default_rng(seed).permutation(size)[: kept_of(size, density)]
-    return mask_of(order, shape, clocks=0)
+    return spread(mask_of(order, blocks, clocks=0), shape, group)
 
 
-def magnitude_mask(weight: Float[Tensor, "*shape"], density: float) -> Mask:
+def magnitude_mask(weight: Float[Tensor, "*shape"], density: float, group: int = 1) -> Mask:
     """The magnitude control: the `round(density * size)` largest weights, largest first, ties by position.
+
+    With a ``group`` so many neighboring columns share their rows: those of the largest norms over the group,
+    `round(density * rows)` in each, so that the crossbars of all groups have as many rows.
 
     Raises
     ------
     ValueError
-        For a density outside (0, 1], or weights that are NaN or infinite.
+        For a density outside (0, 1] or one that keeps nothing, weights that are NaN or infinite, or a group
+        below 1.
 
     Examples
     --------
     >>> mask = magnitude_mask(torch.tensor([0.1, -3.0, 2.0, 4.0]), density=0.5)
     >>> mask.keep, mask.order
     (tensor([False,  True, False,  True]), tensor([3, 1]))
+    >>> magnitude_mask(torch.tensor([[1.0, 0.0], [3.0, 4.0]]), density=0.5, group=2).keep
+    tensor([[False,  True],
+            [False,  True]])
     """
     bad = int((~torch.isfinite(weight)).sum())
     if bad:
         raise ValueError(f"weight holds {bad} NaN or infinite entries; allowed are finite weights")
-    ranking = weight.detach().abs().flatten().argsort(descending=True, stable=True)
-    order = ranking[: kept_of(size_of(weight.shape), density)].cpu().numpy()
-    return mask_of(order, weight.shape, clocks=0)
+    blocks, magnitude = blocks_of(weight.shape, group), weight.detach().abs()
+    if group == 1:
+        largest = magnitude.flatten().argsort(descending=True, stable=True)
+        first = largest[: kept_of(size_of(blocks), density)]
+        return mask_of(first.cpu().numpy(), weight.shape, clocks=0)
+    norms = torch.stack([columns.norm(dim=0) for columns in magnitude.flatten(1).split(group)])
+    rows = norms.shape[1]
+    ranking = norms.argsort(dim=1, descending=True, stable=True)[:, : kept_of(rows, density)]
+    order = (ranking.cpu() + rows * torch.arange(len(ranking))[:, None]).flatten().numpy()
+    return spread(mask_of(order, blocks, clocks=0), weight.shape, group)
+
+
+# ---- what the masks of this package are made with ----
 
 
 def first_sights(
@@ -153,7 +177,27 @@ def mask_of(order: np.ndarray, shape: Sequence[int], clocks: int, keep: np.ndarr
     if keep is None:
         keep = np.zeros(math.prod(shape), bool)
         keep[order] = True
-    return Mask(torch.from_numpy(keep).reshape(tuple(shape)), torch.from_numpy(order), clocks)
+    return Mask(torch.from_numpy(keep).reshape(tuple(shape)), torch.from_numpy(order), clocks, len(order))
+
+
+def blocks_of(shape: Sequence[int], group: int) -> tuple[int, ...]:
+    """The shape of what is chosen where so many columns share: groups of them in place of columns."""
+    size_of(shape)
+    if group < 1:
+        raise ValueError(f"group is {group}; allowed are 1 (no column shares) and above")
+    return (-(-shape[0] // group), *shape[1:])
+
+
+def spread(mask: Mask, shape: Sequence[int], group: int) -> Mask:
+    """A mask of blocks as one of weights: each block a row of a group, its columns side by side in memory."""
+    if group == 1:
+        return mask
+    columns, rows = shape[0], math.prod(shape[1:])
+    first = mask.order // rows * group
+    column = first[:, None] + torch.arange(min(group, columns))
+    position = column * rows + (mask.order % rows)[:, None]
+    keep = mask.keep.repeat_interleave(group, dim=0)[:columns].clone()
+    return Mask(keep, position[column < columns], mask.clocks, mask.indices)
 
 
 def size_of(shape: Sequence[int]) -> int:
@@ -167,7 +211,12 @@ def size_of(shape: Sequence[int]) -> int:
 def kept_of(size: int, density: float) -> int:
     if not 0 < density <= 1:  # NaN fails both comparisons
         raise ValueError(f"density {density} is outside (0, 1]")
-    return max(1, round(density * size))
+    if (kept := round(density * size)) == 0:
+        raise ValueError(
+            f"density {density} of {size} positions keeps {density * size:.2g}, which is none; "
+            f"allowed are {1 / size:.2g} and above"
+        )
+    return kept
 
 
 def out_of_reach(registers: str, period: int, reached: int, size: int, kept: int) -> str:

@@ -101,6 +101,30 @@ class LFSR:
         out = np.empty(_check_count(count), _word_type(self.degree))
         return _leap(out, self._first_states(), self.polynomial)
 
+    def de_bruijn_states(self) -> UInt[np.ndarray, "2^degree"]:
+        """All ``2^degree`` states from the seed on, once 0 is spliced in between 1 and ``2^(degree-1)``.
+
+        In hardware: the bit that comes in is inverted while all bits but the output are 0. The bits are then
+        a de Bruijn sequence, in which every window of `degree` bits comes once.
+
+        Raises
+        ------
+        ValueError
+            For a Galois register, or a polynomial that is not primitive.
+
+        Examples
+        --------
+        >>> LFSR("x^3+x+1", seed=1).de_bruijn_states()
+        array([1, 0, 4, 2, 5, 6, 7, 3], dtype=uint32)
+        """
+        if self.form != "fibonacci" or not self.polynomial.is_primitive():
+            raise ValueError(
+                f"{self.polynomial} ({self.form}) has no place for state 0; needed is the Fibonacci "
+                "form of a primitive polynomial"
+            )
+        states = self.states(2**self.degree - 1)
+        return np.insert(states, int(np.flatnonzero(states == 1)[0]) + 1, 0)
+
     def jump(self, steps: int) -> "LFSR":
         """The register `steps` clocks later (earlier where negative), in O(log abs(steps)) products modulo P.
 

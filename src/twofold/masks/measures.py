@@ -12,8 +12,9 @@ from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 from twofold.masks.draw import Mask
-from twofold.masks.generator import LAYER_POLYNOMIAL, Reduction, reduce_states
+from twofold.masks.generator import LAYER_POLYNOMIAL, reduce_states
 from twofold.masks.gf2 import Polynomial
+from twofold.masks.kinds import Reduction
 from twofold.masks.lfsr import LFSR
 
 __all__ = ["cheapest_index_bits", "index_storage_bits", "numerical_rank", "overlap", "pair_coverage"]

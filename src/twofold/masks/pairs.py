@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from twofold.masks.draw import Mask, expected_clocks, first_sights, kept_of, mask_of, out_of_reach, size_of
-from twofold.masks.generator import Reduction, reduce_states
+from twofold.masks.generator import reduce_states
 from twofold.masks.gf2 import Polynomial
+from twofold.masks.kinds import Reduction
 from twofold.masks.lfsr import LFSR, Form, states_of_seeds
 
 __all__ = ["nested_mask", "pair_mask"]

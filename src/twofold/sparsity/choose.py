@@ -19,13 +19,8 @@ from torch.nn.utils import parametrize
 from twofold.codes.quantizer import weight_scale
 from twofold.layer import weight_layers
 from twofold.masks.draw import magnitude_mask, random_mask
-from twofold.masks.generator import (
-    LAYER_POLYNOMIAL,
-    LAYERS_PER_RUN,
-    IndexGenerator,
-    Reduction,
-    layer_generator,
-)
+from twofold.masks.generator import LAYER_POLYNOMIAL, LAYERS_PER_RUN, generator_of, layer_generator
+from twofold.masks.kinds import IndexGenerator, Reduction, Repeating
 
 __all__ = ["MASKS", "Choice", "MaskKind", "check_layers", "choose_densities", "choose_layers", "draw_mask"]
 
@@ -155,7 +150,7 @@ def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, generator
         )
     for name, layer in layers.items():
         why = _obstacle(layer, owners)
-        shared = generator is not None and generator != "rejection"
+        shared = generator is not None and issubclass(generator_of(generator), Repeating)
         if why is None and shared and (size := layer.weight.numel()) > _PERIOD:
             why = (
                 f"it has {size} weights, and {LAYER_POLYNOMIAL} points at no more than {_PERIOD} of them; "
@@ -171,27 +166,38 @@ def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, generator
 
 
 def draw_mask(
-    weight: Tensor, density: float, mask: MaskKind, index: int, seed: int, generator: Reduction
+    weight: Tensor,
+    density: float,
+    mask: MaskKind,
+    index: int,
+    seed: int,
+    generator: Reduction,
+    group: int = 1,
 ) -> tuple[Bool[Tensor, "out *rest"], IndexGenerator | None]:
     """A layer's mask, laid out in memory as its weight is, and the index generator where an LFSR makes it.
 
     ``index`` counts the attached layers: it and ``seed`` decide where the layer's generator starts.
 
+    Raises
+    ------
+    ValueError
+        As the mask: a density that keeps nothing, a kernel that the kind of generator has no walk for.
+
     Examples
     --------
-    >>> keep, generator = draw_mask(torch.zeros(16, 8), 0.5, "lfsr", 0, 0, "multiply-shift")
+    >>> keep, generator = draw_mask(torch.zeros(16, 8), 0.5, "lfsr", 0, 0, "rejection")
     >>> keep.shape, int(keep.sum()), generator.kind
-    (torch.Size([16, 8]), 64, 'multiply-shift')
+    (torch.Size([16, 8]), 64, 'rejection')
     """
     if density == 1:
         return torch.ones_like(weight, dtype=torch.bool), None
-    own = layer_generator(generator, weight.numel(), index, seed) if mask == "lfsr" else None
+    own = layer_generator(generator, weight.shape, index, seed, group) if mask == "lfsr" else None
     if own is not None:
         drawn = own.draw(tuple(weight.shape), density)
     elif mask == "magnitude":
-        drawn = magnitude_mask(weight, density)
+        drawn = magnitude_mask(weight, density, group)
     else:
-        drawn = random_mask(weight.shape, density, seed=1000 * seed + index)
+        drawn = random_mask(weight.shape, density, seed=1000 * seed + index, group=group)
     return torch.empty_like(weight, dtype=torch.bool).copy_(drawn.keep), own
 
 

@@ -19,7 +19,8 @@ from twofold.codes.quantizer import check_bits, check_clip_ratio
 from twofold.codes.tables import CellTable, load_cell_table
 from twofold.layer import StoredLayer, check_unchanged
 from twofold.masks.draw import magnitude_mask
-from twofold.masks.generator import GENERATORS, Reduction
+from twofold.masks.generator import GENERATORS
+from twofold.masks.kinds import Reduction
 from twofold.sparsity.choose import (
     MASKS,
     Choice,
@@ -102,8 +103,11 @@ class Twofold:
         default that of the slides.
     generator : str
         What turns the register of an LFSR mask into positions, one of
-        :data:`~twofold.masks.generator.GENERATORS`. With ``"rejection"`` each layer has a register of its own
-        polynomial and size.
+        :data:`~twofold.masks.generator.GENERATORS`; see :mod:`twofold.masks.kinds`. With ``"rejection"``,
+        ``"column"`` and ``"counter"`` each layer has a register of its own polynomial and size.
+    group : int
+        Neighboring columns (outputs) of a layer that share their kept rows, whatever the mask; 1: none do.
+        The last group has what is left, and a group of more columns than a layer has is all of them.
     seed : int
         Of the masks: networks of other seeds, and layers, have far parts of the registers' cycles. A second
         Twofold on a model needs another seed.
@@ -163,7 +167,8 @@ class Twofold:
         encoding: EncodingName = "twos_complement",
         table: CellTable | None = None,
         seed: int = 0,
-        generator: Reduction = "multiply-shift",
+        generator: Reduction = "rejection",
+        group: int = 1,
     ):
         for name, word, allowed in (
             ("mask", mask, MASKS),
@@ -189,6 +194,8 @@ class Twofold:
             raise ValueError(f"prune_epoch is {prune_epoch}; it must be a whole number of at least 0")
         if network_strength and not prune_epoch:
             raise ValueError(f"network_strength {network_strength!r} acts until prune_epoch, which is 0")
+        if not hasattr(group, "__index__") or isinstance(group, bool) or group < 1:
+            raise ValueError(f"group is {group!r}; it must be a whole number of columns, at least 1")
         chosen = choose_layers(
             model, layers, exclude=exclude, exclude_first=exclude_first, exclude_last=exclude_last
         )
@@ -198,6 +205,7 @@ class Twofold:
         self.model = model
         self.bits = check_bits(bits)
         self.mask = mask
+        self.group = group
         self.bit_term = bit_term
         self.strength = strength
         self.network_strength = network_strength
@@ -212,10 +220,13 @@ class Twofold:
             self.chooser = CodeChooser(bits, self.energy_table_j * 1e12)
             self.chooser.check_strength(strength)
         # All masks before the first layer is touched: an error leaves the model as it was.
-        masks = {
-            name: draw_mask(layer.weight.detach(), self.densities[name], mask, index, seed, generator)
-            for index, (name, layer) in enumerate(self.layers.items())
-        }
+        masks = {}
+        for index, (name, layer) in enumerate(self.layers.items()):
+            own, share = layer.weight.detach(), self.densities[name]
+            try:
+                masks[name] = draw_mask(own, share, mask, index, seed, generator, group)
+            except ValueError as error:
+                raise ValueError(f"layer {name!r}: {error}") from error
         self.generators = {name: own for name, (_, own) in masks.items()}
         for name, (keep, _) in masks.items():
             stored = mask == "magnitude" and self.densities[name] < 1
@@ -289,7 +300,8 @@ class Twofold:
             if self.mask == "magnitude" and self.densities[name] < 1:
                 # The float weights: many codes are equal, and a tie would be settled by position.
                 ranked = original if isinstance(weight, SparseWeight) else self.layers[name].weight
-                weight.keep.copy_(magnitude_mask(ranked.detach(), self.densities[name]).keep)
+                chosen = magnitude_mask(ranked.detach(), self.densities[name], self.group)
+                weight.keep.copy_(chosen.keep)
             weight.active = True
 
     def requantize(self) -> None:
@@ -323,9 +335,10 @@ class Twofold:
         found = {}
         for name, weight, original in self._parametrized():
             codes, scale = weight.codes(original)
-            found[name] = StoredLayer(
-                codes, float(scale), weight.keep.clone(), self.bits, self.encoding, self.generators[name]
-            )
+            keep, own = weight.keep.clone(), self.generators[name]
+            # A layer that keeps all has no mask that columns could share.
+            group = self.group if self.densities[name] < 1 else 1
+            found[name] = StoredLayer(codes, float(scale), keep, self.bits, self.encoding, own, group)
         return found
 
     def finish(self) -> dict[str, StoredLayer]:

@@ -29,8 +29,8 @@ from twofold._files import read_tensors, tensor_digest, written_whole
 from twofold.codes.quantizer import check_bits, code_limit
 from twofold.inputs.activity import Activity
 from twofold.layer import StoredLayer
-from twofold.masks.draw import LARGEST
-from twofold.masks.generator import generator_of
+from twofold.masks.draw import LARGEST, blocks_of
+from twofold.masks.generator import GENERATORS, generator_of
 
 __all__ = [
     "FORMAT",
@@ -128,6 +128,8 @@ def encode_layer(layer: StoredLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[T
     entry: dict = {"shape": list(layer.codes.shape), "kept": kept, "scale": layer.scale}
     if layer.encoding != "twos_complement":
         entry["encoding"] = layer.encoding
+    if layer.group > 1:
+        entry |= {"group": layer.group, "indices": layer.indices}
     if kept == codes.numel():  # needs no generator, whatever made it
         return entry | {"mask": "all"}, codes, None
     if (mask := layer.mask) is None:
@@ -158,6 +160,10 @@ def decode_layer(
     if codes.shape != (kept,) or not 0 <= kept <= size:
         raise ValueError(f"{codes.numel()} codes are there; the header says {kept} of {size}")
     generator = mask = None
+    group, indices = entry.get("group", 1), entry.get("indices", kept)
+    for what, number in (("group", group), ("indices", indices)):
+        if type(number) is not int or number < 1:
+            raise ValueError(f"{what} is {number!r}; allowed are whole numbers of 1 and above")
     if entry["mask"] == "all":
         order = torch.arange(size)
     elif entry["mask"] == "bitmap":
@@ -165,9 +171,13 @@ def decode_layer(
             raise ValueError(f"a bitmap of {-(-size // 8)} bytes is needed for {size} weights")
         order = torch.from_numpy(np.flatnonzero(np.unpackbits(bitmap.numpy(), count=size)))
     elif entry["mask"] == "lfsr":
+        if "reduction" not in entry:
+            raise ValueError(
+                f"its entry names no kind of index generator ('reduction'); known are {', '.join(GENERATORS)}"
+            )
         kind = generator_of(entry["reduction"])
-        generator = kind(entry["polynomial"], entry["seed"], entry["form"])
-        mask = generator.draw(shape, kept / size)
+        generator = kind(entry["polynomial"], entry["seed"], entry["form"], group)
+        mask = generator.draw(shape, indices / math.prod(blocks_of(shape, group)))
         order = mask.order
         if _crc(order) != entry["order_crc32"]:
             raise ValueError(f"{generator} walks in another order than when it was packed")
@@ -179,7 +189,7 @@ def decode_layer(
     keep = torch.zeros(size, dtype=torch.bool)
     dense[order], keep[order] = codes, True
     encoding = entry.get("encoding", "twos_complement")
-    layer = StoredLayer(dense.view(shape), entry["scale"], keep.view(shape), bits, encoding, generator)
+    layer = StoredLayer(dense.view(shape), entry["scale"], keep.view(shape), bits, encoding, generator, group)
     if mask is not None:
         vars(layer)["mask"] = mask  # just walked: it need not be walked again
     return layer

@@ -29,6 +29,7 @@ def storage_bytes(layers: Mapping[str, StoredLayer]) -> pd.DataFrame:
     - `float32`, `int8 dense`: all weights, removed ones as zeros.
     - `int8 + bitmap`, `int8 + CSR`, `int8 + relative 4-bit` and so on: kept codes and an index, see
       :func:`~twofold.masks.measures.index_storage_bits`; filler zeros count as weights.
+      Where columns share their rows, the index is that of the groups.
     - `int8 + deflate`: the dense codes through zlib at its highest level. It must be unpacked before use.
     - `packed LFSR`: kept codes, taps, seed and a counter; only for masks that an LFSR made.
     - `packed LFSR + deflate`: the same with the kept codes through zlib, to be fair to the other deflate.
@@ -70,11 +71,13 @@ def storage_bytes(layers: Mapping[str, StoredLayer]) -> pd.DataFrame:
             ("int8 + deflate", _deflated(layer.codes) + SCALE_BYTES, 0),
         ]
         register = () if layer.generator is None else (layer.generator.polynomial,)
-        for row in index_storage_bits(layer.keep, *register).itertuples():
+        shared = min(layer.group, layer.columns)
+        for row in index_storage_bits(layer.blocks, *register).itertuples():
             index_bytes = math.ceil(row.index_bits / 8)
             if row.scheme != "lfsr":
                 label = f"int8 + {row.scheme.replace('csr', 'CSR')}"
-                schemes.append((label, row.entries + SCALE_BYTES, index_bytes))
+                stored = layer.kept + shared * row.filler_entries
+                schemes.append((label, stored + SCALE_BYTES, index_bytes))
             elif layer.generator is not None:
                 kept = layer.codes.cpu().flatten()[layer.order]
                 schemes.append(("packed LFSR", len(kept) + SCALE_BYTES, index_bytes))
@@ -102,7 +105,7 @@ def magnitude_pruned(layers: Mapping[str, StoredLayer], density: float) -> dict[
     pruned = {}
     for name, layer in layers.items():
         keep = magnitude_mask(layer.codes.float(), density).keep
-        pruned[name] = replace(layer, codes=layer.codes * keep, keep=keep, generator=None)
+        pruned[name] = replace(layer, codes=layer.codes * keep, keep=keep, generator=None, group=1)
     return pruned
 
 
