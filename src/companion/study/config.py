@@ -28,7 +28,7 @@ __all__ = ["GENERATORS", "METHODS", "Recipe", "RunConfig", "Schema"]
 
 PRECISIONS = ("bf16", "fp32")
 
-GENERATORS = ("multiply-shift", "rejection")
+GENERATORS = ("multiply-shift", "rejection", "column", "counter")
 
 METHODS: dict[str, tuple[MaskKind | None, bool]] = {
     "dense": (None, False),
@@ -176,6 +176,9 @@ class RunConfig(Recipe):
     generator: str = "multiply-shift"
     """How the register of an LFSR's mask says its indices, one of `GENERATORS`; the default is what the first
     runs, whose files name none, were made with."""
+    group: int = 1
+    """Neighboring columns of a layer that share their kept rows; 1: none do. A group of more columns than a
+    layer has is all of them: 64 is, in every layer of ResNet-20."""
     held_out: bool = False
     """Train without 5,000 images and evaluate on those instead of the test set."""
 
@@ -198,6 +201,8 @@ class RunConfig(Recipe):
         for name, high in (("sparsity", 1), ("strength", math.inf), ("network_strength", math.inf)):
             if not 0 <= getattr(self, name) < high:  # false for NaN as well
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must lie in [0, {high})")
+        if not 1 <= self.group <= 2**16:
+            raise ValueError(f"group is {self.group!r}; it must be a whole number in [1, {2**16}]")
         if not 0 < self.ramp <= 1:
             raise ValueError(f"ramp is {self.ramp!r}; it must be a share of the training in (0, 1]")
         if check_clip_ratio(self.clip_ratio) != 1 and (self.method == "dense" or self.bit_term != "energy"):
@@ -209,6 +214,8 @@ class RunConfig(Recipe):
         if self.method == "dense-8bit" and self.bits != 8:
             raise ValueError(f"bits is {self.bits!r}, but method 'dense-8bit' has 8; take method 'rounded'")
         mask, has_bit_term = METHODS[self.method]
+        if self.group > 1 and mask is None:
+            raise ValueError(f"group is {self.group!r}, but method {self.method!r} has no mask to share")
         for name, wanted in (("sparsity", mask is not None), ("strength", has_bit_term)):
             if (getattr(self, name) > 0) != wanted:
                 needs = "needs one above 0" if wanted else "takes none"

@@ -4,7 +4,8 @@ A name is a row of parts joined by ``-``, and no number stands in it without its
 
 - ``tune`` for a run on held-out images; the network where it is not ResNet-20; the method; ``scratch`` for a
   ResNet-20 that starts from no other network; ``ms`` where a register draws the mask by multiply-shift, which
-  may say an index twice
+  may say an index twice, ``col`` where it does column by column, ``ctr`` with a counter over the kernel
+- ``g8``: neighboring columns that share their rows, where some do
 - ``r50``: the percentage removed
 - ``mu125``: the strength of the energy-aware codes, in LSB²/pJ; ``popcount-beta10`` and ``planes-beta1``: of
   the talk's terms; ``lambda1``: of its network term, ``printed`` where that pulls on the weights that stay,
@@ -47,6 +48,13 @@ METHOD_WORDS = {
 }
 """Method -> its part of a name and of a label."""
 
+GENERATOR_WORDS = {
+    "rejection": ("", ""),
+    "multiply-shift": ("ms", "multiply-shift"),
+    "column": ("col", "column by column"),
+    "counter": ("ctr", "kernel counter"),
+}
+
 ENCODING_WORDS = {
     "twos_complement": ("", ""),
     "offset_binary": ("offset", "offset binary"),
@@ -62,8 +70,8 @@ NETWORK_WORDS = {
     "digits-net": "network of the digits",
 }
 
-_LETTERS = ("r", "mu", "beta", "lambda", "p", "b", "clip", "distilled", "e", "lr", "fp", "bf", "s")
-_WORDS = ("tune", "scratch", "ms", "popcount", "planes", "printed", "erk", "distilled")
+_LETTERS = ("g", "r", "mu", "beta", "lambda", "p", "b", "clip", "distilled", "e", "lr", "fp", "bf", "s")
+_WORDS = ("tune", "scratch", "ms", "col", "ctr", "popcount", "planes", "printed", "erk", "distilled")
 _PARTS = {
     part
     for word in (*_WORDS, *NETWORK_WORDS, *(name for name, _ in (METHOD_WORDS | ENCODING_WORDS).values()))
@@ -85,6 +93,7 @@ def usual(config: RunConfig) -> dict[str, Any]:
     """
     of_study = config.network == "resnet20" and config.dataset == "cifar10"
     mask, has_bit_term = METHODS[config.method]
+    second = config.group > 1 or (mask == "lfsr" and config.generator != "multiply-shift")
     # Magnitudes fill a cell, two or four: the scale of least error for the energy, see `rate_distortion`.
     scales = {3: 0.5, 5: 0.85, 8: 2.0} if config.encoding == "signed_rows" else {8: 2.0}
     magnitudes = config.encoding in ("signed_rows", "sign_magnitude")
@@ -96,8 +105,8 @@ def usual(config: RunConfig) -> dict[str, Any]:
         "restart_epoch": config.prune_epoch,
         "momentum": 0.9,
         "weight_decay": 5e-4,
-        # bf16 is faster only on a CPU with AMX, and on a GPU; the runs by rejection, the last ones, had one.
-        "precision": "bf16" if mask == "lfsr" and config.generator == "rejection" else "fp32",
+        # bf16 is faster only on a CPU with AMX, and on a GPU; the second edition's runs had one.
+        "precision": "bf16" if second else "fp32",
         "compiled": of_study,  # an epoch takes a seventh less time
         "clip_ratio": scales.get(config.bits, 1.0) if magnitudes else 1.0,
         "density_rule": "uniform",
@@ -176,7 +185,8 @@ def _parts(config: RunConfig) -> tuple[list[tuple[str, str]], list[str]]:
     say(True, *METHOD_WORDS[config.method])
     from_scratch = config.init is None and config.method != "dense" and config.network == "resnet20"
     say(from_scratch, "scratch", "from scratch")
-    say(mask == "lfsr" and config.generator == "multiply-shift", "ms", "multiply-shift")
+    say(mask == "lfsr", *GENERATOR_WORDS[config.generator])
+    say(config.group > 1, f"g{config.group}", f"rows shared by {config.group} columns")
     removed = _number(100 * config.sparsity)
     say(config.sparsity, f"r{removed}", f"{removed} % removed")
     strength = _number(config.strength)

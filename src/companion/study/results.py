@@ -87,12 +87,17 @@ class RunRow(Schema):
     measured: Measured
 
     def columns(self) -> dict[str, Any]:
-        """The values by column of the table; ``bits`` of a float run is 32, ``bit_term`` None without one."""
+        """The values by column of the table.
+
+        ``bits`` of a float run is 32, ``bit_term`` None without one, ``generator`` None without a register.
+        """
         config = self.config.model_dump()
         if self.config.method == "dense":
             config["bits"] = 32
         if not METHODS[self.config.method][1]:
             config["bit_term"] = None
+        if METHODS[self.config.method][0] != "lfsr":
+            config["generator"] = None
         first = {
             "results_version": RESULTS_VERSION,
             "run": config.pop("run"),
@@ -115,8 +120,9 @@ class RunRow(Schema):
             del own[name]
         if own["method"] == "dense":
             del own["bits"]
-        if own["bit_term"] is None:
-            del own["bit_term"]
+        for name in ("bit_term", "generator"):
+            if own[name] is None:
+                del own[name]
         measured = {name: own.pop(name) for name in Measured.model_fields}
         return cls(config=RunConfig(**own), measured=Measured(**measured))
 

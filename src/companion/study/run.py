@@ -96,6 +96,7 @@ def carry_out(
             table=load_cell_table(config.energy_table),
             seed=config.seed,
             generator=config.generator,
+            group=config.group,
         )
     teacher = _initial_model(config, train) if config.distillation else None
     epochs = fit(
