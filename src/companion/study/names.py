@@ -26,7 +26,7 @@ import numpy as np
 
 from companion.study.config import METHODS, RunConfig
 
-__all__ = ["START", "TUNING_START", "check_name", "label_of", "learning_rate", "name_of", "usual"]
+__all__ = ["START", "STARTS", "TUNING_START", "check_name", "label_of", "learning_rate", "name_of", "usual"]
 
 
 START = "dense-e60"
@@ -34,6 +34,12 @@ START = "dense-e60"
 
 TUNING_START = "tune-dense-e20"
 """The one that runs on held-out images start from; it has never seen those either."""
+
+STARTS = {
+    "resnet20": START,
+    **{name: f"{name}-dense-e80" for name in ("resnet8", "resnet8-w2", "resnet8-w3")},
+}
+"""Network -> the float network that its fine-tuned runs start from."""
 
 METHOD_WORDS = {
     "dense": ("dense", "dense, float"),
@@ -66,6 +72,9 @@ ENCODING_WORDS = {
 NETWORK_WORDS = {
     "resnet20": "",
     "resnet20-w2": "ResNet-20 twice as wide",
+    "resnet8": "ResNet-8",
+    "resnet8-w2": "ResNet-8 twice as wide",
+    "resnet8-w3": "ResNet-8 three times as wide",
     "plain-cnn": "plain CNN",
     "digits-net": "network of the digits",
 }
@@ -93,7 +102,8 @@ def usual(config: RunConfig) -> dict[str, Any]:
     """
     of_study = config.network == "resnet20" and config.dataset == "cifar10"
     mask, has_bit_term = METHODS[config.method]
-    second = config.group > 1 or (mask == "lfsr" and config.generator != "multiply-shift")
+    tiny = config.network.startswith("resnet8")
+    second = tiny or config.group > 1 or (mask == "lfsr" and config.generator != "multiply-shift")
     # Magnitudes fill a cell, two or four: the scale of least error for the energy, see `rate_distortion`.
     scales = {3: 0.5, 5: 0.85, 8: 2.0} if config.encoding == "signed_rows" else {8: 2.0}
     magnitudes = config.encoding in ("signed_rows", "sign_magnitude")
@@ -107,17 +117,17 @@ def usual(config: RunConfig) -> dict[str, Any]:
         "weight_decay": 5e-4,
         # bf16 is faster only on a CPU with AMX, and on a GPU; the second edition's runs had one.
         "precision": "bf16" if second else "fp32",
-        "compiled": of_study,  # an epoch takes a seventh less time
+        "compiled": of_study or tiny,  # an epoch takes a seventh less time
         "clip_ratio": scales.get(config.bits, 1.0) if magnitudes else 1.0,
         "density_rule": "uniform",
         "ramp": 0.5,
         "energy_table": "rram_2bit_cell",
     }
     if config.init is None:
-        values["learning_rate"] = 0.2 if of_study else 0.1
+        values["learning_rate"] = 0.2 if of_study or tiny else 0.1
     else:
         values["epochs"] = 6 if config.held_out else 12
-        values["init"] = TUNING_START if config.held_out else START
+        values["init"] = TUNING_START if config.held_out else STARTS.get(config.network, START)
     if mask != "lfsr":
         values["generator"] = "multiply-shift"
     if not has_bit_term:

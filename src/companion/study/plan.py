@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from companion.study.config import RunConfig
-from companion.study.names import START, TUNING_START, learning_rate, name_of
+from companion.study.names import START, STARTS, TUNING_START, learning_rate, name_of
 
 __all__ = ["EXPERIMENTS", "OWN", "PLAN", "STRENGTH", "Experiment", "chosen", "experiment_of"]
 
@@ -77,6 +77,12 @@ def _run(method: str, removed: int = 0, seed: int = 1, **values: Any) -> RunConf
     shared = {"learning_rate": learning_rate(sparsity), "sparsity": sparsity, **FINE_TUNED}
     config = RunConfig(run="unnamed", method=method, seed=seed, **shared | values)
     return config.replaced(run=name_of(config))
+
+
+def _tiny(method: str, removed: int = 0, seed: int = 1, width: int = 1, **values: Any) -> RunConfig:
+    """A fine-tuned run of MLPerf Tiny's ResNet-8, as wide again as ``width`` says."""
+    network = "resnet8" if width == 1 else f"resnet8-w{width}"
+    return _masked(method, removed, seed, network=network, init=STARTS[network], **BF16 | values)
 
 
 def _masked(method: str, removed: int, seed: int = 1, **values: Any) -> RunConfig:
@@ -289,6 +295,38 @@ EXPERIMENTS = (
                     _masked("lfsr", 50, seed, group=ALL_COLUMNS, **COLUMN),
                 )
             ),
+        ),
+    ),
+    Experiment(
+        "mlperf-tiny-float",
+        "How good is the benchmark's network in float, and twice as wide?",
+        tuple(
+            _run("dense", network=network, **FLOAT, **BF16, epochs=80)
+            for network in ("resnet8", "resnet8-w2")
+        ),
+    ),
+    Experiment(
+        "mlperf-tiny",
+        "How few joules clear the benchmark's bar of 85 %, and with which method?",
+        (
+            *(_tiny("dense-8bit", seed=seed) for seed in SEEDS),
+            *(_tiny("bits", seed=seed, strength=STRENGTH) for seed in SEEDS),
+            *(_tiny("rounded", seed=seed, **ONE_CELL) for seed in SEEDS),
+            *(
+                _tiny(method, removed, seed, **({} if method == "magnitude-bits" else REJECTION))
+                for seed in SEEDS
+                for removed in (50, 75, 90)
+                for method in ("lfsr", "twofold", "magnitude-bits")
+            ),
+        ),
+    ),
+    Experiment(
+        "width",
+        "Does a mask that does not look at the weights want a wider network?",
+        (
+            _tiny("dense-8bit", width=2),
+            *(_tiny(method, 75, width=2, **REJECTION) for method in ("lfsr", "twofold")),
+            _tiny("magnitude-bits", 75, width=2),
         ),
     ),
     Experiment(

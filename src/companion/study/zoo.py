@@ -3,6 +3,9 @@
 ResNet-20 follows He et al. 2016, section 4.2: three stages of three blocks with 16, 32 and 64
 channels, and option-A shortcuts (a strided copy, padded with zero channels), so that every weight
 is a convolution's or the last layer's: 268,336 of them.
+
+ResNet-8 is MLPerf Tiny's network for image classification (Banbury et al. 2021, "MLPerf Tiny Benchmark"), a
+benchmark that asks for 85 % of CIFAR-10's test images.
 """
 
 from collections.abc import Callable
@@ -13,7 +16,7 @@ from torch import Tensor, nn
 
 from twofold.layer import weight_layers
 
-__all__ = ["NETWORKS", "DigitsNet", "PlainNet", "ResNet", "build_model"]
+__all__ = ["NETWORKS", "DigitsNet", "PlainNet", "ResNet", "ResNet8", "build_model"]
 
 
 class BasicBlock(nn.Module):
@@ -58,6 +61,48 @@ class ResNet(nn.Module):
                 channels = out
         self.blocks = nn.Sequential(*stages)
         self.fc = nn.Linear(channels, classes)
+        _he_initialize(self)
+
+    def forward(self, x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch classes"]:
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return self.fc(self.blocks(x).mean((2, 3)))
+
+
+class ProjectedBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut, by a 1x1 convolution where the channels change; all biased."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(channels)
+        changes = stride > 1 or channels_in != channels
+        self.shortcut = nn.Conv2d(channels_in, channels, 1, stride) if changes else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch c2 h2 w2"]:
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x), inplace=True)
+
+
+class ResNet8(nn.Module):
+    """MLPerf Tiny's ResNet-8: one block each of 16, 32, 64 channels; ``width`` multiplies all of them.
+
+    77,360 convolution and linear weights at width 1. Keras pads a strided convolution at the bottom and right
+    alone, torch at every side; nothing else differs from the benchmark's network.
+    """
+
+    def __init__(self, width: int = 1, classes: int = 10, channels_in: int = 3):
+        super().__init__()
+        first, second, third = 16 * width, 32 * width, 64 * width
+        self.conv1 = nn.Conv2d(channels_in, first, 3, padding=1)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.blocks = nn.Sequential(
+            ProjectedBlock(first, first, 1),
+            ProjectedBlock(first, second, 2),
+            ProjectedBlock(second, third, 2),
+        )
+        self.fc = nn.Linear(third, classes)
         _he_initialize(self)
 
     def forward(self, x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch classes"]:
@@ -114,6 +159,9 @@ def _he_initialize(model: nn.Module) -> None:
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet20": lambda classes, channels_in: ResNet(3, 1, classes, channels_in),
     "resnet20-w2": lambda classes, channels_in: ResNet(3, 2, classes, channels_in),
+    "resnet8": lambda classes, channels_in: ResNet8(1, classes, channels_in),
+    "resnet8-w2": lambda classes, channels_in: ResNet8(2, classes, channels_in),
+    "resnet8-w3": lambda classes, channels_in: ResNet8(3, classes, channels_in),
     "plain-cnn": PlainNet,
     "digits-net": DigitsNet,
 }
