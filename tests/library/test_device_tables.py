@@ -14,7 +14,7 @@ from companion.study.zoo import build_model
 from twofold.codes.cells import code_energy_table
 from twofold.codes.encodings import ENCODINGS
 from twofold.codes.quantizer import dequantize, quantize, ternary_scale, weight_scale
-from twofold.codes.tables import CellTable, cell_table, load_cell_table, ternary_table
+from twofold.codes.tables import CellTable, cell_table, load_cell_table, resistive_table, ternary_table
 from twofold.energy.machine import Machine
 from twofold.energy.price import layer_energy
 from twofold.inputs.activity import Activity
@@ -87,6 +87,109 @@ def test_a_table_of_any_width_drives_training_and_accounts_alike(cell_bits, enco
         cells = [word >> shift & 2**cell_bits - 1 for word in digits for shift in range(0, width, cell_bits)]
         energy_j = sum(1 + level for level in cells) * 1e-15
         assert float(sparsity.energy_table_j[code + 127]) == pytest.approx(energy_j, rel=1e-9)
+
+
+# ---- resistances ----
+
+PUBLISHED = {
+    # R_on, R_off, V, t of CiMLoop's memory-cell files
+    "rram_neurosim": (6e3, 9e5, 0.5, 2e-9),
+    "rram_isaac": (2e3, 2e4, 0.2, 1e-9),
+    "rram_neurram": (25e4, 1e6, 0.5, 2e-9),
+}
+OWN_CELL = (
+    "parameter,value,unit,source,doi\n"
+    "cell_bits,1,bit,mine,\nR_on,5,kohm,mine,\nR_off,1,Mohm,mine,\nV,100,mV,mine,\nt,10,ns,mine,x\nADC,0,J,mine,\n"
+)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_joules_of_a_published_cell_follow_from_its_parameters(name):
+    r_on, r_off, volts, seconds = PUBLISHED[name]
+    table = load_cell_table(name)
+    assert table.cell_bits == 2
+    for level, joules in enumerate(table.energy_j):
+        siemens = 1 / r_off + (1 / r_on - 1 / r_off) * level / 3
+        assert joules == pytest.approx(volts * volts * siemens * seconds, rel=1e-12)
+    assert table.adc_energy_j == pytest.approx(16e-3 / (8 * 1.2e9), rel=1e-4)  # ISAAC's eight converters
+    assert (table.read_v, table.read_s) == (volts, pytest.approx(seconds))
+    assert "mit-emze/cimloop" in table.source
+    assert "10.1109/ISCA.2016.12" in table.doi
+
+
+def test_a_cell_of_ones_own_by_its_resistances(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(OWN_CELL)
+    table = load_cell_table(path)
+    assert (table.name, table.cell_bits, table.source, table.doi) == ("mine", 1, "mine", "x")
+    assert table.energy_j == pytest.approx((1e-16, 2e-14))
+    same = resistive_table(
+        r_on_ohm=5e3, r_off_ohm=1e6, read_v=0.1, read_s=10e-9, adc_energy_j=0.0, cell_bits=1
+    )
+    assert same.energy_j == pytest.approx(table.energy_j)
+    with pytest.raises(ValueError, match=r"cell_bits is 2, but .*mine.csv is a table of 1-bit cells"):
+        load_cell_table(path, cell_bits=2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "R_off,1,Mohm,mine,\n",
+            "",
+            "parameter 'R_off' is missing, needed are cell_bits, R_on, R_off, V, t, ADC",
+        ),
+        ("ADC,0,J,mine,\n", "", "parameter 'ADC' is missing"),
+        ("ADC", "G_on", "parameter 'ADC' is missing"),
+        ("ADC,0,J,mine,", "ADC,0,J,mine,\nG_on,1,V,mine,", "parameter 'G_on' is unknown"),
+        ("R_off", "R_on", "parameter 'R_on' stands there more than once"),
+        ("R_on,5", "R_on,-5", "R_on is '-5', allowed are finite numbers >= 0"),
+        ("R_on,5", "R_on,0", "R_on is 0 ohm, R_off 1e+06 ohm; needed are finite 0 < R_on < R_off"),
+        ("R_on,5", "R_on,5000", "R_on is 5e+06 ohm, R_off 1e+06 ohm; needed are finite 0 < R_on < R_off"),
+        ("V,100", "V,0", "V is 0, allowed are finite numbers > 0"),
+        ("t,10", "t,0", "t is 0, allowed are finite numbers > 0"),
+        ("t,10", "t,soon", "t is 'soon'"),
+        ("ns", "h", "unit of t is 'h', allowed are s, ms, us, ns, ps"),
+        ("kohm", "kΩ", "unit of R_on is 'kΩ', allowed are ohm, kohm, Mohm"),
+        ("cell_bits,1", "cell_bits,5", "cell_bits is 5, allowed are 1..4"),
+        ("cell_bits,1", "cell_bits,1.5", "cell_bits is 1.5, allowed are 1..4"),
+        ("value", "energy", "no column value; there are parameter, energy, unit"),
+        (OWN_CELL[32:], "", "no entries"),
+    ],
+)
+def test_broken_cells_name_file_and_parameter(tmp_path, old, new, message):
+    assert old in OWN_CELL
+    path = tmp_path / "mine.csv"
+    path.write_text(OWN_CELL.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ValueError) as error:
+        load_cell_table(path)
+    assert message in str(error.value)
+    assert "mine.csv" in str(error.value)
+
+
+def test_every_cell_table_is_offered():
+    with pytest.raises(FileNotFoundError) as error:
+        load_cell_table("rram_3bit_cell")
+    assert str(error.value).endswith("one of rram_2bit_cell, rram_isaac, rram_neurosim, rram_neurram")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_levels_of_resistive_cells_are_even_already(name):
+    table = load_cell_table(name)
+    assert table.with_even_levels().energy_j == pytest.approx(table.energy_j, rel=1e-12)
+
+
+def test_even_levels_of_the_slides_cells_keep_both_ends():
+    slides, even = load_cell_table(), load_cell_table().with_even_levels()
+    assert (even.energy_j[0], even.energy_j[-1]) == (slides.energy_j[0], slides.energy_j[-1])
+    assert even.energy_j[2] - even.energy_j[1] == pytest.approx((1.49 - 0.079) * 1e-12 / 3)
+    assert even.adc_energy_j == slides.adc_energy_j
+
+
+@pytest.mark.parametrize("read", [{"read_v": 0.0}, {"read_s": math.inf}, {"read_v": -0.2}])
+def test_a_read_without_voltage_or_time_is_none(read):
+    with pytest.raises(ValueError, match=rf"any: {next(iter(read))} is .*, allowed are finite numbers > 0"):
+        CellTable("any", 1, (0.0, 1e-15), 0.0, **read)
 
 
 # ---- ternary ----

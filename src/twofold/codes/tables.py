@@ -1,13 +1,13 @@
 """What a cell's level, a digital operation and a memory word cost, in joules.
 
-A table of cells comes from a CSV (`load_cell_table`) or from plain Python (`cell_table`, `ternary_table`);
-either drives training, energies and the array. The CSV tables that travel inside the package give the source
-of each number.
+A table of cells comes from a CSV (`load_cell_table`) or from plain Python (`cell_table`, `resistive_table`,
+`ternary_table`); either drives training, energies and the array. The CSV tables that travel inside the
+package give the source of each number.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +23,7 @@ __all__ = [
     "memory_word_energy_j",
     "memory_words",
     "read_energies",
+    "resistive_table",
     "tables_dir",
     "ternary_table",
 ]
@@ -32,6 +33,26 @@ _JOULES = {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12, "fJ": 1e-1
 
 
 _ADC = "ADC"
+
+
+_OHMS = {"ohm": 1.0, "kohm": 1e3, "Mohm": 1e6}
+
+
+_VOLTS = {"V": 1.0, "mV": 1e-3}
+
+
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
+
+
+_PARAMETERS = {
+    "cell_bits": {"bit": 1.0},
+    "R_on": _OHMS,
+    "R_off": _OHMS,
+    "V": _VOLTS,
+    "t": _SECONDS,
+    _ADC: _JOULES,
+}
+"""What a table of resistive cells gives, and the units of each."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +71,14 @@ class CellTable:
         Joules of one analog-to-digital conversion.
     source, doi
         Where the numbers are from.
+    read_v, read_s
+        Voltage and time of a read, in volts and seconds; None where the table says nothing of them.
 
     Raises
     ------
     ValueError
-        Another number of levels than ``2^cell_bits``, or an energy that is negative or infinite.
+        Another number of levels than ``2^cell_bits``, an energy that is negative or infinite, or a voltage
+        or time that is not above 0.
     """
 
     name: str
@@ -63,6 +87,8 @@ class CellTable:
     adc_energy_j: float
     source: str = ""
     doi: str = ""
+    read_v: float | None = None
+    read_s: float | None = None
 
     def __post_init__(self) -> None:
         levels = 2 ** _check_cell_bits(self.cell_bits)
@@ -71,6 +97,29 @@ class CellTable:
         for what, value in [*enumerate(self.energy_j), (_ADC, self.adc_energy_j)]:
             if not (0 <= value < math.inf or (math.isnan(value) and what != _ADC)):
                 raise ValueError(f"{self.name}: energy of {what} is {value}, allowed are finite numbers >= 0")
+        for what in ("read_v", "read_s"):
+            if not ((value := getattr(self, what)) is None or 0 < value < math.inf):
+                raise ValueError(f"{self.name}: {what} is {value}, allowed are finite numbers > 0")
+
+    def with_even_levels(self) -> "CellTable":
+        """The same cells with their levels evenly spaced between level 0 and the top one.
+
+        A column adds up what the levels are worth only if its cells' conductances are evenly spaced, and with
+        them the joules (``E = V^2 G t``). Programming the middle levels to that grid changes what they cost.
+
+        Examples
+        --------
+        >>> table = load_cell_table("rram_2bit_cell").with_even_levels()
+        >>> [f"{1e12 * joules:.3f} pJ" for joules in table.energy_j]  # given are .079, .36, .73 and 1.49 pJ
+        ['0.079 pJ', '0.549 pJ', '1.020 pJ', '1.490 pJ']
+        """
+        even = _evenly_spaced(self.energy_j[0], self.energy_j[-1], self.cell_bits)
+        return replace(self, name=f"{self.name}, even levels", energy_j=even)
+
+
+def _evenly_spaced(bottom: float, top: float, cell_bits: int) -> tuple[float, ...]:
+    shares = [level / (2**cell_bits - 1) for level in range(2**cell_bits)]
+    return tuple(bottom * (1 - share) + top * share for share in shares)
 
 
 # ---- tables ----
@@ -100,6 +149,23 @@ def read_energies(name_or_path: str | Path, key: str) -> pd.DataFrame:
     3    11  1.490000e-12
     4   ADC  2.080000e-13
     """
+    path, frame = _read_table(name_or_path, (key,))
+    return _energies(path, frame, key)
+
+
+def _energies(path: Path, frame: pd.DataFrame, key: str) -> pd.DataFrame:
+    _check_table(path, frame, key, "energy")
+    energies = [
+        _quantity(path, f"energy of {entry}", energy, f"unit of {entry}", unit, _JOULES)
+        for entry, energy, unit in frame[[key, "energy", "unit"]].itertuples(index=False)
+    ]
+    return pd.DataFrame(
+        {key: frame[key], "energy_j": energies, "source": frame["source"], "doi": frame["doi"]}
+    )
+
+
+def _read_table(name_or_path: str | Path, keys: Sequence[str]) -> tuple[Path, pd.DataFrame]:
+    """Path and rows of a table; if there is none, the message lists those whose first column is of `keys`."""
     path = Path(name_or_path)
     climbs = False
     if path.suffix != ".csv":
@@ -107,77 +173,132 @@ def read_energies(name_or_path: str | Path, key: str) -> pd.DataFrame:
         climbs = path.parent != tables_dir()
     if climbs or len(path.name) > 255 or not path.is_file():
         files = {p.stem: p.read_text(encoding="utf-8") for p in tables_dir().glob("*.csv")}
-        known = ", ".join(sorted(stem for stem, text in files.items() if text.startswith(f"{key},")))
+        known = ", ".join(sorted(stem for stem, text in files.items() if text.split(",")[0] in keys))
         raise FileNotFoundError(f"no energy table {name_or_path}: give the path of a .csv, or one of {known}")
-    frame = read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    missing = [column for column in (key, "energy", "unit", "source", "doi") if column not in frame]
+    return path, read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+
+
+def _check_table(path: Path, frame: pd.DataFrame, key: str, value: str) -> None:
+    missing = [column for column in (key, value, "unit", "source", "doi") if column not in frame]
     if missing:
         raise ValueError(f"{path}: no column {', '.join(missing)}; there are {', '.join(frame.columns)}")
     if frame.empty:
         raise ValueError(f"{path}: no entries")
     twice = frame[key][frame[key].duplicated()]
     if len(twice):
-        raise ValueError(f"{path}: entry {twice.iloc[0]!r} stands there more than once")
-    energies = [_joules(path, *row) for row in frame[[key, "energy", "unit"]].itertuples(index=False)]
-    return pd.DataFrame(
-        {key: frame[key], "energy_j": energies, "source": frame["source"], "doi": frame["doi"]}
-    )
+        raise ValueError(f"{path}: {key} {twice.iloc[0]!r} stands there more than once")
 
 
-def _joules(path: Path, entry: str, energy: str, unit: str) -> float:
-    if unit not in _JOULES:
-        raise ValueError(f"{path}: unit of {entry} is {unit!r}, allowed are {', '.join(_JOULES)}")
+def _quantity(
+    path: Path, what: str, text: str, unit_of_what: str, unit: str, units: Mapping[str, float]
+) -> float:
+    """A number >= 0 in the base unit of `units`."""
+    if unit not in units:
+        raise ValueError(f"{path}: {unit_of_what} is {unit!r}, allowed are {', '.join(units)}")
     try:
-        value = float(energy)
+        value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise ValueError(f"{path}: energy of {entry} is {energy!r}, allowed are finite numbers >= 0")
-    return value * _JOULES[unit]
+        raise ValueError(f"{path}: {what} is {text!r}, allowed are finite numbers >= 0")
+    return value * units[unit]
 
 
 def load_cell_table(name_or_path: str | Path = "rram_2bit_cell", cell_bits: int | None = None) -> CellTable:
-    """A cell table from a CSV: one entry a level, written in binary, and the entry ``ADC``.
+    """A cell table from a CSV of either kind: joules, or the resistances that they follow from.
 
-    The number of binary digits tells the bits of a cell; `cell_bits`, if given, must agree with it. The
-    default is the table of the slide "Motivation: 2bit/cell CIM"; of its measuring condition nothing is known
-    (``twofold/tables/README.md``).
+    A table of *joules* has an entry a level, written in binary, and the entry ``ADC``; the number of binary
+    digits tells the bits of a cell. A table of *resistances* has the parameters of `resistive_table`:
+    ``cell_bits``, ``R_on``, ``R_off``, ``V``, ``t`` and ``ADC``. The default is the table of the slide
+    "Motivation: 2bit/cell CIM"; of its measuring condition nothing is known. Beside it stand
+    ``rram_neurosim``, ``rram_isaac`` and ``rram_neurram``, from modelers' parameters. What is known of each,
+    and what is not, says ``twofold/tables/README.md``.
+
+    Parameters
+    ----------
+    cell_bits
+        If given, the table must be one of such cells.
 
     Raises
     ------
     FileNotFoundError
         No such table; the message lists those there are.
     ValueError
-        As in `read_energies`; or a level or ``ADC`` is missing, or something else stands in the file.
+        As in `read_energies` and `resistive_table`; or a level, a parameter or ``ADC`` is missing, or
+        something else stands in the file.
 
     Examples
     --------
-    >>> table = load_cell_table("rram_2bit_cell")
-    >>> table.cell_bits, [f"{1e12 * joules:.3f} pJ" for joules in table.energy_j]
-    (2, ['0.079 pJ', '0.360 pJ', '0.730 pJ', '1.490 pJ'])
+    >>> for name in ("rram_2bit_cell", "rram_neurosim", "rram_isaac", "rram_neurram"):
+    ...     table = load_cell_table(name)
+    ...     print(table.cell_bits, [f"{1e15 * joules:.2f} fJ" for joules in table.energy_j])
+    2 ['79.00 fJ', '360.00 fJ', '730.00 fJ', '1490.00 fJ']
+    2 ['0.56 fJ', '28.15 fJ', '55.74 fJ', '83.33 fJ']
+    2 ['2.00 fJ', '8.00 fJ', '14.00 fJ', '20.00 fJ']
+    2 ['0.50 fJ', '1.00 fJ', '1.50 fJ', '2.00 fJ']
     """
-    path = Path(name_or_path)
-    frame = read_energies(name_or_path, "entry")
-    energy_j = dict(zip(frame["entry"], frame["energy_j"], strict=True))
+    path, frame = _read_table(name_or_path, ("entry", "parameter"))
+    table = (_resistive_from if "parameter" in frame else _joules_from)(path, frame)
+    if cell_bits not in (None, table.cell_bits):
+        raise ValueError(
+            f"cell_bits is {cell_bits}, but {name_or_path} is a table of {table.cell_bits}-bit cells"
+        )
+    return table
+
+
+def _joules_from(path: Path, frame: pd.DataFrame) -> CellTable:
+    energies = _energies(path, frame, "entry")
+    energy_j = dict(zip(energies["entry"], energies["energy_j"], strict=True))
     levels = [entry for entry in energy_j if entry and not set(entry) - set("01")]
     digits = max(map(len, levels), default=0)
     if not 1 <= digits <= 4:
-        raise ValueError(f"{name_or_path}: levels of {digits} binary digits, allowed are 1..4")
-    if cell_bits not in (None, digits):
-        raise ValueError(f"cell_bits is {cell_bits}, but {name_or_path} is a table of {digits}-bit cells")
+        raise ValueError(f"{path}: levels of {digits} binary digits, allowed are 1..4")
     needed = [format(level, f"0{digits}b") for level in range(2**digits)] + [_ADC]
-    for entry in [*needed, *energy_j]:
-        if entry not in energy_j or entry not in needed:
-            what = "missing" if entry in needed else "unknown"
-            raise ValueError(f"{name_or_path}: entry {entry!r} is {what}, needed are {', '.join(needed)}")
+    _check_names(path, "entry", list(energy_j), needed)
     return CellTable(
         name=path.stem,
         cell_bits=digits,
         energy_j=tuple(energy_j[entry] for entry in needed[:-1]),
         adc_energy_j=energy_j[_ADC],
-        source="; ".join(frame["source"].unique()),
-        doi="; ".join(frame["doi"].unique()),
+        source=_each_once(frame["source"]),
+        doi=_each_once(frame["doi"]),
     )
+
+
+def _resistive_from(path: Path, frame: pd.DataFrame) -> CellTable:
+    _check_table(path, frame, "parameter", "value")
+    _check_names(path, "parameter", list(frame["parameter"]), list(_PARAMETERS))
+    given = {
+        name: _quantity(path, name, text, f"unit of {name}", unit, _PARAMETERS[name])
+        for name, text, unit in frame[["parameter", "value", "unit"]].itertuples(index=False)
+    }
+    if given["cell_bits"] not in range(1, 5):
+        raise ValueError(f"{path}: cell_bits is {given['cell_bits']:g}, allowed are 1..4")
+    try:
+        return resistive_table(
+            r_on_ohm=given["R_on"],
+            r_off_ohm=given["R_off"],
+            read_v=given["V"],
+            read_s=given["t"],
+            adc_energy_j=given[_ADC],
+            cell_bits=int(given["cell_bits"]),
+            name=path.stem,
+            source=_each_once(frame["source"]),
+            doi=_each_once(frame["doi"]),
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _check_names(path: Path, kind: str, found: Sequence[str], needed: Sequence[str]) -> None:
+    for name in [*needed, *found]:
+        if name not in found or name not in needed:
+            what = "missing" if name in needed else "unknown"
+            raise ValueError(f"{path}: {kind} {name!r} is {what}, needed are {', '.join(needed)}")
+
+
+def _each_once(texts: pd.Series) -> str:
+    return "; ".join(text for text in texts.unique() if text)
 
 
 # ---- bits <-> cells ----
@@ -235,6 +356,58 @@ def cell_table(
         )
     in_order = tuple(levels[level] for level in range(2**cell_bits))
     return CellTable(name, cell_bits, in_order, adc_energy_j, source, doi)
+
+
+def resistive_table(
+    *,
+    r_on_ohm: float,
+    r_off_ohm: float,
+    read_v: float,
+    read_s: float,
+    adc_energy_j: float,
+    cell_bits: int = 2,
+    name: str = "own",
+    source: str = "",
+    doi: str = "",
+) -> CellTable:
+    """A table of resistive cells from their resistances and their read: ``E(level) = V^2 G(level) t``.
+
+    The conductances G are evenly spaced from ``1 / r_off_ohm`` at level 0 to ``1 / r_on_ohm`` at the top.
+    That is the heat in the cell alone: access transistors, wires, drivers and the charge of the lines are
+    left out.
+
+    Parameters
+    ----------
+    r_on_ohm, r_off_ohm
+        Resistance of the top level and of level 0.
+    read_v, read_s
+        Voltage across a cell whose input bit is 1, in volts, and how long it lies there, in seconds.
+    adc_energy_j
+        Joules of one analog-to-digital conversion; 0 where none is charged.
+
+    Raises
+    ------
+    ValueError
+        Resistances that are not ``0 < r_on_ohm < r_off_ohm``, a voltage or time that is not above 0, or what
+        `CellTable` refuses.
+
+    Examples
+    --------
+    >>> cells = {"r_on_ohm": 10e3, "r_off_ohm": 1e6, "read_v": 0.2, "read_s": 10e-9}
+    >>> table = resistive_table(**cells, adc_energy_j=0.0)
+    >>> [f"{1e15 * joules:.1f} fJ" for joules in table.energy_j]
+    ['0.4 fJ', '13.6 fJ', '26.8 fJ', '40.0 fJ']
+    """
+    if not 0 < r_on_ohm < r_off_ohm < math.inf:
+        raise ValueError(
+            f"{name}: R_on is {r_on_ohm:g} ohm, R_off {r_off_ohm:g} ohm; needed are finite 0 < R_on < R_off"
+        )
+    for what, value in (("V", read_v), ("t", read_s)):
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name}: {what} is {value:g}, allowed are finite numbers > 0")
+    conductances_s = _evenly_spaced(1 / r_off_ohm, 1 / r_on_ohm, _check_cell_bits(cell_bits))
+    energy_j = tuple(read_v**2 * siemens * read_s for siemens in conductances_s)
+    return CellTable(name, cell_bits, energy_j, adc_energy_j, source, doi, read_v, read_s)
 
 
 def ternary_table(
