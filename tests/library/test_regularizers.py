@@ -12,6 +12,7 @@ from twofold.codes.quantizer import code_limit
 from twofold.codes.tables import load_cell_table
 from twofold.sparsity.chooser import CodeChooser, StraightThrough
 from twofold.sparsity.penalties import network_term, planes_term, popcount_term
+from twofold.sparsity.twofold import Twofold
 
 # Slide "Method: Twofold Sparsity": weight matrix and mask.
 W = torch.tensor(
@@ -266,3 +267,18 @@ def test_every_code_needs_one_energy():
         CodeChooser(8, energies_pj(4, "twos_complement"))
     with pytest.raises(ValueError, match="bits is 17"):
         CodeChooser(17, torch.ones(3))
+
+
+@pytest.mark.parametrize("beta", [0.5, 20.0, 300.0])
+def test_count_aware_codes_weigh_squared_error_against_the_ones_of_the_pattern(beta):
+    layer = torch.nn.Linear(40, 6, bias=False)
+    sparsity = Twofold(layer, bits=6, bit_term="counts", strength=beta, ramp=0.1)
+    place = layer.parametrizations.weight.original.detach().double()
+    place = place / place.abs().max() * 31
+    sparsity.advance(1.0)
+    (stored,) = sparsity.finish().values()
+    codes = torch.arange(-31, 32)
+    ones = torch.tensor([f"{int(code) & 63:b}".count("1") for code in codes])
+    cost = (place[..., None] - codes) ** 2 + beta * ones
+    chosen = torch.gather(cost, 2, stored.codes[..., None].long() + 31)[..., 0]
+    torch.testing.assert_close(chosen, cost.min(2).values, rtol=1e-5, atol=1e-3)

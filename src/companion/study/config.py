@@ -21,7 +21,7 @@ from twofold.codes.quantizer import check_bits, check_clip_ratio
 from twofold.sparsity.choose import MaskKind
 from twofold.sparsity.densities import DENSITY_RULES
 from twofold.sparsity.penalties import POLARITIES
-from twofold.sparsity.twofold import BIT_TERMS
+from twofold.sparsity.twofold import BIT_TERMS, CHOOSING
 
 __all__ = ["GENERATORS", "METHODS", "Recipe", "RunConfig", "Schema"]
 
@@ -158,9 +158,9 @@ class RunConfig(Recipe):
     density_rule: str = "uniform"
     """How the kept weights are spread over the layers, see `twofold.sparsity.densities`."""
     bit_term: str = "energy"
-    """What makes codes cheap: ``"energy"`` chooses them, ``"popcount"`` and ``"planes"`` are penalties."""
+    """What makes codes cheap: ``"energy"`` and ``"counts"`` choose them, the others are penalties."""
     strength: float = 0.0
-    """Of the bit term: µ in LSB²/pJ for ``"energy"``, the talk's beta for the others."""
+    """Of the bit term: µ in LSB²/pJ for ``"energy"``, LSB² a one for ``"counts"``, the talk's beta else."""
     network_strength: float = 0.0
     """The talk's lambda, of its penalty on weights."""
     polarity: str = "removed"
@@ -205,10 +205,12 @@ class RunConfig(Recipe):
             raise ValueError(f"group is {self.group!r}; it must be a whole number in [1, {2**16}]")
         if not 0 < self.ramp <= 1:
             raise ValueError(f"ramp is {self.ramp!r}; it must be a share of the training in (0, 1]")
-        if check_clip_ratio(self.clip_ratio) != 1 and (self.method == "dense" or self.bit_term != "energy"):
+        if check_clip_ratio(self.clip_ratio) != 1 and (
+            self.method == "dense" or self.bit_term not in CHOOSING
+        ):
             raise ValueError(
                 f"clip_ratio is {self.clip_ratio!r}, but method {self.method!r} with bit_term "
-                f"{self.bit_term!r} has no scale to choose: it needs codes, and bit_term 'energy'"
+                f"{self.bit_term!r} has no scale to choose: it needs codes, and one of {', '.join(CHOOSING)}"
             )
         check_bits(self.bits)
         if self.method == "dense-8bit" and self.bits != 8:

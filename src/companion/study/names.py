@@ -7,9 +7,9 @@ A name is a row of parts joined by ``-``, and no number stands in it without its
   may say an index twice, ``col`` where it does column by column, ``ctr`` with a counter over the kernel
 - ``g8``: neighboring columns that share their rows, where some do
 - ``r50``: the percentage removed
-- ``mu125``: the strength of the energy-aware codes, in LSB²/pJ; ``popcount-beta10`` and ``planes-beta1``: of
-  the talk's terms; ``lambda1``: of its network term, ``printed`` where that pulls on the weights that stay,
-  and ``p6`` for the epoch before which the masks become hard
+- ``mu125``: the strength of the energy-aware codes, in LSB²/pJ; ``counts-beta20``, ``popcount-beta10``,
+  ``planes-beta1``: of the talk's bit terms; ``lambda1``: of its network term, ``printed`` where that pulls on
+  the weights that stay, and ``p6`` for the epoch before which the masks become hard
 - ``b5``: bits, where they are not 8, where the encoding is not two's complement, and for a dense network
 - ``rows`` (signed rows), ``signed`` (sign and magnitude), ``offset``, ``differential``: the encoding
 - ``clip0.5``, ``erk``, ``distilled``, ``e24`` (epochs), ``lr0.1`` (peak learning rate), ``fp32`` or ``bf16``:
@@ -80,7 +80,19 @@ NETWORK_WORDS = {
 }
 
 _LETTERS = ("g", "r", "mu", "beta", "lambda", "p", "b", "clip", "distilled", "e", "lr", "fp", "bf", "s")
-_WORDS = ("tune", "scratch", "ms", "col", "ctr", "popcount", "planes", "printed", "erk", "distilled")
+_WORDS = (
+    "tune",
+    "scratch",
+    "ms",
+    "col",
+    "ctr",
+    "counts",
+    "popcount",
+    "planes",
+    "printed",
+    "erk",
+    "distilled",
+)
 _PARTS = {
     part
     for word in (*_WORDS, *NETWORK_WORDS, *(name for name, _ in (METHOD_WORDS | ENCODING_WORDS).values()))

@@ -6,7 +6,8 @@ Reg_Net. Reg_Bit is printed with a broken index, so each reading has its own nam
 * `popcount_term`: the slides' letter, the L2 norm of each weight's number of ones;
 * `planes_term`: the group lasso over bit planes of a related method (BSQ, Yang et al. 2021);
 * :class:`~twofold.sparsity.chooser.CodeChooser`: no penalty at all, but a forward pass in which every weight
-  takes the code that is best for squared error and cell energy together.
+  takes the code that is best for squared error and its price together: cell energy, or the number of ones,
+  which is what the letter means to make small.
 """
 
 from collections.abc import Sequence

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from twofold.codes.cells import code_energy, code_energy_table
-from twofold.codes.encodings import EncodingName
-from twofold.codes.quantizer import check_bits, check_clip_ratio
+from twofold.codes.encodings import EncodingName, popcount
+from twofold.codes.quantizer import check_bits, check_clip_ratio, code_limit
 from twofold.codes.tables import CellTable, load_cell_table
 from twofold.layer import StoredLayer, check_unchanged
-from twofold.masks.draw import magnitude_mask
+from twofold.masks.draw import check_group, magnitude_mask
 from twofold.masks.generator import GENERATORS
 from twofold.masks.kinds import Reduction
 from twofold.sparsity.choose import (
@@ -40,14 +40,18 @@ from twofold.sparsity.parametrizations import (
 )
 from twofold.sparsity.penalties import POLARITIES, Polarity, network_term, planes_term, popcount_term
 
-__all__ = ["BIT_TERMS", "SCALES", "Twofold"]
+__all__ = ["BIT_TERMS", "CHOOSING", "SCALES", "Twofold"]
 
 
-BitTerm = Literal["energy", "popcount", "planes"]
+BitTerm = Literal["energy", "counts", "popcount", "planes"]
 
 
 BIT_TERMS: tuple[BitTerm, ...] = get_args(BitTerm)
 """The bit terms by name, see `Twofold`."""
+
+
+CHOOSING: tuple[BitTerm, ...] = ("energy", "counts")
+"""Those that choose codes in the forward pass; the others are penalties on trainable bit planes."""
 
 
 Scale = Literal["max", "ternary"]
@@ -84,11 +88,13 @@ class Twofold:
         what lies beyond saturates; in two's complement the finer step spares small negative weights, the most
         expensive ones. Above 1 the highest codes stay unused; where magnitudes are stored more weights take
         cheap small ones.
-    bit_term : {"energy", "popcount", "planes"}
-        Energy-aware codes, or one of the penalties on trainable bit planes; see
-        :mod:`twofold.sparsity.penalties`.
+    bit_term : {"energy", "counts", "popcount", "planes"}
+        Energy-aware or count-aware codes, or one of the penalties on trainable bit planes; see
+        :mod:`twofold.sparsity.penalties`. Count-aware codes are chosen as energy-aware ones are, with the
+        number of ones of a code's pattern as its price.
     strength : float
-        Of the bit term: LSB^2/pJ for ``"energy"``, the slides' beta for the others. 0 switches it off.
+        Of the bit term: LSB^2/pJ for ``"energy"``, LSB^2 a one for ``"counts"``, the slides' beta for the
+        others. 0 switches it off.
     network_strength : float
         The slides' lambda: pulls the weights that will be removed towards zero until ``prune_epoch``.
     polarity : {"removed", "printed"}
@@ -184,18 +190,21 @@ class Twofold:
                 raise ValueError(f"{name} is {number!r}; it must be a finite number of at least 0")
         if not 0 < ramp <= 1:
             raise ValueError(f"ramp is {ramp!r}; it must be a share of the training in (0, 1]")
-        if scale == "ternary" and (bits != 2 or (strength and bit_term != "energy")):
-            raise ValueError(f"scale 'ternary' needs bits 2 and bit_term 'energy', not {bits}, {bit_term!r}")
-        if check_clip_ratio(clip_ratio) != 1 and (scale == "ternary" or (strength and bit_term != "energy")):
+        if scale == "ternary" and (bits != 2 or (strength and bit_term not in CHOOSING)):
             raise ValueError(
-                f"clip_ratio {clip_ratio!r} needs scale 'max', bit_term 'energy', not {scale!r}, {bit_term!r}"
+                f"scale 'ternary' needs bits 2 and codes that are chosen ('energy', 'counts'), not {bits}, {bit_term!r}"
+            )
+        if check_clip_ratio(clip_ratio) != 1 and (
+            scale == "ternary" or (strength and bit_term not in CHOOSING)
+        ):
+            raise ValueError(
+                f"clip_ratio {clip_ratio!r} needs scale 'max' and a bit_term of {', '.join(CHOOSING)}, "
+                f"not {scale!r}, {bit_term!r}"
             )
         if not hasattr(prune_epoch, "__index__") or prune_epoch < 0:
             raise ValueError(f"prune_epoch is {prune_epoch}; it must be a whole number of at least 0")
         if network_strength and not prune_epoch:
             raise ValueError(f"network_strength {network_strength!r} acts until prune_epoch, which is 0")
-        if not hasattr(group, "__index__") or isinstance(group, bool) or group < 1:
-            raise ValueError(f"group is {group!r}; it must be a whole number of columns, at least 1")
         chosen = choose_layers(
             model, layers, exclude=exclude, exclude_first=exclude_first, exclude_last=exclude_last
         )
@@ -205,7 +214,7 @@ class Twofold:
         self.model = model
         self.bits = check_bits(bits)
         self.mask = mask
-        self.group = group
+        self.group = check_group(group)
         self.bit_term = bit_term
         self.strength = strength
         self.network_strength = network_strength
@@ -216,8 +225,8 @@ class Twofold:
         self.energy_table_j = code_energy_table(bits, encoding, self.table)
         self.finished: dict[str, StoredLayer] | None = None
         self.chooser = None
-        if strength and bit_term == "energy":
-            self.chooser = CodeChooser(bits, self.energy_table_j * 1e12)
+        if strength and bit_term in CHOOSING:
+            self.chooser = CodeChooser(bits, self._prices())
             self.chooser.check_strength(strength)
         # All masks before the first layer is touched: an error leaves the model as it was.
         masks = {}
@@ -230,7 +239,7 @@ class Twofold:
         self.generators = {name: own for name, (_, own) in masks.items()}
         for name, (keep, _) in masks.items():
             stored = mask == "magnitude" and self.densities[name] < 1
-            if strength and bit_term != "energy":
+            if strength and bit_term not in CHOOSING:
                 weight: MaskedWeight = BitPlaneWeight(keep, bits, stored)
                 self.layers[name].weight.grad = None  # an old one has another shape than the planes
             else:
@@ -241,6 +250,13 @@ class Twofold:
         leave_to_each_process(model)
         if prune_epoch == 0:
             self.prune()
+
+    def _prices(self) -> Float[Tensor, " codes"]:
+        """What each code costs its chooser, the lowest code first: picojoules, or ones."""
+        if self.bit_term == "energy":
+            return self.energy_table_j * 1e12
+        limit = code_limit(self.bits)
+        return popcount(torch.arange(-limit, limit + 1), self.bits, self.encoding).double()
 
     def _parametrized(self):
         if self.finished is not None:
@@ -274,7 +290,7 @@ class Twofold:
             ]
             keep = [weight.keep for _, weight, _ in self._parametrized()]
             total = total + self.network_strength * network_term(weights, keep, self.polarity)
-        if self.strength and self.bit_term != "energy":
+        if self.strength and self.bit_term not in CHOOSING:
             term = popcount_term if self.bit_term == "popcount" else planes_term
             total = total + self.strength * term(originals)
         return total
