@@ -192,7 +192,7 @@ class Twofold:
             raise ValueError(f"ramp is {ramp!r}; it must be a share of the training in (0, 1]")
         if scale == "ternary" and (bits != 2 or (strength and bit_term not in CHOOSING)):
             raise ValueError(
-                f"scale 'ternary' needs bits 2 and a bit_term of {', '.join(CHOOSING)}, not {bits}, {bit_term!r}"
+                f"scale 'ternary' needs bits 2, a bit_term of {', '.join(CHOOSING)}, not {bits}, {bit_term!r}"
             )
         if check_clip_ratio(clip_ratio) != 1 and (
             scale == "ternary" or (strength and bit_term not in CHOOSING)
