@@ -2,19 +2,31 @@
 
 A code's pattern is cut into cells of 1 to 4 bits; each cell, read with an input bit of 1, costs what a table
 says of the level that it stores (slide "Motivation: 2bit/cell CIM"). An input bit of 0 costs nothing.
+
+Beside the cells of its pattern a code takes those that its sign asks for, `cell_columns`.
 """
 
 import math
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float64, Int, Int32, UInt8
 from torch import Tensor
 
-from twofold.codes.encodings import EncodingName, encode, encoding_of
+from twofold.codes.encodings import EncodingName, encode, encoding_of, slice_codes
 from twofold.codes.quantizer import check_bits, code_limit
 from twofold.codes.tables import CellTable, _check_cell_bits
 
-__all__ = ["cells_per_code", "code_energy", "code_energy_table", "from_cells", "to_cells"]
+__all__ = [
+    "CellColumns",
+    "cell_columns",
+    "cells_per_code",
+    "code_energy",
+    "code_energy_table",
+    "from_cells",
+    "to_cells",
+]
 
 
 def cells_per_code(bits: int, cell_bits: int, encoding: EncodingName) -> int:
@@ -107,15 +119,77 @@ def code_energy_table(bits: int, encoding: EncodingName, table: CellTable) -> Fl
     limit = code_limit(bits)
     codes = torch.arange(-limit, limit + 1)
     levels = to_cells(encode(codes, bits, encoding), bits, table.cell_bits, encoding)
+    return _priced(levels, bits, encoding, table)
+
+
+def _priced(
+    levels: UInt8[Tensor, "codes cells"], bits: int, encoding: EncodingName, table: CellTable
+) -> Float64[Tensor, "codes"]:
+    """Joules of the cells of every code together."""
     energy_j = torch.tensor(table.energy_j, dtype=torch.float64)[levels.long()]
     unpriced = energy_j.isnan()
     if bool(unpriced.any()):
-        level, code = int(levels[unpriced][0]), int(unpriced.any(dim=-1).nonzero()[0]) - limit
+        level = int(levels[unpriced][0])
+        code = int(unpriced.any(dim=-1).nonzero()[0]) - code_limit(bits)
         raise ValueError(
             f"table {table.name} has no energy for level {level:0{table.cell_bits}b}, which {encoding} needs "
             f"for the code {code} of {bits} bits; take another encoding or number of bits"
         )
     return energy_j.sum(dim=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class CellColumns:
+    """The columns of cells that a column of weights takes, and what the cells of each code cost.
+
+    Attributes
+    ----------
+    own
+        Bits of a cell of each column that holds the pattern.
+    sign
+        The same of the columns that stand beside them for the sign's sake.
+    own_j, sign_j
+        Joules to read those cells of each code once with an input bit of 1; code ``k`` stands at
+        ``k + code_limit(bits)``.
+    """
+
+    own: tuple[int, ...]
+    sign: tuple[int, ...]
+    own_j: Float64[Tensor, "codes"]
+    sign_j: Float64[Tensor, "codes"]
+
+
+@lru_cache(maxsize=256)
+def cell_columns(bits: int, encoding: EncodingName, table: CellTable) -> CellColumns:
+    """The columns that `encodings.slice_codes` cuts codes into, all as wide as the table's cells.
+
+    Cells of 1 bit, which two's complement's sign takes, use the lower two levels of the table. Signed rows
+    have no column for the sign, as their drivers know it, and neither have cells that are signed themselves
+    (`tables.ternary_table`).
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `code_energy_table`.
+
+    Examples
+    --------
+    >>> from twofold.codes.tables import load_cell_table
+    >>> columns = cell_columns(8, "twos_complement", load_cell_table())
+    >>> columns.own, columns.sign
+    ((2, 2, 2, 2), (1,))
+    >>> 1e12 * columns.own_j[126:128], 1e12 * columns.sign_j[126:128]  # picojoules of -1 and 0
+    (tensor([5.9600, 0.3160], dtype=torch.float64), tensor([0.3600, 0.0790], dtype=torch.float64))
+    """
+    own_j = code_energy_table(bits, encoding, table)
+    own = (table.cell_bits,) * cells_per_code(bits, table.cell_bits, encoding)
+    if not encoding_of(encoding).keeps_sign or table.signed:
+        return CellColumns(own, (), own_j, torch.zeros_like(own_j))
+    limit = code_limit(bits)
+    slices = (table.cell_bits,) * -(-bits // table.cell_bits)
+    sliced = slice_codes(torch.arange(-limit, limit + 1)[:, None], bits, encoding, slices)
+    levels = sliced.levels[sliced.stored :, :, 0].T
+    return CellColumns(own, sliced.slice_bits[sliced.stored :], own_j, _priced(levels, bits, encoding, table))
 
 
 def code_energy(

@@ -73,6 +73,8 @@ class CellTable:
         Where the numbers are from.
     read_v, read_s
         Voltage and time of a read, in volts and seconds; None where the table says nothing of them.
+    signed
+        Whether cells add to a column's sum or take from it, so that a sign asks for no column of its own.
 
     Raises
     ------
@@ -89,6 +91,7 @@ class CellTable:
     doi: str = ""
     read_v: float | None = None
     read_s: float | None = None
+    signed: bool = False
 
     def __post_init__(self) -> None:
         levels = 2 ** _check_cell_bits(self.cell_bits)
@@ -448,7 +451,10 @@ def ternary_table(
     levels: dict[int | str, float] = {"00": zero_energy_j, "01": plus_energy_j, "11": minus_energy_j}
     if any(math.isnan(value) for value in levels.values()):
         raise ValueError(f"{name}: the energies of -1, 0 and 1 are all needed, one of them is NaN")
-    return cell_table(levels | {"10": math.nan}, adc_energy_j=adc_energy_j, name=name, source=source, doi=doi)
+    table = cell_table(
+        levels | {"10": math.nan}, adc_energy_j=adc_energy_j, name=name, source=source, doi=doi
+    )
+    return replace(table, signed=True)
 
 
 MEMORY_WORD_BITS = 32
