@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from twofold.codes.encodings import EncodingName, encoding_of
 from twofold.codes.quantizer import check_bits, dequantize
-from twofold.masks.draw import Mask
+from twofold.masks.draw import Mask, check_group
 from twofold.masks.kinds import IndexGenerator
 from twofold.masks.measures import cheapest_index_bits
 
@@ -59,7 +59,8 @@ class StoredLayer:
     Raises
     ------
     ValueError
-        Bits outside 2..16, an unknown encoding, or a ``keep`` whose columns differ within a group.
+        Bits outside 2..16, an unknown encoding, a group that is no number of columns or not the generator's,
+        or a ``keep`` whose columns differ within a group.
 
     Examples
     --------
@@ -95,12 +96,12 @@ class StoredLayer:
             )
         if not 0 < self.scale < math.inf:
             raise ValueError(f"scale is {self.scale}; allowed are finite numbers above 0")
-        if self.group < 1 or (self.generator is not None and self.generator.group != self.group):
-            own = "" if self.generator is None else f" and that of its generator {self.generator.group}"
-            raise ValueError(f"group is {self.group}{own}; allowed are 1 and above, the generator's own")
+        walked = self.group if self.generator is None else self.generator.group
+        if check_group(self.group) != walked:
+            raise ValueError(f"group is {self.group} and that of its generator {walked}; they must be equal")
         if self.group > 1:
             shared = self.blocks.repeat_interleave(self.group, dim=0)[: self.columns]
-            if not torch.equal(shared, self.keep.flatten(1)):
+            if not torch.equal(shared, self.keep.reshape(self.columns, -1)):
                 raise ValueError(
                     f"keep differs between columns that are to share, {self.group} by {self.group}"
                 )
@@ -123,7 +124,7 @@ class StoredLayer:
     @property
     def blocks(self) -> Bool[Tensor, "groups rows"]:
         """The mask as its index says it: a row for each group of columns that share, 1 is one column."""
-        return self.keep.flatten(1)[:: self.group]
+        return self.keep.reshape(self.columns, -1)[:: self.group]
 
     @cached_property
     def indices(self) -> int:

@@ -8,6 +8,7 @@ Masks that a register generates come from :mod:`twofold.masks.generator`.
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -183,9 +184,14 @@ def mask_of(order: np.ndarray, shape: Sequence[int], clocks: int, keep: np.ndarr
 def blocks_of(shape: Sequence[int], group: int) -> tuple[int, ...]:
     """The shape of what is chosen where so many columns share: groups of them in place of columns."""
     size_of(shape)
-    if group < 1:
-        raise ValueError(f"group is {group}; allowed are 1 (no column shares) and above")
-    return (-(-shape[0] // group), *shape[1:])
+    return (-(-shape[0] // check_group(group)), *shape[1:])
+
+
+def check_group(group: int) -> int:
+    """The same number, where it can be that of columns that share; else a ``ValueError``."""
+    if not hasattr(group, "__index__") or isinstance(group, bool) or group < 1:
+        raise ValueError(f"group is {group!r}; allowed are whole numbers, 1 (no column shares) and above")
+    return operator.index(group)
 
 
 def spread(mask: Mask, shape: Sequence[int], group: int) -> Mask:

@@ -161,8 +161,7 @@ def primitive_polynomial(degree: int) -> Polynomial:
     >>> str(primitive_polynomial(9)), str(primitive_polynomial(8))
     ('x^9+x^4+1', 'x^8+x^4+x^3+x^2+1')
     """
-    if not 2 <= degree <= MAX_DEGREE:
-        raise ValueError(f"degree {degree!r} is not supported; allowed are 2 to {MAX_DEGREE}")
+    _check_degree(degree)
     for inner_terms in (1, 3):  # an even number of terms is divisible by x+1; up to degree 64 five suffice
         inner = combinations(range(1, degree), inner_terms)
         for mask in sorted(1 << degree | sum(1 << e for e in exponents) | 1 for exponents in inner):
@@ -171,16 +170,27 @@ def primitive_polynomial(degree: int) -> Polynomial:
     raise AssertionError(f"degree {degree} has no primitive polynomial of five terms")  # never reached
 
 
+def _check_degree(degree: int) -> int:
+    if not 2 <= degree <= MAX_DEGREE:
+        raise ValueError(f"degree {degree!r} is not supported; allowed are 2 to {MAX_DEGREE}")
+    return degree
+
+
 def primitive_count(degree: int) -> int:
-    """How many primitive polynomials a degree has: ``totient(2^n - 1) / n``.
+    """How many primitive polynomials a degree in 2..64 has: ``totient(2^n - 1) / n``.
+
+    Raises
+    ------
+    ValueError
+        For another degree.
 
     Examples
     --------
     >>> primitive_count(9)
     48
     """
-    full = 2**degree - 1
-    for prime in _prime_factors(2**degree - 1):
+    full = 2 ** _check_degree(degree) - 1
+    for prime in _prime_factors(full):
         full -= full // prime
     return full // degree
 

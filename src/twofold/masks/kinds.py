@@ -35,7 +35,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Int64, UInt
 
-from twofold.masks.draw import Mask, blocks_of, first_sights, kept_of, mask_of, size_of, spread
+from twofold.masks.draw import Mask, blocks_of, check_group, first_sights, kept_of, mask_of, size_of, spread
 from twofold.masks.gf2 import Polynomial, primitive_polynomial
 from twofold.masks.lfsr import LFSR, Form
 
@@ -52,6 +52,8 @@ __all__ = [
 
 Reduction = Literal["rejection", "column", "counter", "multiply-shift", "modulo"]
 """The kinds of index generators, by name."""
+
+_LONGEST = 24  # bits of a register that skips: a longer one, of a file made by hand, would walk for ever
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,7 @@ class IndexGenerator(ABC):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "polynomial", Polynomial.parse(self.polynomial))
-        object.__setattr__(self, "group", operator.index(self.group))
-        if self.group < 1:
-            raise ValueError(f"group is {self.group}; allowed are 1 (no column shares) and above")
+        object.__setattr__(self, "group", check_group(self.group))
         _ = self.register  # refuses now what it would refuse at the first walk
 
     @cached_property
@@ -126,9 +126,15 @@ class IndexGenerator(ABC):
         ------
         ValueError
             For a density outside (0, 1] or one that keeps no position, or a register that does not reach so
-            many positions in its period.
+            many positions in its period, or that is far longer than it takes to reach them.
         """
         blocks = blocks_of(shape, self.group)
+        least = self.least_degree(blocks)
+        if least and self.register.degree > (longest := max(least, _LONGEST)):
+            raise ValueError(
+                f"{self.polynomial} has 2^{self.register.degree} states, of which {self.kind} would skip nearly "
+                f"all; degree {least} reaches every position, allowed are up to {longest}"
+            )
         return spread(self._walk(blocks, density), shape, self.group)
 
     @abstractmethod
@@ -254,18 +260,19 @@ class ColumnByColumn(_DeBruijn):
     ``state xor s_j``, and values beyond the last row are skipped; once the column has its
     ``round(density * rows)`` rows, the next one begins and the register goes on. The scramble s_j is the low
     bits of the j-th state of a second register that steps once a column: without it columns would be arcs of
-    one cycle, alike or disjoint. Every column keeps as many rows, so that a crossbar of a group (see the
-    module) has as many as any other.
+    one cycle, alike or disjoint. It starts at the seed read backwards: scrambled by the same words, column j
+    would be related from layer to layer. Every column keeps as many rows, so that a crossbar of a group (see
+    the module) has as many as any other.
 
     Examples
     --------
     >>> import torch
-    >>> mask = ColumnByColumn("x^3+x+1").draw((4, 6), density=0.5)
+    >>> mask = ColumnByColumn("x^3+x+1", seed=4).draw((4, 6), density=0.5)
     >>> mask.order.view(4, 3) - 6 * torch.arange(4)[:, None], mask.clocks  # rows of each column
-    (tensor([[3, 5, 2],
-            [5, 4, 0],
-            [0, 1, 5],
-            [1, 2, 3]]), 15)
+    (tensor([[5, 3, 4],
+            [2, 3, 5],
+            [2, 0, 4],
+            [2, 4, 5]]), 16)
     """
 
     kind = "column"
@@ -275,9 +282,14 @@ class ColumnByColumn(_DeBruijn):
         return max(2, (size_of(shape) // shape[0] - 1).bit_length())
 
     def scramble(self, columns: int) -> LFSR:
-        """The second register, for so many columns (groups of them, where they share)."""
-        degree = max(self.register.degree, columns.bit_length(), 2)
-        return LFSR(primitive_polynomial(degree), 2**degree - 1)
+        """The second register, for so many columns (groups of them, where they share).
+
+        Its low bits start as the seed's, the lowest as the highest; those above, if any, as ones.
+        """
+        bits = self.register.degree
+        degree = max(bits, columns.bit_length())
+        backwards = int(f"{self.seed:0{bits}b}"[::-1], 2)
+        return LFSR(primitive_polynomial(degree), 2**degree - 2**bits + backwards)
 
     def _walk(self, shape: tuple[int, ...], density: float) -> Mask:
         columns, rows = shape[0], size_of(shape) // shape[0]

@@ -3,7 +3,8 @@
 No index is stored. A layer is its kept codes, a scale, and the few numbers that start its generator again:
 polynomial, form, reduction, seed, and how many weights are kept. Decoding walks the generator, as the
 hardware does, and puts each code where it points. A mask that no LFSR made cannot be walked: it is stored as
-a bitmap, with its codes in the order of their positions; a layer that keeps all needs neither.
+a bitmap (a bit for a row of each group, where columns share their rows), with its codes in the order of their
+positions; a layer that keeps all needs neither.
 
 One safetensors file: int8 codes (int16 above 8 bits), every other tensor as it is, and a JSON header with a
 SHA-256 over header and tensors. With the codes travels the measured input activity of each layer, so energies
@@ -133,7 +134,7 @@ def encode_layer(layer: StoredLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[T
     if kept == codes.numel():  # needs no generator, whatever made it
         return entry | {"mask": "all"}, codes, None
     if (mask := layer.mask) is None:
-        bitmap = torch.from_numpy(np.packbits(keep.numpy()))
+        bitmap = torch.from_numpy(np.packbits(layer.blocks.cpu().numpy()))
         return entry | {"mask": "bitmap"}, codes[keep], bitmap
     generator = {
         "polynomial": str(layer.generator.polynomial),
@@ -161,15 +162,17 @@ def decode_layer(
         raise ValueError(f"{codes.numel()} codes are there; the header says {kept} of {size}")
     generator = mask = None
     group, indices = entry.get("group", 1), entry.get("indices", kept)
-    for what, number in (("group", group), ("indices", indices)):
-        if type(number) is not int or number < 1:
-            raise ValueError(f"{what} is {number!r}; allowed are whole numbers of 1 and above")
+    blocks = blocks_of(shape, group)
+    if type(indices) is not int:
+        raise ValueError(f"indices is {indices!r}; allowed are whole numbers")
     if entry["mask"] == "all":
         order = torch.arange(size)
     elif entry["mask"] == "bitmap":
-        if bitmap is None or bitmap.numel() != -(-size // 8):
-            raise ValueError(f"a bitmap of {-(-size // 8)} bytes is needed for {size} weights")
-        order = torch.from_numpy(np.flatnonzero(np.unpackbits(bitmap.numpy(), count=size)))
+        said = math.prod(blocks)
+        if bitmap is None or bitmap.numel() != -(-said // 8):
+            raise ValueError(f"a bitmap of {-(-said // 8)} bytes is needed for {said} places")
+        kept_blocks = np.unpackbits(bitmap.numpy(), count=said).reshape(blocks)
+        order = torch.from_numpy(np.flatnonzero(kept_blocks.repeat(group, axis=0)[: shape[0]]))
     elif entry["mask"] == "lfsr":
         if "reduction" not in entry:
             raise ValueError(
@@ -177,19 +180,21 @@ def decode_layer(
             )
         kind = generator_of(entry["reduction"])
         generator = kind(entry["polynomial"], entry["seed"], entry["form"], group)
-        mask = generator.draw(shape, indices / math.prod(blocks_of(shape, group)))
+        mask = generator.draw(shape, indices / math.prod(blocks))
         order = mask.order
         if _crc(order) != entry["order_crc32"]:
             raise ValueError(f"{generator} walks in another order than when it was packed")
     else:
         raise ValueError(f"mask is {entry['mask']!r}, allowed are all, lfsr, bitmap")
     if order.numel() != kept:
-        raise ValueError(f"the bitmap keeps {order.numel()} weights; the header says {kept}")
+        raise ValueError(f"the mask keeps {order.numel()} weights; the header says {kept}")
     dense = torch.zeros(size, dtype=codes.dtype)
     keep = torch.zeros(size, dtype=torch.bool)
     dense[order], keep[order] = codes, True
     encoding = entry.get("encoding", "twos_complement")
     layer = StoredLayer(dense.view(shape), entry["scale"], keep.view(shape), bits, encoding, generator, group)
+    if layer.indices != indices:
+        raise ValueError(f"the mask has {layer.indices} indices; the header says {indices}")
     if mask is not None:
         vars(layer)["mask"] = mask  # just walked: it need not be walked again
     return layer
