@@ -132,8 +132,8 @@ class IndexGenerator(ABC):
         least = self.least_degree(blocks)
         if least and self.register.degree > (longest := max(least, _LONGEST)):
             raise ValueError(
-                f"{self.polynomial} has 2^{self.register.degree} states, of which {self.kind} would skip nearly "
-                f"all; degree {least} reaches every position, allowed are up to {longest}"
+                f"{self.polynomial} has 2^{self.register.degree} states, and nearly all would be skipped; "
+                f"degree {least} reaches every position, allowed are up to {longest}"
             )
         return spread(self._walk(blocks, density), shape, self.group)
 

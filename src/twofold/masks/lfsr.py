@@ -101,7 +101,7 @@ class LFSR:
         out = np.empty(_check_count(count), _word_type(self.degree))
         return _leap(out, self._first_states(), self.polynomial)
 
-    def de_bruijn_states(self) -> UInt[np.ndarray, "2^degree"]:
+    def de_bruijn_states(self) -> UInt[np.ndarray, "states"]:
         """All ``2^degree`` states from the seed on, once 0 is spliced in between 1 and ``2^(degree-1)``.
 
         In hardware: the bit that comes in is inverted while all bits but the output are 0. The bits are then
