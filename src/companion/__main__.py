@@ -1,5 +1,6 @@
 """The command line. Nothing heavy is imported before a command needs it, so ``--help`` answers at once."""
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -48,10 +49,45 @@ for _name, (_told, *_) in command.COMMANDS.items():
     main.add_command(_of_the_library(_name, _told))
 
 
-@main.command()
-@click.argument("chapter")
+def _with_values(context: click.Context, option: click.Parameter, pairs: tuple) -> tuple:
+    """A name without a value would swallow the option that follows it."""
+    for name, value in pairs:
+        for word in (name, value):
+            if re.match(r"-(-|[A-Za-z])", word):
+                raise click.UsageError(
+                    f"-p {name} {value}: -p takes a name and a value, and {word!r} looks like an option; "
+                    "text that starts with a minus needs quotes of its own, as in '\"-a\"'",
+                    context,
+                )
+    return pairs
+
+
+def _tell_of_chapters(chapters: list[Path]) -> str:
+    """Names and titles of chapters, and their parameters as the chapters themselves explain them."""
+    from companion.book.chapters import chapter_title, parameters_of
+
+    formatter = click.HelpFormatter(max_width=100)
+    for notebook in chapters:
+        with formatter.section(f"{notebook.stem} ({chapter_title(notebook)})"):
+            rows = [(f"{name} = {one.written}", one.meaning) for name, one in parameters_of(notebook).items()]
+            formatter.write_dl(rows or [("no parameters", "")])
+    return formatter.getvalue().rstrip()
+
+
+@main.command(add_help_option=False)
+@click.argument("chapter", required=False)
 @click.option(
-    "-p", "--parameter", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="One parameter."
+    "-p",
+    "--parameter",
+    "pairs",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    callback=_with_values,
+    help="One parameter; a list is written '[a, b]'.",
+)
+@click.option(
+    "-y", "--yaml", "texts", multiple=True, metavar="TEXT", help="Parameters as YAML: 'name: [a, b]'."
 )
 @click.option(
     "-f",
@@ -59,7 +95,7 @@ for _name, (_told, *_) in command.COMMANDS.items():
     "files",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Parameters from a YAML file.",
+    help="Parameters from a YAML file; -y wins over it, -p over both.",
 )
 @click.option(
     "-o",
@@ -69,15 +105,42 @@ for _name, (_told, *_) in command.COMMANDS.items():
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the notebook and its page.",
 )
+@click.option(
+    "-h", "--help", "told", is_flag=True, help="Show this message, and the parameters of CHAPTER or of all."
+)
+@click.pass_context
 @_plainly
-def run(chapter: str, pairs: tuple, files: tuple[Path, ...], output: Path) -> None:
-    """Run CHAPTER (4, 04-training or training) with your own parameters."""
-    from companion.book.chapters import build_page, chapter_path, execute_chapter
+def run(
+    context: click.Context,
+    chapter: str | None,
+    pairs: tuple,
+    texts: tuple[str, ...],
+    files: tuple[Path, ...],
+    output: Path,
+    told: bool,
+) -> None:
+    """Run CHAPTER (4, 04-training or training) with your own parameters.
+
+    Names and values are checked before anything runs; `twofold run CHAPTER --help` lists them.
+    """
+    from companion.book.chapters import build_page, chapter_path, chapters, execute_chapter
+
+    if told:
+        click.echo(context.get_help())
+        click.echo(f"\n{_tell_of_chapters([chapter_path(chapter)] if chapter else chapters())}")
+        return
+    if chapter is None:
+        raise click.UsageError("Missing argument 'CHAPTER'.", context)
     from companion.files import parse_yaml, read_yaml
 
     values: dict[str, object] = {}
     for file in files:
         values |= read_yaml(file)
+    for text in texts:
+        given = parse_yaml(text, f"-y {text!r}")
+        if not isinstance(given, dict):
+            raise ValueError(f"-y is {text!r}; it must be names with values, such as 'name: [a, b]'")
+        values |= {str(name): value for name, value in given.items()}
     values |= {name: parse_yaml(text, f"{name} {text!r}") for name, text in pairs}
     notebook = execute_chapter(chapter_path(chapter), values, output)
     click.echo(f"notebook: {notebook}\npage: {build_page(notebook)}")

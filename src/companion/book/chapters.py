@@ -1,22 +1,42 @@
-"""Run one chapter with a reader's own numbers: papermill, behind checks that papermill leaves out."""
+"""Run one chapter with a reader's own numbers: papermill, behind checks that papermill leaves out.
 
+A chapter's parameter cell says what its parameters mean and what they are by default;
+`companion.book.allowed` says what they may be. Nothing heavy is imported before a chapter is checked or run.
+"""
+
+import ast
 import contextlib
-import math
+import io
+import json
+import operator
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import tokenize
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from companion import paths
 
-__all__ = ["build_page", "chapter_path", "check_parameters", "execute_chapter"]
+__all__ = [
+    "Parameter",
+    "build_page",
+    "chapter_path",
+    "chapter_title",
+    "chapters",
+    "check_parameters",
+    "execute_chapter",
+    "parameters_of",
+]
 
 
-LONGEST = 1000
-"""Characters of a text, or entries of a list, that a parameter may have."""
+def chapters() -> list[Path]:
+    """All notebooks of the book."""
+    return sorted(paths.book_dir().glob("*.ipynb"))
 
 
 def chapter_path(chapter: str) -> Path:
@@ -29,7 +49,7 @@ def chapter_path(chapter: str) -> Path:
     """
     if chapter.endswith(".ipynb") and Path(chapter).is_file():
         return Path(chapter).resolve()
-    stems = {path.stem: path for path in sorted(paths.book_dir().glob("*.ipynb"))}
+    stems = {path.stem: path for path in chapters()}
     wanted = chapter.removesuffix(".ipynb")
     found = [
         path
@@ -42,53 +62,135 @@ def chapter_path(chapter: str) -> Path:
     return found[0]
 
 
-def check_parameters(notebook: Path, values: Mapping[str, object]) -> dict[str, object]:
-    """``values`` as the chapter will get them, or an error before any work is done.
+# ---- parameters ----
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter, as its line in the cell has it.
+
+    Attributes
+    ----------
+    written : str
+        The default as it is written there.
+    default : object
+        Its value: a literal's, or that of arithmetic with literals; ``...`` where it is anything else, which
+        only the kernel can tell.
+    meaning : str
+        The comment on the line.
+    """
+
+    written: str
+    default: object
+    meaning: str
+
+
+def parameters_of(notebook: Path) -> dict[str, Parameter]:
+    """What the cell tagged ``parameters`` assigns, by name and in order; nothing is executed.
 
     Raises
     ------
     ValueError
-        A name that the chapter does not have, a value (or a list's entry) of another type than its default,
-        or NaN.
+        The file is no notebook, or the cell no Python; the message names the file.
     """
-    import ast
+    code = next((code for tags, code in _cells(notebook, "code") if "parameters" in tags), "")
+    try:
+        tree = ast.parse(code)
+        tokens = [*tokenize.generate_tokens(io.StringIO(code).readline)]
+    except (SyntaxError, ValueError, RecursionError, tokenize.TokenError) as error:
+        raise ValueError(f"the parameters of {notebook} are no readable Python: {error}") from error
+    comments = [token for token in tokens if token.type == tokenize.COMMENT]
+    meanings = {comment.start[0]: comment.string.lstrip("# ") for comment in comments}
+    found: dict[str, Parameter] = {}
+    for statement in tree.body:
+        if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+            continue
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        parameter = Parameter(
+            written=ast.get_source_segment(code, statement.value) or "",
+            default=_value(statement.value),
+            meaning=meanings.get(statement.end_lineno or 0, ""),
+        )
+        found |= {target.id: parameter for target in targets if isinstance(target, ast.Name)}
+    return found
 
-    import papermill
 
-    known = papermill.inspect_notebook(str(notebook))
+def chapter_title(notebook: Path) -> str:
+    """The first heading of a notebook; empty where there is none."""
+    lines = (line for _, text in _cells(notebook, "markdown") for line in text.splitlines())
+    return next((line.removeprefix("# ") for line in lines if line.startswith("# ")), "")
+
+
+def _cells(notebook: Path, kind: str) -> list[tuple[list[str], str]]:
+    """Tags and text of all cells of a kind."""
+    try:
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        cells = [cell for cell in content["cells"] if cell["cell_type"] == kind]
+        return [(cell["metadata"].get("tags", []), "".join(cell["source"])) for cell in cells]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{notebook} is no readable notebook: {error!r}") from error
+
+
+_ARITHMETIC: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Pow: operator.pow,
+    ast.USub: operator.neg,
+}
+
+
+def _value(node: ast.expr) -> Any:
+    """The value of a literal, or of arithmetic with numbers below 2^64; ``...`` for anything else."""
+    with contextlib.suppress(ValueError, TypeError):
+        return ast.literal_eval(node)
+    if not isinstance(node, ast.BinOp | ast.UnaryOp) or type(node.op) not in _ARITHMETIC:
+        return ...
+    parts = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
+    numbers = [_value(part) for part in parts]
+    if not all(type(number) in (int, float) and abs(number) < 2**64 for number in numbers):
+        return ...
+    if isinstance(node.op, ast.Pow) and abs(numbers[1]) > 64:  # some powers take for ever
+        return ...
+    with contextlib.suppress(ArithmeticError):
+        result = _ARITHMETIC[type(node.op)](*numbers)
+        return result if isinstance(result, int | float) else ...  # a root of a negative number is complex
+    return ...
+
+
+def check_parameters(notebook: Path, values: Mapping[str, object]) -> dict[str, object]:
+    """``values`` as the chapter will get them, or an error before any work is done.
+
+    A chapter of the book has a schema in `companion.book.allowed`. A notebook that is none of these, or has
+    other parameters, is a reader's own: there a value must be of its default's type, as far as that can be
+    read, and no more is known.
+
+    Raises
+    ------
+    ValueError
+        A name that the chapter does not have, a value of another type, or one that is not allowed; the
+        message quotes it and says what is.
+    """
+    known = parameters_of(notebook)
     unknown = [name for name in values if name not in known]
     if unknown:
-        raise ValueError(
-            f"{notebook.stem} has no parameter {', '.join(map(repr, unknown))}; it has {', '.join(known)}"
-        )
-    return {
-        name: _fitting(notebook.stem, name, value, ast.literal_eval(known[name]["default"]))
-        for name, value in values.items()
-    }
+        there = f"it has {', '.join(known)}" if known else "it has none"
+        raise ValueError(f"{notebook.stem} has no parameter {', '.join(map(repr, unknown))}; {there}")
+    if not values:
+        return {}
+    from companion.book import allowed
+
+    defaults = {name: parameter.default for name, parameter in known.items()}
+    schema = allowed.CHAPTERS.get(notebook.stem)
+    if schema is None or set(schema.model_fields) != set(known) or ... in defaults.values():
+        return allowed.checked_by_type(defaults, values)
+    checked = allowed.checked(schema, defaults | dict(values))
+    return {name: checked[name] for name in values}
 
 
-def _fitting(chapter: str, name: str, value: object, default: object) -> object:
-    if isinstance(value, str | list) and len(value) > LONGEST:
-        raise ValueError(f"{name} has the length {len(value)}; {chapter} takes at most {LONGEST}")
-    if isinstance(value, str) and not value.isprintable():
-        raise ValueError(f"{name} is {value!r}; it must not hold control characters")
-    if isinstance(value, int) and abs(value) >= 2**63:
-        raise ValueError(f"{name} is beyond 2^63; {chapter} wants something such as {default!r}")
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if isinstance(default, float) and isinstance(value, str):
-        with contextlib.suppress(ValueError):  # YAML takes 5e5, without point and sign, for text
-            value = float(value)
-    if default is not None and type(value) is not type(default):
-        raise ValueError(
-            f"{name} is {value!r}; {chapter} wants {type(default).__name__}, such as {default!r}"
-        )
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{name} is {value!r}; it must be a finite number")
-    if isinstance(value, list) and isinstance(default, list):
-        like = default[0] if default else ""  # the only lists that are empty by default are of names
-        return [_fitting(chapter, f"an entry of {name}", entry, like) for entry in value]
-    return value
+# ---- running ----
 
 
 def execute_chapter(
