@@ -128,9 +128,10 @@ def test_bad_mask_is_refused(mask):
 
 
 @pytest.mark.parametrize("degree", [-1, 0, 1, 65])
-def test_primitive_polynomial_refuses_other_degrees(degree):
-    with pytest.raises(ValueError, match=rf"{degree} .*2 to 64"):
-        primitive_polynomial(degree)
+def test_primitive_polynomials_of_other_degrees_are_refused(degree):
+    for ask in (primitive_polynomial, primitive_count, lambda n: next(primitive_polynomials(n))):
+        with pytest.raises(ValueError, match=rf"degree {degree} .*2 to 64"):
+            ask(degree)
 
 
 def test_without_a_constant_term_x_has_no_inverse():
@@ -149,11 +150,25 @@ def test_numbers_that_are_no_masks_and_no_periods_are_refused():
         least_divisor(0, bool)
 
 
+@pytest.mark.parametrize("degree", range(2, 65))
+def test_the_count_of_primitive_polynomials_is_that_of_eulers_totient(degree):
+    assert primitive_count(degree) == totient(2**degree - 1) // degree
+
+
+@pytest.mark.parametrize("degree", range(11, 21))
+def test_primitive_polynomials_of_longer_degrees_are_so_for_galois(degree):
+    there = primitive_count(degree)
+    found = [next(primitive_polynomials(degree, start)) for start in (1, 41, there // 7)]
+    assert len(set(found)) == 3
+    assert all(p.degree == degree and galois.Poly.Int(p.mask).is_primitive() for p in found)
+
+
 @pytest.mark.parametrize("degree", range(2, 11))
 def test_primitive_polynomials_are_all_of_them_and_each_once(degree):
     found = list(primitive_polynomials(degree))
     assert len(found) == len(set(found)) == totient(2**degree - 1) // degree == primitive_count(degree)
     assert all(p.degree == degree and p.is_primitive() for p in found)
+    assert {p.mask for p in found} == {int(p) for p in galois.primitive_polys(2, degree)}
     assert found[0] == primitive_polynomial(degree)
     for start in (len(found) // 2, len(found) - 1, len(found)):
         assert list(primitive_polynomials(degree, start)) == found[start:]

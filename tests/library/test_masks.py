@@ -35,13 +35,14 @@ def first_seen(positions, kept: int) -> tuple[list[int], int]:
     raise AssertionError("not enough positions")
 
 
-def check(mask, shape, order, clocks):
+def check(mask, shape, order, clocks, indices=None):
     keep = torch.zeros(math.prod(shape), dtype=torch.bool)
     keep[order] = True
     assert mask.order.tolist() == order
     assert torch.equal(mask.keep, keep.reshape(shape))
     assert mask.clocks == clocks
     assert mask.kept == len(order) == int(mask.keep.sum())
+    assert mask.indices == (len(order) if indices is None else indices)
     assert mask.density == len(order) / math.prod(shape)
     assert mask.sparsity == 1 - mask.density
 
@@ -64,12 +65,18 @@ def test_example_of_the_slide():
 @settings(deadline=None, max_examples=50)
 def test_density_is_exact(shape, density, layer):
     size = math.prod(shape)
-    for mask in (
-        lfsr_mask(shape, density, seed=layer_seed(LAYER_POLYNOMIAL, layer)),
-        random_mask(shape, density, seed=layer),
-        magnitude_mask(torch.arange(size, dtype=torch.float).reshape(shape), density),
-    ):
-        assert mask.kept == max(1, round(density * size)) == int(mask.keep.sum())
+    draws = (
+        lambda: lfsr_mask(shape, density, seed=layer_seed(LAYER_POLYNOMIAL, layer)),
+        lambda: random_mask(shape, density, seed=layer),
+        lambda: magnitude_mask(torch.arange(size, dtype=torch.float).reshape(shape), density),
+    )
+    for draw in draws:
+        if round(density * size) == 0:
+            with pytest.raises(ValueError, match=f"of {size} positions keeps .*, which is none"):
+                draw()
+            continue
+        mask = draw()
+        assert mask.kept == mask.indices == round(density * size) == int(mask.keep.sum())
         assert torch.equal(mask.keep.flatten().nonzero().flatten(), mask.order.sort().values)
         assert tuple(mask.keep.shape) == tuple(shape)
 
@@ -153,7 +160,7 @@ def test_pairs_of_common_period_are_refused(row, column, numbers):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("inner_degree", "outer_degree"), [(7, 10), (40, 20)])
-@pytest.mark.parametrize(("shape", "density"), [((5, 4, 3, 3), 0.5), ((40, 11), 0.01), ((3, 30), 1.0)])
+@pytest.mark.parametrize(("shape", "density"), [((5, 4, 3, 3), 0.5), ((40, 11), 0.08), ((3, 30), 1.0)])
 def test_nested_mask_equals_the_loop(form, reduction, inner_degree, outer_degree, shape, density):
     columns, rows = shape[0], math.prod(shape[1:])
     inner, outer = primitive_polynomial(inner_degree), primitive_polynomial(outer_degree)
@@ -163,7 +170,7 @@ def test_nested_mask_equals_the_loop(form, reduction, inner_degree, outer_degree
     for column in range(columns):
         seed = 1 + reduced(outer_register.seed, 2**inner_degree - 1, outer_degree, reduction)
         states = LFSR(inner, seed, form).states(1000).tolist()
-        kept = max(1, round(density * rows))
+        kept = round(density * rows)
         found, spent = first_seen((reduced(s, rows, inner_degree, reduction) for s in states), kept)
         order += [column * rows + row for row in found]
         clocks += spent + stride
@@ -206,6 +213,44 @@ def test_magnitude_mask_by_hand():
     assert mask.clocks == 0
 
 
+GROUPS = [1, 2, 3, 4, 7, 100]  # 2 and 4 of 7 columns leave some over, 100 are more than there are
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("density", [0.2, 0.5, 1.0])
+def test_columns_of_an_iid_mask_share_their_rows(group, density):
+    mask, groups = random_mask((7, 5, 3), density, 1, group), math.ceil(7 / group)
+    assert mask.indices == round(density * groups * 15)
+    drawn = np.random.default_rng(1).permutation(groups * 15)[: mask.indices].tolist()
+    order = [
+        column * 15 + block % 15 for block in drawn for column in range(7) if column // group == block // 15
+    ]
+    check(mask, (7, 5, 3), order, 0, mask.indices)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("density", [0.2, 0.5, 1.0])
+def test_groups_keep_the_rows_of_the_largest_norms(group, density):
+    weight = torch.randn(7, 5, 3, generator=torch.Generator().manual_seed(2))
+    mask, order, indices = magnitude_mask(weight, density, group), [], 0
+    if group == 1:
+        order = sorted(range(105), key=lambda i: -abs(weight.flatten()[i]))[: round(density * 105)]
+        check(mask, (7, 5, 3), order, 0)
+        return
+    for first in range(0, 7, group):
+        columns = range(first, min(first + group, 7))
+        norms = [math.hypot(*(weight.flatten(1)[column, row] for column in columns)) for row in range(15)]
+        rows = sorted(range(15), key=lambda row: -norms[row])[: round(density * 15)]
+        order += [column * 15 + row for row in rows for column in columns]
+        indices += len(rows)
+    check(mask, (7, 5, 3), order, 0, indices)
+
+
+def test_rows_of_one_norm_are_taken_in_their_order():
+    weight = torch.tensor([[3.0, 0.0, 4.0, 1.0], [4.0, 5.0, 3.0, 0.0]])
+    assert magnitude_mask(weight, 0.5, group=2).order.tolist() == [0, 4, 1, 5]
+
+
 # bad input
 
 
@@ -234,7 +279,7 @@ def test_density_outside_its_range_is_refused(density):
         (lambda: lfsr_mask((4, 4), 0.5, primitive_polynomial(64)), "64-bit states by size 16 takes 69 bits"),
         (
             lambda: lfsr_mask((4, 4), 0.5, reduction="shift"),
-            "'shift' is unknown; allowed are multiply-shift, modulo",
+            "'shift' is unknown; allowed are rejection, column, counter, multiply-shift, modulo",
         ),
         (lambda: lfsr_mask((4, 4), 0.5, form="F"), "form 'F' is unknown"),
         (lambda: pair_mask((16,), 0.5, "x^2+x+1", "x^3+x+1"), r"\(16,\) is no matrix"),
@@ -243,6 +288,21 @@ def test_density_outside_its_range_is_refused(density):
         (lambda: nested_mask((4, 40), 0.5, "x^4+x+1", "x^9+x^4+1"), "at most 15 of 40 positions .* but 20"),
         (lambda: nested_mask((4, 4), 0.5, "x^9+x^4+1", "x^9+x^4+1"), "both x\\^9.* two different"),
         (lambda: magnitude_mask(torch.tensor([1.0, math.nan, math.inf]), 0.5), "2 NaN or infinite"),
+        (
+            lambda: lfsr_mask((4, 4), 0.03),
+            "0.03 of 16 positions keeps 0.48, .*none; .* 0.062 and above",
+        ),
+        (lambda: nested_mask((40, 11), 0.01, "x^7+x+1", "x^9+x^4+1"), "0.01 of 11 positions keeps 0.11"),
+        (lambda: random_mask((4, 4), 0.1, 0, 4), "0.1 of 4 positions keeps 0.4, which is none"),
+        (lambda: magnitude_mask(torch.ones(4, 4), 0.1, 4), "0.1 of 4 positions keeps 0.4, which is none"),
+        *(
+            (call, f"group is {group!r}; allowed are whole numbers, 1 .no column shares. and above")
+            for group in (0, -2, "eight", 2.5, None, True)
+            for call in (
+                lambda group=group: random_mask((4, 4), 0.5, 0, group),
+                lambda group=group: magnitude_mask(torch.ones(4, 4), 0.5, group),
+            )
+        ),
     ],
 )
 def test_bad_input_is_quoted(call, message, monkeypatch):
