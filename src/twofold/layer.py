@@ -122,6 +122,11 @@ class StoredLayer:
         return self.size // self.columns
 
     @property
+    def groups(self) -> int:
+        """Groups of columns that share their rows: as many as columns where none do."""
+        return -(-self.columns // self.group)
+
+    @property
     def blocks(self) -> Bool[Tensor, "groups rows"]:
         """The mask as its index says it: a row for each group of columns that share, 1 is one column."""
         return self.keep.reshape(self.columns, -1)[:: self.group]

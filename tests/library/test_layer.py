@@ -10,7 +10,7 @@ from torch import nn
 from twofold.codes.encodings import CELL_ENCODINGS, ENCODINGS
 from twofold.codes.quantizer import dequantize
 from twofold.layer import StoredLayer, check_unchanged, weight_layers
-from twofold.masks import Rejection, random_mask
+from twofold.masks import Rejection, magnitude_mask, random_mask
 from twofold.masks.generator import GENERATORS
 from twofold.masks.measures import index_storage_bits
 
@@ -23,7 +23,7 @@ def layer_of(keep, **others) -> StoredLayer:
 @pytest.fixture(params=sorted(GENERATORS))
 def generated(request):
     generator = GENERATORS[request.param]("x^11+x^2+1", 77)
-    mask = generator.draw((10, 4, 3, 3), 0.4)
+    mask = generator.draw((10, 5, 3, 3), 0.4)
     return layer_of(mask.keep, generator=generator), mask
 
 
@@ -33,7 +33,7 @@ def generated(request):
 def test_the_generator_says_order_and_clocks(generated):
     layer, mask = generated
     assert torch.equal(layer.order, mask.order)
-    assert layer.clocks == mask.clocks >= layer.kept == 144
+    assert layer.clocks == mask.clocks >= layer.kept == layer.indices == 180
     assert torch.equal(layer.mask.keep, layer.keep)
     assert layer.index_bits == 0
 
@@ -48,10 +48,10 @@ def test_its_mask_is_drawn_once(generated, monkeypatch):
 
     monkeypatch.setattr(type(layer.generator), "draw", draw)
     drawn = [layer.mask for _ in range(3)]
-    assert (layer.clocks, layer.kept, layer.size) == (mask.clocks, 144, 360)
+    assert (layer.clocks, layer.kept, layer.size) == (mask.clocks, 180, 450)
     assert layer.order is layer.order is mask.order
     assert all(own is mask for own in drawn)
-    assert walked == [((10, 4, 3, 3), 0.4)]
+    assert walked == [((10, 5, 3, 3), 0.4)]
 
 
 def test_without_a_generator_order_is_that_of_the_positions_and_no_clock_runs():
@@ -70,8 +70,66 @@ def test_a_chosen_mask_takes_the_bits_of_its_cheapest_index(density, bits):
     assert layer.index_bits == schemes.min() > 0
 
 
+GROUPS = [1, 2, 4, 10, 16]  # 4 of 10 columns leave two over; 16 are more than there are
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("kind", sorted(GENERATORS))
+def test_shared_rows_are_counted_once_a_group(kind, group):
+    generator = GENERATORS[kind]("x^11+x^2+1", 77, group=group)
+    mask = generator.draw((10, 5, 3, 3), 0.4)
+    layer = layer_of(mask.keep, generator=generator, group=group)
+    matrix = layer.keep.flatten(1).tolist()
+    groups = [matrix[first : first + group] for first in range(0, 10, group)]
+    assert layer.blocks.tolist() == [columns[0] for columns in groups]
+    assert layer.indices == mask.indices == sum(sum(columns[0]) for columns in groups)
+    assert layer.kept == sum(map(sum, matrix)) == sum(sum(c[0]) * len(c) for c in groups)
+    assert (layer.rows, layer.columns, layer.groups) == (45, 10, len(groups))
+    assert (layer.clocks, layer.index_bits) == (mask.clocks, 0)
+    # In memory index by index, the columns of a group side by side.
+    places, seen = [divmod(position, 45) for position in layer.order.tolist()], []
+    while places:
+        column, row = places[0]
+        side = [(other, row) for other in range(10) if other // group == column // group]
+        assert places[: len(side)] == side
+        seen, places = [*seen, *side], places[len(side) :]
+    assert sorted(seen) == [(c, r) for c in range(10) for r in range(45) if matrix[c][r]]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("draw", ["iid", "magnitude"])
+def test_a_stored_index_is_that_of_the_groups(group, draw):
+    weight = torch.randn(10, 45, generator=torch.Generator().manual_seed(3))
+    if draw == "iid":
+        mask = random_mask((10, 45), 0.4, 1, group)
+    else:
+        mask = magnitude_mask(weight, 0.4, group)
+    layer = layer_of(mask.keep, group=group)
+    assert (
+        layer.indices
+        == mask.indices
+        == sum(
+            any(mask.keep[first : first + group, row]) for first in range(0, 10, group) for row in range(45)
+        )
+    )
+    assert layer.order.tolist() == [i for i, keep in enumerate(layer.keep.flatten().tolist()) if keep]
+    # A filler zero stands for the weights of all columns of its group.
+    blocks, bits = layer.keep[::group], 8 * min(group, 10)
+    schemes = index_storage_bits(blocks, weight_bits=bits).set_index("scheme").bits.drop("lfsr")
+    assert layer.index_bits == schemes.min() <= blocks.numel()
+
+
+def test_a_vector_is_a_row_of_columns():
+    keep = torch.tensor([True, True, False, False, True, True])
+    layer = layer_of(keep, group=2)
+    assert (layer.rows, layer.columns, layer.indices, layer.kept) == (1, 6, 2, 4)
+    assert layer.blocks.tolist() == [[True], [False], [True]]
+    assert layer_of(keep).index_bits == 6
+
+
 def test_where_all_is_kept_there_is_no_index():
     assert layer_of(torch.ones(10, 36, dtype=torch.bool)).index_bits == 0
+    assert layer_of(torch.ones(10, 36, dtype=torch.bool), group=4).index_bits == 0
 
 
 # ---- its codes ----
@@ -135,6 +193,15 @@ def test_a_weight_that_was_changed_is_named():
     [
         ({"bits": 1}, r"bits is 1, allowed are 2\.\.16"),
         ({"encoding": "gray"}, "encoding is 'gray', allowed are twos"),
+        *(
+            ({"group": group}, f"group is {group!r}; allowed are whole numbers, 1 ")
+            for group in (0, -1, "all", 1.5, None)
+        ),
+        (
+            {"group": 2, "generator": Rejection("x^5+x^2+1", group=3)},
+            "group is 2 and that of its generator 3; they must be equal",
+        ),
+        ({"generator": Rejection("x^5+x^2+1", group=3)}, "group is 1 and that of its generator 3"),
     ],
 )
 def test_bad_facts_are_quoted(given, message, monkeypatch):
@@ -166,6 +233,18 @@ def test_what_is_no_layer_is_refused_before_it_is_priced(change, told, monkeypat
     own = {"codes": torch.ones(2, 3, dtype=torch.int8), "scale": 1.0, "keep": torch.ones(2, 3).bool()}
     with pytest.raises(ValueError, match=told):
         StoredLayer(**own | change)
+
+
+@pytest.mark.parametrize("last", [0, 2, 4])
+def test_columns_that_differ_share_no_rows(last):
+    keep = torch.ones(5, 3, dtype=torch.bool)
+    layer_of(keep, group=2)
+    keep[last, 1] = False
+    if last == 4:  # alone in its group
+        assert layer_of(keep, group=2).indices == 8
+        return
+    with pytest.raises(ValueError, match="keep differs between columns that are to share, 2 by 2"):
+        layer_of(keep, group=2)
 
 
 def test_a_generator_of_another_mask_is_refused_where_it_walks():

@@ -13,7 +13,15 @@ from safetensors.torch import load_file, save_file
 from twofold.codes.encodings import CELL_ENCODINGS
 from twofold.inputs import Activity
 from twofold.layer import StoredLayer
-from twofold.masks import LFSR, MultiplyShift, Rejection, magnitude_mask, random_mask
+from twofold.masks import (
+    LFSR,
+    ColumnByColumn,
+    KernelCounter,
+    MultiplyShift,
+    Rejection,
+    magnitude_mask,
+    random_mask,
+)
 from twofold.masks.generator import GENERATORS, Modulo
 from twofold.masks.gf2 import primitive_polynomial
 from twofold.storage.format import (
@@ -28,18 +36,19 @@ from twofold.storage.format import (
 )
 
 
-def layer_of(mask, generator=None, bits=8, encoding="twos_complement") -> StoredLayer:
+def layer_of(mask, generator=None, bits=8, encoding="twos_complement", group=1) -> StoredLayer:
     torch.manual_seed(mask.kept)
     limit = 2 ** (bits - 1) - 1
     codes = torch.randint(-limit, limit + 1, mask.keep.shape) * mask.keep
     dtype = torch.int8 if bits <= 8 else torch.int16
-    return StoredLayer(codes.to(dtype), 0.37, mask.keep, bits, encoding, generator)
+    return StoredLayer(codes.to(dtype), 0.37, mask.keep, bits, encoding, generator, group)
 
 
 def drawn(shape, density, generator, **others) -> StoredLayer:
-    return layer_of(generator.draw(shape, density), generator, **others)
+    return layer_of(generator.draw(shape, density), generator, group=generator.group, **others)
 
 
+KINDS = ", ".join(GENERATORS)
 LAYERS = {
     "conv": drawn((8, 3, 3, 3), 0.5, MultiplyShift("x^31+x^3+1", 77)),
     "own register": drawn((20, 15), 0.1, Modulo("x^9+x^4+1", 5, "galois")),
@@ -48,6 +57,12 @@ LAYERS = {
     "magnitude": layer_of(magnitude_mask(torch.randn(4, 9), 0.25)),
     "all": layer_of(random_mask((6, 4), 1.0, 1), encoding="differential"),
     "a vector": layer_of(random_mask((11,), 0.5, 1)),
+    "column": drawn((20, 15), 0.4, ColumnByColumn("x^4+x+1", 9)),
+    "counter": drawn((8, 3, 3, 3), 0.4, KernelCounter("x^5+x^2+1", 9, group=3)),
+    "shared": drawn((20, 15), 0.4, Rejection("x^9+x^4+1", 9, group=8), encoding="signed_rows"),
+    "shared iid": layer_of(random_mask((10, 7), 0.3, 1, 4), group=4),
+    "shared magnitude": layer_of(magnitude_mask(torch.randn(5, 9), 0.25, 16), group=16),
+    "all shared": layer_of(random_mask((6, 4), 1.0, 1, 4), group=4),
 }
 REST = {"bn.weight": torch.rand(8), "half": torch.rand(3).bfloat16(), "count": torch.tensor(4)}
 
@@ -77,6 +92,7 @@ def assert_same(a: StoredLayer, b: StoredLayer) -> None:
     assert a.codes.dtype == b.codes.dtype
     assert torch.equal(a.keep, b.keep)
     assert (a.scale, a.bits, a.encoding, a.generator) == (b.scale, b.bits, b.encoding, b.generator)
+    assert (a.group, a.indices) == (b.group, b.indices)
     assert torch.equal(a.order, b.order)
     assert a.clocks == b.clocks
 
@@ -97,21 +113,22 @@ def test_round_trip_of_any_layers(path):
 @settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_any_generator_round_trips(data):
-    degree = data.draw(st.integers(6, 24))
+    degree = data.draw(st.integers(9, 20))
     kind = data.draw(st.sampled_from(sorted(GENERATORS)))
-    form = data.draw(st.sampled_from(["fibonacci", "galois"]))
-    generator = GENERATORS[kind](primitive_polynomial(degree), data.draw(st.integers(1, 2**degree - 1)), form)
+    form = (
+        "fibonacci" if kind in ("column", "counter") else data.draw(st.sampled_from(["fibonacci", "galois"]))
+    )
+    seed, group = data.draw(st.integers(1, 2**degree - 1)), data.draw(st.integers(1, 12))
+    generator = GENERATORS[kind](primitive_polynomial(degree), seed, form, group)
     bits = data.draw(st.sampled_from([4, 8, 12]))
     encoding = data.draw(st.sampled_from(CELL_ENCODINGS))
-    size = data.draw(st.integers(2, 40))
-    layer = drawn(
-        (size,), data.draw(st.sampled_from([0.1, 0.5, 0.9])), generator, bits=bits, encoding=encoding
-    )
+    shape = data.draw(st.sampled_from([(10, 7), (2, 3, 3, 3), (9, 12, 1)]))
+    layer = drawn(shape, data.draw(st.sampled_from([0.1, 0.5, 1.0])), generator, bits=bits, encoding=encoding)
     entry, codes, bitmap = encode_layer(layer)
     assert bitmap is None
     assert codes.numel() == layer.kept
     back = decode_layer(entry, bits, codes, bitmap)
-    assert_same(back, layer if layer.kept < size else replace(layer, generator=None))
+    assert_same(back, layer if layer.kept < layer.size else replace(layer, generator=None))
 
 
 def test_what_was_walked_while_reading_is_not_walked_again(path, monkeypatch):
@@ -145,7 +162,8 @@ def test_parts_of_the_file_add_up(path):
     parts = file_parts(path)
     assert sum(parts.values()) == path.stat().st_size
     assert parts["codes"] == sum(int(layer.keep.sum()) for layer in LAYERS.values())
-    assert parts["bitmaps"] == 5 + 5 + 2  # 35, 36 and 11 positions, one bit each
+    # One bit each: 35, 36 and 11 positions; where columns share, 3 groups of 7 rows and one of 9.
+    assert parts["bitmaps"] == 5 + 5 + 2 + 3 + 2
     assert parts["rest"] == 8 * 4 + 3 * 2 + 8
     assert parts["activity"] == 27 * 8
 
@@ -196,8 +214,37 @@ def test_layers_of_two_widths_are_no_file(tmp_path):
         (lambda h, t: h["layers"]["conv"].update(polynomial="x^31+x^2+1"), "layer conv .* not primitive"),
         (
             lambda h, t: h["layers"]["conv"].update(reduction="guess"),
-            "layer conv .* reduction 'guess' is unknown; allowed are multiply-shift, modulo, rejection",
+            f"layer conv .* reduction 'guess' is unknown; allowed are {KINDS}",
         ),
+        (  # an older file, of a time when there was one kind
+            lambda h, t: h["layers"]["conv"].pop("reduction"),
+            rf"layer conv .* names no kind of index generator \('reduction'\); known are {KINDS}",
+        ),
+        (
+            lambda h, t: h["layers"]["column"].update(form="galois"),
+            "layer column .* form 'galois' has no column",
+        ),
+        (
+            lambda h, t: h["layers"]["column"].update(polynomial="x^3+x+1", seed=1),
+            "layer column .* has 8 states, too few for 15 rows",
+        ),
+        (
+            lambda h, t: h["layers"]["conv"].update(reduction="counter"),
+            r"layer conv .* has 2\^31 states, and nearly all would be skipped; degree 5 reaches",
+        ),
+        *(
+            (
+                lambda h, t, g=g: h["layers"]["shared"].update(group=g),
+                f"layer shared .* group is {g!r}; allowed are whole numbers, 1 ",
+            )
+            for g in (0, -3, "all", 2.5, None)
+        ),
+        (lambda h, t: h["layers"]["shared"].update(indices=17), "layer shared .* in another order"),
+        (lambda h, t: h["layers"]["shared"].update(indices="17"), "layer shared .* indices is '17'; allowed"),
+        (lambda h, t: h["layers"]["shared"].pop("group"), "layer shared .* in another order"),
+        (lambda h, t: h["layers"]["shared iid"].update(indices=7), "mask has 6 indices; the header says 7"),
+        (lambda h, t: h["layers"]["shared iid"].update(group=3), "layer shared iid .* a bitmap of 4 bytes"),
+        (lambda h, t: h["layers"]["all shared"].update(indices=3), "mask has 8 indices; the header says 3"),
         (
             lambda h, t: h["layers"]["rejection"].update(polynomial="x^8+x^4+x^3+x^2+1"),
             "layer rejection .* has 255 states, too few for 300 positions",
