@@ -40,7 +40,8 @@ def call(*words, ok=True, bars=False):
 
 def tiny(path: Path, code="print(share * count)") -> Path:
     """A notebook of two cells, the first one with its parameters."""
-    cells = [nbformat.v4.new_code_cell("share = 0.5\ncount = 2"), nbformat.v4.new_code_cell(code)]
+    parameters = "share = 0.5  # of all, in (0, 1]\ncount = 2  # how many"
+    cells = [nbformat.v4.new_code_cell(parameters), nbformat.v4.new_code_cell(code)]
     cells[0].metadata["tags"] = ["parameters"]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     cells = [nbformat.v4.new_markdown_cell("# Tiny"), *cells]
@@ -134,12 +135,18 @@ def test_report_prints_what_the_library_reports(packed):
     words = ["report", file, "--table", own, "--dataflow", "crossbar"]
     assert "crossbar dataflow" in of_the_library(*words)
     assert "table own" in of_the_library(*words)
+    charged = of_the_library("report", file, "--adc-energy", "walden", "--input-memory", "register file")
+    assert "by Walden's law, inputs from register file, index free" in " ".join(charged.split())
 
 
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--dataflow", "wide"], "dataflow is 'wide', allowed are crossbar, packed"),
+        (["--dataflow", "wide"], "dataflow is 'wide', allowed are crossbar, packed, grouped"),
+        (["--input-memory", "DRAM"], "input_memory is 'DRAM', allowed are none, SRAM, register file"),
+        (["--index-rule", "no"], "index_rule is 'no', allowed are free, charged"),
+        (["--adc-energy", "cheap"], "adc_energy_j is 'cheap'; it must be a number"),
+        (["--adc-energy", "-1"], "adc_energy_j is -1.0, allowed are finite numbers >= 0"),
         (["--table", "gold"], "no energy table gold"),
         (["--baseline", "no.safetensors"], "no.safetensors"),
         (["--encoding", "gray"], "encoding is 'gray', allowed are twos_complement,"),
@@ -236,6 +243,51 @@ def test_run_makes_a_notebook_and_a_page(tmp_path, monkeypatch):
     assert "3.0" in Path(page).read_text(encoding="utf-8")
 
 
+def test_help_of_run_lists_chapters_with_their_parameters(chapter):
+    tiny(chapter.with_name("02-other.ipynb"))
+    for words in (["run", "--help"], ["run", "-h"], ["run", "--help", "1"], ["run", "tiny", "-h"]):
+        text = call(*words)
+        assert "-p, --parameter NAME VALUE" in text
+        assert text.count("01-tiny (Tiny):\n  share = 0.5  of all, in (0, 1]\n  count = 2    how many\n") == 1
+        assert ("02-other (Tiny):" in text) == (len(words) == 2)
+    assert (
+        "chapter '3' is not known; there are 01-tiny, 02-other" in call("run", "3", "--help", ok=False)[-80:]
+    )
+
+
+def test_run_takes_yaml_and_the_nearest_word_counts(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "companion.book.chapters.execute_chapter", lambda *given: seen.append(given) or given[0]
+    )
+    monkeypatch.setattr("companion.book.chapters.build_page", lambda notebook: "page")
+    source, values = tiny(tmp_path / "tiny.ipynb"), write(tmp_path / "values.yml", a=1, b=1, c=1)
+    call("run", source, "-p", "c", "-0.5", "-y", "{b: [2, x], c: 2}", "-f", values, "-y", "d: 4")
+    call("run", source, "-p", "c", '"-a"', "-p", "c", "-1e3")
+    assert [given[1] for given in seen] == [{"a": 1, "b": [2, "x"], "c": -0.5, "d": 4}, {"c": "-1e3"}]
+    assert "-y is '- a'; it must be names with values" in call("run", source, "-y", "- a", ok=False)
+    assert "-y '[a' is no readable YAML" in call("run", source, "-y", "[a", ok=False)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["1", "-p", "count", "-o", "out"], "-p takes a name and a value, and '-o' looks like an option"),
+        (["1", "-p", "count", "--help"], "and '--help' looks like an option"),
+        (["1", "-p", "-p", "count"], "and '-p' looks like an option"),
+        (["1", "-p", "count"], "Option '-p' requires 2 arguments."),
+        ([], "Missing argument 'CHAPTER'."),
+    ],
+)
+def test_an_option_is_no_value_of_the_one_before_it(chapter, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    result = CliRunner().invoke(main, ["run", *words])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_run_tells_of_a_failing_cell(repository, tmp_path):
     source = tiny(tmp_path / "tiny.ipynb", "raise RuntimeError(f'no luck with {count}')")
     message = call("run", source, "-p", "count", "13", "-o", tmp_path / "out", ok=False, bars=True)
@@ -247,9 +299,9 @@ def test_run_tells_of_a_failing_cell(repository, tmp_path):
     [
         (["9"], "chapter '9' is not known; there are 01-tiny"),
         (["1", "-p", "shares", "1"], "01-tiny has no parameter 'shares'; it has share, count"),
-        (["1", "-p", "share", "much"], "share is 'much'; 01-tiny wants float, such as 0.5"),
+        (["1", "-p", "share", "much"], "share is 'much'; it must be a number"),
         (["1", "-p", "share", ".nan"], "share is nan; it must be a finite number"),
-        (["1", "-p", "count", "1.5"], "count is 1.5; 01-tiny wants int"),
+        (["1", "-p", "count", "1.5"], "count is 1.5; it must be a whole number"),
         (["1", "-p", "count", "[1,"], "count '[1,' is no readable YAML: while parsing"),
     ],
 )

@@ -219,7 +219,8 @@ sparse.prune()
 twofold.save("net.safetensors", sparse)
 price = lig_energy_j()
 assert price > 0
-report = twofold.report(twofold.load("net.safetensors"), dataflow="packed", lig_energy_j=price)
+charged = {"index_rule": "charged", "lig_energy_j": price}
+report = twofold.report(twofold.load("net.safetensors"), dataflow="packed", **charged)
 assert report.total.kept == 4 and report.total.index_j > 0
 """
 

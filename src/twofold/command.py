@@ -64,8 +64,15 @@ def _listed(values: Sequence[int], total: int) -> str:
 def _report_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a packed file, as twofold.save writes it")
     parser.add_argument("--baseline", metavar="FILE", help="packed file of the network to compare with")
-    parser.add_argument("--dataflow", help="crossbar or packed (default: packed)")
+    parser.add_argument(
+        "--dataflow", help="crossbar, packed or grouped (default: packed, grouped where columns share rows)"
+    )
     parser.add_argument("--adc-rule", help="none, column or cell: what is converted (default: column)")
+    parser.add_argument(
+        "--adc-energy", help="of a conversion: table, walden, or joules (default: the table's constant)"
+    )
+    parser.add_argument("--input-memory", help="of the inputs: none, SRAM or register file (default: none)")
+    parser.add_argument("--index-rule", help="free or charged: the index of the mask (default: free)")
     parser.add_argument(
         "--encoding", help="how cells hold codes (default: the one that they were chosen for)"
     )
@@ -78,12 +85,21 @@ def _report_options(parser: argparse.ArgumentParser) -> None:
 def _report(options: argparse.Namespace) -> None:
     import twofold
     from twofold.codes.encodings import CELL_ENCODINGS
-    from twofold.energy.machine import ADC_RULES, DATAFLOWS
+    from twofold.energy.machine import ADC_RULES, DATAFLOWS, INDEX_RULES, INPUT_MEMORIES
 
     changes: dict = {}
-    for name, allowed in (("dataflow", DATAFLOWS), ("adc_rule", ADC_RULES), ("encoding", CELL_ENCODINGS)):
+    for name, allowed in (
+        ("dataflow", DATAFLOWS),
+        ("adc_rule", ADC_RULES),
+        ("encoding", CELL_ENCODINGS),
+        ("input_memory", INPUT_MEMORIES),
+        ("index_rule", INDEX_RULES),
+    ):
         if (value := getattr(options, name)) is not None:
             changes[name] = _among(name, value, allowed)
+    if (price := options.adc_energy) is not None:
+        known = price in ("table", "walden")
+        changes["adc_energy_j"] = price if known else float(_number(float, "adc_energy_j", price))
     if options.table is not None:
         changes["table"] = twofold.load_cell_table(options.table)
     baseline = None if options.baseline is None else twofold.load(options.baseline)

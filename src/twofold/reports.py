@@ -1,4 +1,4 @@
-"""What a sparse network holds and costs, layer by layer and in total: weights, cells, bytes, joules."""
+"""What a sparse network holds and costs, by layer and in total: weights, cells, bytes, joules, cycles."""
 
 import math
 import textwrap
@@ -16,7 +16,7 @@ from twofold.codes.encodings import CELL_ENCODINGS
 from twofold.codes.quantizer import quantize
 from twofold.codes.tables import load_cell_table
 from twofold.energy.machine import Machine
-from twofold.energy.price import network_energy
+from twofold.energy.price import PARTS, network_energy
 from twofold.inputs.activity import Activity, measure_activity
 from twofold.inputs.scales import activation_scales
 from twofold.layer import StoredLayer
@@ -25,10 +25,13 @@ from twofold.sparsity.twofold import Twofold
 __all__ = ["Report", "report"]
 
 
-ENERGIES = ["array_j", "adc_j", "index_j", "energy_j"]
+ENERGIES = [*PARTS, "energy_j"]
 
 
-_SUMS = ["weights", "kept", "cells", "bytes_packed", "bytes_int8", *ENERGIES]
+_SPENT = [*ENERGIES, "conversions", "cycles"]
+
+
+_SUMS = ["weights", "kept", "cells", "sign_cells", "arrays", "bytes_packed", "bytes_int8", *_SPENT]
 
 
 _PREFIXES = {1e-15: "f", 1e-12: "p", 1e-9: "n", 1e-6: "µ", 1e-3: "m", 1.0: "", 1e3: "k", 1e6: "M", 1e9: "G"}
@@ -45,12 +48,13 @@ class Report:
     ----------
     frame : DataFrame
         ``layer``, ``shape``, ``weights``, ``kept``, ``zero_codes`` (share of the kept), ``bits``, ``cells``
-        (stored), ``bytes_packed`` (kept codes of ``bits`` bits, scale and seed, and a bitmap where no LFSR
-        made the mask), ``bytes_int8`` (a byte for every weight, and the scale), ``array_j``, ``adc_j``,
-        ``index_j``, ``energy_j`` (their sum) and the machine's own columns, see
-        :meth:`~twofold.energy.machine.Machine.describe`. With a baseline: ``baseline_j`` and ``gain``; in
-        the encoding that is cheapest for the baseline in total, ``baseline_best_j`` and
-        ``gain_best_untrained``. Joules and bytes, no prefixes.
+        and ``sign_cells`` (stored), ``arrays``, ``bytes_packed`` (kept codes of ``bits`` bits, scale and
+        seed, and a bitmap where no LFSR made the mask), ``bytes_int8`` (a byte for every weight, and the
+        scale), ``cells_j``, ``sign_j``, ``adc_j``, ``input_j``, ``index_j``, ``energy_j`` (their sum),
+        ``conversions``, ``cycles`` and the machine's own columns, see
+        :meth:`~twofold.energy.machine.Machine.describe`. With a baseline: ``baseline_j`` and ``gain``,
+        ``baseline_cycles`` and ``edp_gain`` (of energy times delay); in the encoding that is cheapest for the
+        baseline in total, ``baseline_best_j`` and ``gain_best_untrained``. Joules and bytes, no prefixes.
     title : str
     """
 
@@ -59,12 +63,19 @@ class Report:
 
     @property
     def total(self) -> pd.Series:
-        """The sums over all layers, and the network's own share of zeros and gains."""
+        """The sums over all layers, the network's own share of zeros and gains, and ``slowest_cycles``.
+
+        Summed cycles are of layers that work one after the other; where each works on an image of its own,
+        the slowest layer sets the pace.
+        """
         total = self.frame[_SUMS].sum()
         total["zero_codes"] = (self.frame.zero_codes * self.frame.kept).sum() / total.kept
+        total["slowest_cycles"] = self.frame.cycles.max()
         if "gain" in self.frame:
             total["baseline_j"] = self.frame.baseline_j.sum()
             total["gain"] = over(total.baseline_j, total.energy_j)
+            total["baseline_cycles"] = self.frame.baseline_cycles.sum()
+            total["edp_gain"] = total.gain * over(total.baseline_cycles, total.cycles)
             total["baseline_best_j"] = self.frame.baseline_best_j.sum()
             total["gain_best_untrained"] = over(total.baseline_best_j, total.energy_j)
         return total
@@ -84,22 +95,28 @@ class Report:
         return f"<div>{head}><caption>{escape(self.title)}</caption>{rows}</div>"
 
     def _shown(self) -> pd.DataFrame:
-        """The frame as text, with a row for the total and SI prefixes, one a kind of column."""
+        """The frame as text, with a row for the total and SI prefixes, one a kind of column.
+
+        Parts that cost nothing have no column.
+        """
         rows = pd.concat([self.frame, self.total.to_frame().T.assign(layer="total", shape="", bits=None)])
         shown = pd.DataFrame({"layer": rows.layer, "shape": rows["shape"]})
         for name in ("weights", "kept"):
             shown[name] = [f"{int(value):,}" for value in rows[name]]
         shown["zero codes"] = [f"{100 * value:.1f} %" for value in rows.zero_codes]
         shown["bits"] = ["" if pd.isna(value) else str(int(value)) for value in rows.bits]
-        shown["cells"] = [f"{int(value):,}" for value in rows.cells]
-        for columns, unit in ((["bytes_packed", "bytes_int8"], "B"), (ENERGIES, "J")):
+        for name in ("cells", "arrays"):
+            shown[name] = [f"{int(value):,}" for value in rows[name]]
+        charged = [name for name in ENERGIES if name == "energy_j" or self.total[name] > 0]
+        for columns, unit in ((["bytes_packed", "bytes_int8"], "B"), (charged, "J")):
             scale, prefix = _prefix(float(self.total[columns].max()))
             for column in columns:
                 name = {"bytes_packed": "packed", "bytes_int8": "int8"}.get(column, column.removesuffix("_j"))
                 shown[f"{name} ({prefix}{unit})"] = [f"{value / scale:.2f}" for value in rows[column]]
-        for column in ("gain", "gain_best_untrained"):
+        shown["cycles"] = [f"{value:,.0f}" for value in rows.cycles]
+        ratios = {"gain": "gain", "gain_best_untrained": "over best untrained", "edp_gain": "EDP gain"}
+        for column, name in ratios.items():
             if column in rows:
-                name = "gain" if column == "gain" else "over best untrained"
                 shown[name] = ["" if pd.isna(value) else f"{value:.2f}x" for value in rows[column]]
         return shown
 
@@ -129,7 +146,7 @@ def report(
     baseline: object | None = None,
     **changes: object,
 ) -> Report:
-    """Energy and storage of a sparse network, per layer and in total.
+    """Energy, time and storage of a sparse network, per layer and in total.
 
     Parameters
     ----------
@@ -137,9 +154,10 @@ def report(
         A `Twofold` in the middle of its training (its codes as they are now), the layers that its ``finish``
         handed back, or a network loaded from its file.
     machine
-        What is priced. None: the packed dataflow with one conversion a column, and the table that the
-        `Twofold` trains for, else that of the slides. Codes are held in the encoding that they were chosen
-        for, see `StoredLayer.encoding_in`.
+        What is priced. None: the packed dataflow, grouped where columns share their rows, with one conversion
+        a column at the price of the table that the `Twofold` trains for, else of the slides'; inputs and
+        index are free. `Machine.whole` charges everything. Codes are held in the encoding that they were
+        chosen for, see `StoredLayer.encoding_in`.
     images
         Network inputs that the activity is measured on, their scales calibrated on the same; needs a model,
         so not for the layers of ``finish``. Joules are then those of one image.
@@ -153,7 +171,7 @@ def report(
         as above with the same layers. It is read with the same inputs on the same machine.
     changes
         Fields of :class:`~twofold.energy.machine.Machine` to be set otherwise: ``dataflow="crossbar"``,
-        ``adc_rule="none"``, ...
+        ``adc_rule="none"``, ``input_memory="SRAM"``, ...
 
     Raises
     ------
@@ -172,8 +190,12 @@ def report(
     >>> whole = report(sparsity, adc_rule="none")  # print(whole) shows it with prefixes and a total
     >>> whole.frame[["layer", "shape", "weights", "kept", "cells", "bytes_packed", "energy_j"]]
       layer shape  weights  kept  cells  bytes_packed      energy_j
-    0     0  8x16      128    64    256            72  1.788740e-10
-    1     2   4x8       32    16     64            24  3.915400e-11
+    0     0  8x16      128    64    256            72  2.120390e-10
+    1     2   4x8       32    16     64            24  4.729500e-11
+    >>> whole.frame[["cells_j", "sign_j", "arrays", "cycles"]]
+            cells_j        sign_j  arrays  cycles
+    0  1.968670e-10  1.517200e-11       1    34.0
+    1  4.378300e-11  3.512000e-12       1    12.0
     >>> whole.total[["weights", "kept", "cells"]].astype(int).to_dict()
     {'weights': 160, 'kept': 80, 'cells': 320}
     """
@@ -206,24 +228,23 @@ def report(
 
     frame = _priced(layers, activity, machine, count)
     held = frame.encoding.iloc[0]
-    first = frame[["layer", "weights", "kept", "zero_codes", "bits", "cells"]]
+    first = frame[["layer", "weights", "kept", "zero_codes", "bits", "cells", "sign_cells", "arrays"]]
     first.insert(1, "shape", ["x".join(map(str, layer.codes.shape)) for layer in layers.values()])
     bytes_packed = [_packed_bytes(layer) for layer in layers.values()]
     first = first.assign(bytes_packed=bytes_packed, bytes_int8=first.weights + 4)
-    out = first.join(frame[ENERGIES])
-    title = f"Energy and storage: {machine.dataflow} dataflow, encoding {held}, "
-    title += {"none": "no ADC", "cell": "ADC per cell"}.get(
-        machine.adc_rule, f"ADC per column of {machine.array_rows} rows"
-    )
-    title += f", table {machine.table.name}; activity {what}"
+    out = first.join(frame[_SPENT])
+    title = f"Energy and storage: {machine.dataflow} dataflow, encoding {held}, {_charges(machine)}, "
+    title += f"table {machine.table.name}; activity {what}"
     if isinstance(source, Twofold) and source.finished is None and not source.pruned:
         title += "; MASKS NOT ACTIVE YET: priced as if pruned now, while the model still has all weights"
     if baseline is not None:
         references = _references(_baseline_layers(baseline, layers), activity, machine, count, held)
-        out["baseline_j"] = references[held]
-        best = min(references, key=lambda encoding: references[encoding].sum())
+        out["baseline_j"] = references[held].energy_j
+        best = min(references, key=lambda encoding: references[encoding].energy_j.sum())
         out["gain"] = over(out.baseline_j, out.energy_j)
-        out["baseline_best_j"] = references[best]
+        out["baseline_cycles"] = references[held].cycles
+        out["edp_gain"] = out.gain * over(out.baseline_cycles, out.cycles)
+        out["baseline_best_j"] = references[best].energy_j
         out["gain_best_untrained"] = over(out.baseline_best_j, out.energy_j)
         title += f"; gain over the baseline with the same inputs, and over it in {best}, cheapest for it"
     arguments = {name: value for name, value in machine.describe().items() if name not in out}
@@ -263,10 +284,24 @@ def _machine(
         machine = Machine(
             table=source.table if isinstance(source, Twofold) else load_cell_table(),
             encoding="twos_complement",
-            dataflow="packed",
+            dataflow="grouped" if any(layer.group > 1 for layer in layers.values()) else "packed",
             adc_rule="column",
+            input_memory="none",
+            index_rule="free",
         )
     return replace(machine, **changes)
+
+
+def _charges(machine: Machine) -> str:
+    """What beside the cells is charged, in words."""
+    law = "" if machine.adc_energy_j != "walden" else " by Walden's law"
+    words = {
+        "none": "no ADC",
+        "cell": f"ADC per cell{law}",
+        "column": f"ADC per column of {machine.array_rows} rows{law}",
+    }[machine.adc_rule]
+    words += ", inputs free" if machine.input_memory == "none" else f", inputs from {machine.input_memory}"
+    return words if machine.dataflow == "crossbar" else f"{words}, index {machine.index_rule}"
 
 
 def _built(source: object) -> nn.Module:
@@ -282,7 +317,7 @@ def _priced(
     layers: Mapping[str, StoredLayer], activity: Mapping[str, Activity], machine: Machine, count: int
 ) -> pd.DataFrame:
     frame = network_energy(layers, activity, machine).rename(columns={"total_j": "energy_j"})
-    return frame.assign(**(frame[ENERGIES] / count))
+    return frame.assign(**(frame[_SPENT] / count))
 
 
 def _references(
@@ -291,12 +326,12 @@ def _references(
     machine: Machine,
     count: int,
     held: str,
-) -> dict[str, pd.Series]:
-    """Joules of the baseline's layers in each encoding that the machine and the table have energies for."""
-    found: dict[str, pd.Series] = {}
+) -> dict[str, pd.DataFrame]:
+    """The baseline's layers in each encoding that the machine and the table have energies for."""
+    found: dict[str, pd.DataFrame] = {}
     for encoding in CELL_ENCODINGS:
         try:
-            found[encoding] = _priced(layers, activity, replace(machine, encoding=encoding), count).energy_j
+            found[encoding] = _priced(layers, activity, replace(machine, encoding=encoding), count)
         except ValueError:
             if encoding == held:
                 raise

@@ -264,7 +264,7 @@ def test_energy(priced):
     index = pd.MultiIndex.from_product(
         [[0.5], ["DRAM", "SRAM"], ["each vector", "once an image"], ["a", "b"]], names=names
     )
-    totals = pd.DataFrame({"array_j": [1.0, 3.0], "adc_j": 0.0, "index_j": [0.0, 1.0]}, index=["a", "b"])
+    totals = pd.DataFrame({"cells_j": [1.0, 3.0], "adc_j": 0.0, "index_j": [0.0, 1.0]}, index=["a", "b"])
     found = plain(
         findings.energy(
             priced,

@@ -271,8 +271,8 @@ def test_a_legend_of_long_words_stands_inside_the_figure():
 
 def test_energy_by_layer_is_stacked():
     frame = pd.DataFrame(
-        {"layer": ["conv1", "fc"], "array_j": [1e-9, 2e-9], "adc_j": [3e-9, 5e-10], "index_j": [0.0, 0.0]}
-    )
+        {"layer": ["conv1", "fc"], "cells_j": [1e-9, 2e-9], "adc_j": [3e-9, 5e-10], "index_j": [0.0, 0.0]}
+    ).assign(sign_j=0.0, input_j=0.0)
     ax = plots.energy_by_layer(frame)
     assert [bar.get_y() for bar in ax.patches] == [0, 0, 1e-9, 2e-9]
     assert [bar.get_height() for bar in ax.patches] == pytest.approx([1e-9, 2e-9, 3e-9, 5e-10], rel=1e-12)
@@ -353,11 +353,13 @@ def test_accuracy_curves_of_nothing():
 
 def test_energy_bars():
     frame = pd.DataFrame(
-        {"label": ["a", "b"] * 2, "converter": ["free"] * 2 + ["dear"] * 2, "array_j": [1e-6, 2e-6] * 2}
-    ).assign(adc_j=[0.0, 0.0, 3e-6, 4e-6])
+        {"label": ["a", "b"] * 2, "converter": ["free"] * 2 + ["dear"] * 2, "cells_j": [1e-6, 2e-6] * 2}
+    ).assign(sign_j=[5e-7, 0.0] * 2, adc_j=[0.0, 0.0, 3e-6, 4e-6])
     free, dear = plots_crossbar.energy_bars(frame)
-    assert [bar.get_width() for bar in free.patches] == [1e-6, 2e-6, 0.0, 0.0]
-    assert [(bar.get_x(), bar.get_width()) for bar in dear.patches[2:]] == [(1e-6, 3e-6), (2e-6, 4e-6)]
+    widths = [bar.get_width() for bar in free.patches]
+    assert widths == pytest.approx([1e-6, 2e-6, 5e-7, 0.0, 0.0, 0.0])
+    assert [bar.get_x() for bar in dear.patches[4:]] == pytest.approx([1.5e-6, 2e-6])
+    assert [bar.get_width() for bar in dear.patches[4:]] == pytest.approx([3e-6, 4e-6])
     assert [tick.get_text() for tick in free.get_yticklabels()] == ["a", "b"]
     assert free.yaxis_inverted() and dear.yaxis_inverted()
 

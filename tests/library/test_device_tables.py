@@ -1,6 +1,7 @@
 """Tables of the user's own: the same energies in training, in accounts and by hand; nothing made up."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -72,9 +73,9 @@ def test_a_table_of_any_width_drives_training_and_accounts_alike(cell_bits, enco
     sparsity.advance(1.0)
     assert sparsity.status()["cell_energy_pj"] <= plain
     layer = sparsity.codes()["0"]
-    machine = Machine(table=table, encoding=encoding, dataflow="packed", adc_rule="none")
+    machine = replace(Machine.cells_only(table, "packed"), encoding=encoding)
     row = layer_energy(layer, Activity.all_ones(6), machine)
-    assert row["array_j"] * 1e12 == pytest.approx(15 * sparsity.status()["cell_energy_pj"])
+    assert row["cells_j"] * 1e12 == pytest.approx(15 * sparsity.status()["cell_energy_pj"])
     width = 7 if encoding == "differential" else 8  # the pair itself is the sign
     assert row["cells"] == 15 * math.ceil(width / cell_bits) * (2 if encoding == "differential" else 1)
     for code, energy_j in ((0, None), (5, None), (-7, None)):
@@ -198,12 +199,12 @@ def test_a_read_without_voltage_or_time_is_none(read):
 def test_ternary_codes_cost_what_the_user_says():
     for encoding in ("twos_complement", "sign_magnitude"):
         assert code_energy_table(2, encoding, TERNARY).tolist() == [3e-15, 1e-15, 2e-15]
-    machine = Machine(table=TERNARY, encoding="twos_complement", dataflow="crossbar", adc_rule="none")
+    machine = Machine.cells_only(TERNARY, "crossbar")
     codes = torch.tensor([[1, 0, -1, -1]], dtype=torch.int8)
     layer = StoredLayer(codes, 1.0, torch.ones_like(codes, dtype=torch.bool), bits=2)
     row = layer_energy(layer, Activity.all_ones(4), machine)
-    assert row["array_j"] == pytest.approx(9e-15)
-    assert row["cells"] == 4  # one ternary cell a weight
+    assert row["cells_j"] == pytest.approx(9e-15)
+    assert (row["cells"], row["sign_cells"]) == (4, 0)  # one ternary cell a weight, which is signed itself
 
 
 @pytest.mark.parametrize("bits, encoding", [(2, "offset_binary"), (8, "twos_complement")])

@@ -1,6 +1,10 @@
 """Energy against a loop over every input bit and cell; activity against torch's unfold and Python's ints."""
 
 import math
+from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
 from itertools import product
 
 import pandas as pd
@@ -20,8 +24,10 @@ from twofold.codes.tables import (
     load_operation_energies,
     memory_word_energy_j,
 )
-from twofold.energy.machine import ADC_RULES, DATAFLOWS, Machine
-from twofold.energy.price import layer_energy, network_energy
+from twofold.crossbar.adc import Adc
+from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
+from twofold.energy.machine import DATAFLOWS, FIGURE_OF_MERIT_J, INPUT_MEMORIES, LEFT_OUT, Machine
+from twofold.energy.price import PARTS, layer_energy, network_energy, network_totals
 from twofold.inputs.activity import Activity, count_ones, measure_activity
 from twofold.inputs.scales import InputScale, activation_scales, quantize_inputs, quantized_activations
 from twofold.layer import StoredLayer
@@ -32,15 +38,7 @@ SLIDES = load_cell_table()
 
 
 def model(**changes):
-    return Machine(
-        **{
-            "table": SLIDES,
-            "encoding": "twos_complement",
-            "dataflow": "crossbar",
-            "adc_rule": "none",
-            **changes,
-        }
-    )
+    return replace(Machine.cells_only(SLIDES, "crossbar"), **changes)
 
 
 def draw(*shape, seed=0, limit=127):
@@ -55,51 +53,180 @@ def stored(codes, keep=None, **others):
     )
 
 
-# ---- the loop ----
+# ---- the loop: a machine built array by array, and every cell, conversion, word and clock counted ----
 
 
-def digits_of(code, bits, encoding, cell_bits):
-    """Levels of the cells of one code, by Python's own formatting; bits is a multiple of cell_bits."""
-    stored = bits - (encoding in ("differential", "signed_rows"))  # magnitudes have no bit for a sign
-    width = -(-stored // cell_bits) * cell_bits
-    words = {
-        "twos_complement": [code % 2**bits],
-        "offset_binary": [code + 2 ** (bits - 1)],
-        "sign_magnitude": [abs(code) + (code < 0) * 2 ** (bits - 1)],
-        "differential": [max(code, 0), max(-code, 0)],
-        "signed_rows": [abs(code)],
-    }[encoding]
-    digits = "".join(format(word, f"0{width}b") for word in words)
-    return [int(digits[i : i + cell_bits], 2) for i in range(0, len(digits), cell_bits)]
+def cells_of(code, bits, encoding, cell_bits):
+    """Cells of one code by Python's own formatting: (level, bits, is it there for the sign) of each."""
+    pattern = bits - (encoding in ("differential", "signed_rows"))  # magnitudes have no bit for a sign
+    width = -(-pattern // cell_bits) * cell_bits
+
+    def cut(word, sign):
+        digits = format(word, f"0{width}b")
+        places = range(0, width, cell_bits)
+        return [(int(digits[place : place + cell_bits], 2), cell_bits, sign) for place in places]
+
+    match encoding:
+        case "twos_complement":  # the sign bit, by itself in a column, is one that is subtracted
+            own_column = width - (bits - 1) == 1
+            return cut(code % 2**width, False) + (
+                [] if own_column and cell_bits == 1 else [(code < 0, 1, True)]
+            )
+        case "offset_binary":
+            return cut(code + 2 ** (bits - 1), False)
+        case "sign_magnitude":
+            pattern = abs(code) + (code < 0) * 2 ** (bits - 1)
+            return cut(pattern, False) + cut((code < 0) * (2 ** (bits - 2) + abs(code)), True)
+        case "differential":
+            return cut(max(code, 0), False) + cut(max(-code, 0), False)
+        case "signed_rows":
+            return cut(abs(code), False)
 
 
-def by_the_loop(codes, keep, vectors, input_bits, machine, bits=8, encoding=None):
-    """Joules and conversions, one input bit, column, row group and cell after another."""
+def crossbars_of(keep, group, inputs_of, machine):
+    """(rows, columns) of every crossbar that has inputs of its own; a row is an input, counted over all."""
+    columns, rows = range(len(keep)), range(len(keep[0]))
+    if machine.dataflow == "packed":
+        return [([r for r in rows if keep[c][r]], [c]) for c in columns]
+    found = {}
+    everything = all(map(all, keep))
+    for c in columns:
+        index = 0 if everything or machine.dataflow == "crossbar" else c // group
+        found.setdefault((inputs_of(c), index), []).append(c)
+    stored = [
+        ([r for r in rows if machine.dataflow == "crossbar" or keep[own[0]][r]], own)
+        for own in found.values()
+    ]
+    for rows, own in stored:
+        assert machine.dataflow == "crossbar" or all(
+            keep[c][r] == (r in rows) for c in own for r in range(len(keep[0]))
+        )
+    return stored
+
+
+def arrays_of(crossbars, cells, machine):
+    """Every array as what it works on in turn: (rows, [(column, cell of a weight)])."""
+    found, rows_at_once = [], machine.array_rows
+    if machine.dataflow != "packed":
+        for rows, columns in crossbars:
+            used = [(c, cell) for c in columns for cell in range(cells)]
+            for first in range(0, len(rows), rows_at_once):
+                for left in range(0, len(used), machine.array_columns):
+                    own = used[left : left + machine.array_columns]
+                    found.append([(rows[first : first + rows_at_once], own)])
+        return found
+    part = 0
+    while waiting := [(rows[part : part + rows_at_once], c) for rows, (c,) in crossbars if len(rows) > part]:
+        while waiting:
+            turns = []
+            while waiting and (len(turns) + 1) * cells <= machine.array_columns:
+                rows, c = waiting.pop(0)
+                turns.append((rows, [(c, cell) for cell in range(cells)]))
+            found.append(turns)
+        part += rows_at_once
+    return found
+
+
+def price_of_a_conversion(machine, rows, cell_bits):
+    if machine.adc_energy_j != "walden":
+        return machine.table.adc_energy_j if machine.adc_energy_j == "table" else machine.adc_energy_j
+    bits = 0
+    while 2**bits < rows * (2**cell_bits - 1) + 1:  # as many numbers as the column has sums
+        bits += 1
+    return machine.figure_of_merit_j * 2 ** min(bits, machine.adc_bits or bits)
+
+
+def by_the_loop(
+    codes, keep, vectors, input_bits, machine, *, bits=8, encoding=None, group=1, pace=Fraction(1), groups=1
+):
+    """Joules, counts and cycles of a layer, one array, vector, input bit, cell and conversion after another.
+
+    `vectors` hold the inputs of all `groups` of a convolution; `pace`: clocks of an index.
+    """
     encoding = encoding or machine.encoding
-    array_j, conversions, cell_bits = 0.0, 0, machine.table.cell_bits
-    slices = len(digits_of(0, bits, encoding, cell_bits))
-    signs = (1, -1) if encoding == "signed_rows" else (0,)  # 0: rows of either sign at once
+    table, rows_of_a_group = machine.table, len(codes[0])
+    everything = all(map(all, keep))
+
+    @cache
+    def cells_at(c, r):
+        return cells_of(codes[c][r] if keep[c][r] else 0, bits, encoding, table.cell_bits)
+
+    def inputs_of(c):
+        return c // (len(codes) // groups)
+
+    cells = len(cells_of(0, bits, encoding, table.cell_bits))
+    crossbars = crossbars_of(keep, group, inputs_of, machine)
+    arrays = arrays_of(crossbars, cells, machine)
+    passes = (1, -1) if encoding == "signed_rows" else (0,)  # 0: rows of either sign at once
+    found = Counter(arrays=len(arrays), cycles=0, conversions=0, cells=0, sign_cells=0)
+    joules = dict.fromkeys(("cells_j", "sign_j", "adc_j", "input_j"), 0.0)
+
+    for array in arrays:
+        for rows, used in array:
+            for c, cell in used:
+                for r in rows:
+                    found["sign_cells" if cells_at(c, r)[cell][2] else "cells"] += 1
+
     for vector in vectors:
-        for bit in range(input_bits):
-            for column, kept in zip(codes, keep, strict=True):
-                rows = [r for r in range(len(column)) if kept[r] or machine.dataflow == "crossbar"]
-                levels = {r: digits_of(column[r] if kept[r] else 0, bits, encoding, cell_bits) for r in rows}
-                for s in range(slices):
-                    for first in range(0, len(rows), machine.array_rows):
-                        group = rows[first : first + machine.array_rows]
-                        for sign in signs:
-                            for r in group:
-                                driven = not sign or (column[r] < 0) == (sign < 0)
-                                if driven and vector[r] % 2**input_bits >> bit & 1:
-                                    array_j += machine.table.energy_j[levels[r][s]]
-                            conversions += machine.adc_rule == "column"
-                        conversions += len(group) * (machine.adc_rule == "cell")
-    return array_j, conversions
+        for array, bit in product(arrays, range(input_bits)):
+            for rows, used in array:
+                for (c, cell), sign in product(used, passes):
+                    first_row = inputs_of(c) * rows_of_a_group
+                    for r in rows:
+                        driven = not sign or (codes[c][r] < 0) == (sign < 0)
+                        if driven and vector[first_row + r] % 2**input_bits >> bit & 1:
+                            level, _, for_sign = cells_at(c, r)[cell]
+                            joules["sign_j" if for_sign else "cells_j"] += table.energy_j[level]
+                    if machine.adc_rule == "column":
+                        found["conversions"] += 1
+                        width = cells_at(c, rows[0])[cell][1]
+                        joules["adc_j"] += price_of_a_conversion(machine, len(rows), width)
+                if machine.adc_rule == "cell":
+                    for (c, cell), r in product(used, rows):
+                        found["conversions"] += 1
+                        joules["adc_j"] += price_of_a_conversion(machine, 1, cells_at(c, r)[cell][1])
+
+        # The time of this vector: the slowest array's, one turn after the other.
+        slowest = 0
+        for array in arrays:
+            own = 0
+            for rows, used in array:
+                converters = [0] * math.ceil(machine.array_columns / machine.columns_per_adc)
+                for number, _ in enumerate(used):
+                    converters[number % len(converters)] += len(passes) * input_bits
+                clocks = len(rows) if everything or machine.dataflow == "crossbar" else len(rows) * pace
+                own += max(max(converters), math.ceil(clocks / machine.inputs_per_cycle))
+            slowest = max(slowest, own)
+        found["cycles"] += slowest
+
+        if encoding == "signed_rows":
+            joules["sign_j"] += math.ceil(sum(map(sum, keep)) / 32) * 5e-12
+        in_order = math.ceil(len(vector) * input_bits / 32)
+        fetched = sum(len(rows) for rows, _ in crossbars)
+        if everything and machine.dataflow == "packed":
+            fetched = len(codes) * math.ceil(rows_of_a_group * input_bits / 32)
+        for_itself = {
+            "none": 0.0,
+            "SRAM": fetched * 5e-12,
+            "register file": in_order * (5e-12 + 1e-12) + fetched * 1e-12,
+        }[machine.input_memory]
+        broadcast = 0.0 if machine.input_memory == "none" else in_order * 5e-12
+        joules["input_j"] += {
+            "crossbar": broadcast,
+            "packed": for_itself,
+            "grouped": min(broadcast, for_itself),
+        }[machine.dataflow]
+    return joules | found
 
 
-def clocks_of_a_walk(generator, keep):
+def agree(row, expected):
+    for name, value in expected.items():
+        assert row[name] == (value if isinstance(value, int) else pytest.approx(value, rel=1e-9)), name
+
+
+def clocks_of_a_walk(generator, blocks):
     """One state after the other, until every kept position was pointed at."""
-    size, missing, clocks = keep.numel(), set(keep.flatten().nonzero().flatten().tolist()), 0
+    size, missing, clocks = blocks.numel(), set(blocks.flatten().nonzero().flatten().tolist()), 0
     for state in generator.register.states(generator.register.period).tolist():
         if not missing:
             break
@@ -115,32 +242,47 @@ def clocks_of_a_walk(generator, keep):
 
 
 HELD = {
-    # What a crossbar, and what a packed machine, holds codes in that were chosen for an encoding.
+    # What a crossbar or a group, and what a packed machine, holds codes in that were chosen for an encoding.
     "offset_binary": ("offset_binary", "offset_binary"),
     "sign_magnitude": ("differential", "sign_magnitude"),
     "differential": ("differential", "differential"),
     "signed_rows": ("differential", "signed_rows"),
 }
+WALKED = ("rejection", "multiply-shift", "modulo")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     data=st.data(),
     machine_of=st.sampled_from([*product(ENCODINGS, DATAFLOWS), ("signed_rows", "packed")]),
     trained_for=st.sampled_from(CELL_ENCODINGS),
-    adc_rule=st.sampled_from(ADC_RULES),
-    array_rows=st.integers(1, 8),
-    bits_and_cell=st.sampled_from([(8, 2), (6, 3), (4, 4), (5, 1), (4, 1)]),
+    adc=st.sampled_from(
+        [
+            {"adc_rule": "none"},
+            *({"adc_rule": rule} for rule in ("column", "cell")),
+            *({"adc_rule": rule, "adc_energy_j": 0.4} for rule in ("column", "cell")),
+            *({"adc_rule": rule, "adc_energy_j": "walden"} for rule in ("column", "cell")),
+            {"adc_rule": "column", "adc_energy_j": "walden", "figure_of_merit_j": 2e-3, "adc_bits": 2},
+        ]
+    ),
+    array=st.tuples(st.integers(1, 6), st.integers(10, 30), st.integers(1, 9), st.integers(1, 4)),
+    bits_and_cell=st.sampled_from([(8, 2), (6, 3), (4, 4), (5, 1), (4, 1), (5, 2), (3, 2), (2, 2), (2, 1)]),
+    input_memory=st.sampled_from(INPUT_MEMORIES),
     signed=st.booleans(),
-    kind=st.sampled_from([None, *GENERATORS]),
+    kind=st.sampled_from([None, *WALKED]),
+    groups=st.sampled_from([1, 1, 2]),
+    group=st.integers(1, 6),
 )
 def test_layer_energy_is_that_of_the_loop(
-    data, machine_of, trained_for, adc_rule, array_rows, bits_and_cell, signed, kind
+    data, machine_of, trained_for, adc, array, bits_and_cell, input_memory, signed, kind, groups, group
 ):
     plain, dataflow = machine_of
     bits, cell_bits = bits_and_cell
     limit = 2 ** (bits - 1) - 1
-    columns, rows, count = (data.draw(st.integers(1, n)) for n in (5, 5, 3))
+    columns, rows, count = (
+        groups * data.draw(st.integers(1, 3)),
+        *(data.draw(st.integers(1, n)) for n in (6, 2)),
+    )
     input_bits = data.draw(st.integers(2, 8))
     low, high = (
         (-(2 ** (input_bits - 1)) + 1, 2 ** (input_bits - 1) - 1) if signed else (0, 2**input_bits - 1)
@@ -151,48 +293,111 @@ def test_layer_energy_is_that_of_the_loop(
         return data.draw(st.lists(line, min_size=height, max_size=height))
 
     codes = torch.tensor(matrix(st.integers(-limit, limit), columns, rows))
-    vectors = matrix(st.integers(low, high), count, rows)
+    vectors = matrix(st.integers(low, high), count, groups * rows)
     energies = data.draw(st.lists(st.floats(0, 2), min_size=2**cell_bits, max_size=2**cell_bits))
-    generator = None
+    blocks = math.ceil(columns / group)
+    generator, pace = None, Fraction(1)
     if kind is None:
-        keep = torch.tensor(matrix(st.booleans(), columns, rows))
+        keep = torch.tensor(matrix(st.booleans(), blocks, rows)).repeat_interleave(group, 0)[:columns]
     else:
-        degree = data.draw(st.integers(5, 9))  # 31 states at least for 25 positions at most
+        degree = data.draw(st.integers(6, 9))  # 63 states at least for 36 positions at most
         seed = data.draw(st.integers(1, 2**degree - 1))
-        generator = GENERATORS[kind](primitive_polynomial(degree), seed)
-        density = data.draw(st.floats(0.01, 1 if kind == "rejection" else 0.7))
-        keep = generator.draw((columns, rows), density).keep
-    layer = StoredLayer(codes, 1.0, keep, bits, trained_for, generator)
+        generator = GENERATORS[kind](primitive_polynomial(degree), seed, group=group)
+        wanted = data.draw(st.integers(1, max(1, blocks * rows * (10 if kind == "rejection" else 7) // 10)))
+        keep = generator.draw((columns, rows), wanted / (blocks * rows)).keep
+        clocks = clocks_of_a_walk(generator, keep[::group])
+        pace = Fraction(clocks, wanted)
+    layer = StoredLayer(codes, 1.0, keep, bits, trained_for, generator, group)
+    array_rows, array_columns, columns_per_adc, inputs_per_cycle = array
     machine = Machine(
         table=CellTable("drawn", cell_bits, tuple(energies), adc_energy_j=0.3),
         encoding=plain,
         dataflow=dataflow,
-        adc_rule=adc_rule,
+        input_memory=input_memory,
+        index_rule="charged",
         array_rows=array_rows,
+        array_columns=array_columns,
+        columns_per_adc=columns_per_adc,
+        inputs_per_cycle=inputs_per_cycle,
         lig_energy_j=0.07,
         index_word_energy_j=0.05,
+        **adc,
     )
     held = plain if trained_for == "twos_complement" else HELD[trained_for][dataflow == "packed"]
-    ones = [sum((v[r] % 2**input_bits).bit_count() for v in vectors) for r in range(rows)]
+    ones = [sum((v[r] % 2**input_bits).bit_count() for v in vectors) for r in range(groups * rows)]
     activity = Activity(torch.tensor(ones, dtype=torch.float64), count, input_bits)
 
     row = layer_energy(layer, activity, machine)
-    array_j, conversions = by_the_loop(
-        codes.tolist(), keep.tolist(), vectors, input_bits, machine, bits, held
+    expected = by_the_loop(
+        codes.tolist(),
+        keep.tolist(),
+        vectors,
+        input_bits,
+        machine,
+        bits=bits,
+        encoding=held,
+        group=group,
+        pace=pace,
+        groups=groups,
     )
+    agree(row, expected)
     index_j = 0.0  # where nothing is removed, positions are known without a generator
-    if dataflow == "packed" and not keep.all():
+    if dataflow != "crossbar" and not keep.all():
         if generator is not None:
-            index_j = count * 0.07 * clocks_of_a_walk(generator, keep)
+            index_j = count * 0.07 * clocks
         elif keep.any():  # a list of nothing takes no bits
-            index_j = count * 0.05  # and a bitmap 25 at most, one word
-
-    assert row["array_j"] == pytest.approx(array_j, rel=1e-12)
-    assert row["conversions"] == conversions
-    assert row["adc_j"] == pytest.approx(0.3 * conversions)
+            index_j = count * 0.05 * math.ceil(layer.index_bits / 32)
     assert row["index_j"] == pytest.approx(index_j)
-    assert row["total_j"] == pytest.approx(array_j + 0.3 * conversions + index_j)
+    assert row["total_j"] == pytest.approx(sum(row[part] for part in PARTS))
     assert (row["kept"], row["bits"], row["encoding"]) == (int(keep.sum()), bits, held)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    encoding=st.sampled_from(ENCODINGS),
+    group=st.sampled_from([1, 3, 8, 20]),
+    cell_bits=st.integers(1, 4),
+    array=st.tuples(st.integers(1, 40), st.integers(1, 60)),
+    seed=st.integers(0, 99),
+)
+def test_counts_are_those_of_the_crossbars_that_are_programmed(encoding, group, cell_bits, array, seed):
+    """A crossbar's, and for groups those of each group's kept rows, in a crossbar of its own."""
+    codes, reads = draw(13, 50, seed=seed), 3
+    blocks = torch.rand(math.ceil(13 / group), 50, generator=torch.Generator().manual_seed(seed)) < 0.4
+    keep = blocks.repeat_interleave(group, 0)[:13]
+    machine = Crossbar(
+        adc=Adc(range_rule="none"),
+        encoding=encoding,
+        slices=(cell_bits,) * -(-8 // cell_bits),
+        array_rows=array[0],
+        array_columns=array[1],
+    )
+    table = CellTable("any", cell_bits, (1e-12,) * 2**cell_bits, 0.0)
+    activity = Activity(torch.zeros(50, dtype=torch.float64), reads, 8)
+    for dataflow in ("crossbar", "grouped"):
+        programmed = (
+            [codes]
+            if dataflow == "crossbar"
+            else [codes[first : first + group][:, keep[first]] for first in range(0, 13, group)]
+        )
+        counts = Counter()
+        for own in programmed:
+            if own.numel():
+                counts.update(ProgrammedMatrix(own, machine).counts(reads))
+        priced = Machine(
+            table=table,
+            encoding=encoding,
+            dataflow=dataflow,
+            adc_rule="column",
+            input_memory="none",
+            index_rule="free",
+            array_rows=array[0],
+            array_columns=array[1],
+        )
+        row = layer_energy(stored(codes, keep, group=group), activity, priced)
+        for name in ("cells", "sign_cells", "arrays"):
+            assert row[name] == counts[name], (dataflow, name)
+        assert row["conversions"] == counts["conversions"] + counts["sign_conversions"]
 
 
 def test_removed_weights_cost_what_a_zero_costs_or_nothing():
@@ -202,11 +407,14 @@ def test_removed_weights_cost_what_a_zero_costs_or_nothing():
     once = Activity.all_ones(27)
     layer = stored(codes, keep)
     crossbar = layer_energy(layer, once, model())
-    packed = layer_energy(layer, once, model(dataflow="packed"))
-    assert crossbar["array_j"] == pytest.approx((5.96 + 107 * 0.316) * 1e-12)
-    assert packed["array_j"] == pytest.approx(5.96e-12)
-    assert (crossbar["cells"], packed["cells"]) == (4 * 108, 4)
-    assert crossbar["zero_codes"] == packed["zero_codes"] == 0
+    assert crossbar["cells_j"] == pytest.approx((5.96 + 107 * 0.316) * 1e-12)
+    assert crossbar["sign_j"] == pytest.approx((0.36 + 107 * 0.079) * 1e-12)
+    assert (crossbar["cells"], crossbar["sign_cells"]) == (4 * 108, 108)
+    for dataflow in ("packed", "grouped"):
+        row = layer_energy(layer, once, model(dataflow=dataflow))
+        assert (row["cells_j"], row["sign_j"]) == pytest.approx((5.96e-12, 0.36e-12))
+        assert (row["cells"], row["sign_cells"], row["arrays"]) == (4, 1, 1)
+        assert crossbar["zero_codes"] == row["zero_codes"] == 0
 
 
 def test_every_row_carries_the_arguments():
@@ -217,29 +425,34 @@ def test_every_row_carries_the_arguments():
         "fc": stored(draw(10, 64) * mask.keep, mask.keep, generator=generator),
     }
     activity = {"conv": Activity.all_ones(27), "fc": Activity.all_ones(64)}
-    machine = model(dataflow="packed", adc_rule="column", array_rows=64, lig_energy_j=1e-15)
+    arguments = {"dataflow": "packed", "adc_rule": "column", "array_rows": 64, "index_rule": "charged"}
+    machine = model(**arguments, lig_energy_j=1e-15)
     frame = network_energy(layers, activity, machine)
     assert list(frame["layer"]) == ["conv", "fc"]
-    assert list(frame["conversions"]) == [4 * 4, 4 * 10]
+    assert list(frame["conversions"]) == [5 * 4, 5 * 10]
     assert mask.clocks > 320
     assert list(frame["index_j"]) == pytest.approx([0.0, mask.clocks * 1e-15])
     expected = {
-        "dataflow": "packed",
-        "adc_rule": "column",
-        "array_rows": 64,
+        **arguments,
         "encoding": "twos_complement",
         "table": "rram_2bit_cell",
+        "input_memory": "none",
         "input_bits": 1,
         "bits": 8,
         "lig_energy_j": 1e-15,
+        "index_word_energy_j": 5e-12,
     }
     for column, value in expected.items():
         assert set(frame[column]) == {value}
     assert frame["adc_energy_j"].iloc[0] == pytest.approx(0.208e-12)
+    assert frame[["figure_of_merit_j", "adc_bits"]].isna().all(axis=None)
     own = network_energy(layers, activity, model(adc_rule="cell", adc_energy_j=2e-12))
     assert set(own["adc_energy_j"]) == {2e-12}
-    assert list(own["adc_j"]) == pytest.approx([4 * 108 * 2e-12, 4 * 640 * 2e-12])
+    assert list(own["adc_j"]) == pytest.approx([5 * 108 * 2e-12, 5 * 640 * 2e-12])
     assert set(own["index_j"]) == {0.0}
+    law = network_energy(layers, activity, model(adc_rule="column", adc_energy_j="walden", adc_bits=5))
+    assert law["adc_energy_j"].isna().all()
+    assert (set(law["figure_of_merit_j"]), set(law["adc_bits"])) == ({FIGURE_OF_MERIT_J}, {5})
 
 
 def test_a_stored_index_is_read_word_by_word_for_each_vector():
@@ -250,18 +463,127 @@ def test_a_stored_index_is_read_word_by_word_for_each_vector():
         layer = stored(codes, keep)
         assert layer.index_bits == (0 if keep.all() else codes.numel())
         activity = Activity(torch.ones(shape[1], dtype=torch.float64), reads=7, input_bits=8)
-        row = layer_energy(layer, activity, model(**{"dataflow": "packed", **arguments}))
-        assert row["total_j"] == row["array_j"] + row["adc_j"] + row["index_j"]
-        return row["index_j"]
+        return layer_energy(layer, activity, model(**{"dataflow": "packed", **arguments}))["index_j"]
 
-    assert index_j(index_word_energy_j=2e-12) == pytest.approx(2 * 7 * 2e-12)  # 33 bits are two words
-    assert index_j((4, 8), index_word_energy_j=2e-12) == pytest.approx(7 * 2e-12)
-    assert index_j(lig_energy_j=1e-15) == pytest.approx(2 * 7 * 5e-12)  # the 45 nm table's SRAM
-    assert index_j(lig_energy_j=1e-15, index_word_energy_j=0.0) == 0
-    assert index_j() == index_j(dataflow="crossbar", lig_energy_j=1e-15) == 0
-    assert index_j(keep=torch.ones(3, 11, dtype=torch.bool), lig_energy_j=1e-15) == 0
+    charged = {"index_rule": "charged"}
+    assert index_j(**charged) == pytest.approx(2 * 7 * 5e-12)  # 33 bits are two words, the 45 nm table's SRAM
+    assert index_j((4, 8), **charged, index_word_energy_j=2e-12) == pytest.approx(7 * 2e-12)
+    assert (
+        index_j(**charged, dataflow="grouped") == index_j(**charged, lig_energy_j=1e-15) == index_j(**charged)
+    )
+    assert index_j(**charged, index_word_energy_j=0.0) == 0
+    assert index_j() == index_j(dataflow="crossbar", **charged) == 0
+    assert index_j(keep=torch.ones(3, 11, dtype=torch.bool), **charged) == 0
     with pytest.raises(ValueError, match="memory is 'flash', allowed are SRAM, DRAM"):
         memory_word_energy_j("flash")
+
+
+def test_inputs_are_read_in_order_gathered_or_broadcast():
+    """12 columns of 40 rows, 8 bits: 10 words in order; half kept."""
+    once = Activity.all_ones(40)
+    eight = Activity(once.row_ones, 1, 8)
+
+    def words(dataflow, memory, group=1, kept=20, columns=12):
+        keep = (torch.arange(40) < kept).expand(columns, 40)
+        layer = stored(draw(columns, 40), keep, group=group)
+        row = layer_energy(layer, eight, model(dataflow=dataflow, input_memory=memory))
+        return row["input_j"] / 1e-12
+
+    assert words("crossbar", "SRAM") == words("crossbar", "register file") == pytest.approx(10 * 5)
+    assert words("packed", "SRAM") == pytest.approx(12 * 20 * 5)
+    assert words("packed", "register file") == pytest.approx(10 * (5 + 1) + 12 * 20)
+    assert words("packed", "SRAM", kept=40) == pytest.approx(12 * 10 * 5)  # nothing to look for: in order
+    assert words("grouped", "SRAM", group=4) == pytest.approx(10 * 5)  # 3 * 20 words would be more
+    assert words("grouped", "SRAM", group=12, kept=9) == pytest.approx(9 * 5)
+    assert words("grouped", "register file", group=12, kept=9) == pytest.approx(10 * 5)
+    assert words("packed", "none") == 0
+
+
+def test_a_converter_has_the_bits_of_the_rows_that_it_sums():
+    """Two's complement in 2-bit cells, all columns sharing: 128 rows and 22, four columns and a sign's."""
+    keep = (torch.arange(300) < 150).expand(10, 300)
+    layer = stored(draw(10, 300), keep, group=10)
+    once = Activity(torch.zeros(300, dtype=torch.float64), 2, 4)
+    machine = model(dataflow="grouped", adc_rule="column", adc_energy_j="walden", figure_of_merit_j=1e-15)
+    steps = 10 * (4 * 2**9 + 2**8 + 4 * 2**7 + 2**5)  # 385, 129, 67 and 23 sums
+    assert layer_energy(layer, once, machine)["adc_j"] == pytest.approx(8 * steps * 1e-15)
+    capped = 10 * (4 * 2**6 + 2**6 + 4 * 2**6 + 2**5)
+    row = layer_energy(layer, once, replace(machine, adc_bits=6))
+    assert row["adc_j"] == pytest.approx(8 * capped * 1e-15)
+    assert 1e12 * FIGURE_OF_MERIT_J * 2**8 == pytest.approx(1.67, abs=0.01)  # ISAAC's 8 bits
+
+
+@settings(deadline=None)
+@given(
+    group=st.integers(1, 12),
+    kept=st.integers(1, 60),
+    seed=st.integers(0, 99),
+    table=st.sampled_from(["table", "walden"]),
+)
+def test_sharing_never_costs_more_where_all_columns_keep_as_many_rows(group, kept, seed, table):
+    """A larger group has as many cells, and no more arrays, conversions, fetches, and joules."""
+    columns, rows = 12, 60
+    generator = torch.Generator().manual_seed(seed)
+    codes = torch.zeros(
+        columns, rows, dtype=torch.int8
+    )  # so that cells cost the same whichever rows are kept
+    activity = Activity(torch.ones(rows, dtype=torch.float64), 1, 8)
+    machine = model(
+        dataflow="grouped",
+        adc_rule="column",
+        adc_energy_j=table,
+        input_memory="SRAM",
+        index_rule="charged",
+        array_rows=16,
+        array_columns=20,
+    )
+
+    def priced(g):
+        first = torch.rand(-(-columns // g), rows, generator=generator).argsort(1).argsort(1) < kept
+        return layer_energy(
+            stored(codes, first.repeat_interleave(g, 0)[:columns], group=g), activity, machine
+        )
+
+    alone, shared = priced(1), priced(group)
+    assert (shared["cells"], shared["sign_cells"]) == (alone["cells"], alone["sign_cells"])
+    assert (shared["conversions"], shared["adc_j"]) == pytest.approx((alone["conversions"], alone["adc_j"]))
+    assert shared["arrays"] <= alone["arrays"]
+    assert shared["input_j"] <= alone["input_j"]
+    everything = layer_energy(stored(codes), activity, replace(machine, dataflow="crossbar"))
+    assert shared["cells"] <= everything["cells"]
+    assert shared["conversions"] <= everything["conversions"]
+
+
+def test_a_layer_that_keeps_all_is_one_crossbar_whatever_its_group():
+    codes, activity = draw(12, 60), Activity(torch.ones(60, dtype=torch.float64), 3, 8)
+    machine = replace(Machine.whole(SLIDES, "crossbar"), array_rows=16, array_columns=20)
+    crossbar = layer_energy(stored(codes), activity, machine)
+    for group in (1, 5, 12):
+        row = layer_energy(stored(codes, group=group), activity, replace(machine, dataflow="grouped"))
+        differ = {name for name in row if row[name] != crossbar[name] and not row[name] != row[name]}
+        assert differ == {"dataflow"}
+
+
+def test_totals_are_sums_and_the_slowest_layer():
+    layers = {name: stored(draw(4, rows)) for name, rows in (("a", 27), ("b", 200))}
+    activity = {"a": Activity(torch.ones(27, dtype=torch.float64), 10, 8), "b": Activity.all_ones(200)}
+    frame = network_energy(layers, activity, Machine.whole(SLIDES, "crossbar"))
+    total = network_totals(frame, vectors=2)
+    for column in (*PARTS, "total_j", "conversions", "cycles"):
+        assert total[column] == pytest.approx(frame[column].sum() / 2)
+    assert total.arrays == frame.arrays.sum() == 3
+    # 20 columns of cells over 16 converters, 8 bits of 10 vectors; 128 inputs of one, four at a time.
+    assert frame.cycles.tolist() == [10 * 2 * 8, 32]
+    assert total.slowest_cycles == 80
+    assert total.energy_delay == pytest.approx(total.total_j * 96)
+    assert total.energy_pace == pytest.approx(total.total_j * 80)
+
+
+def test_what_is_left_out_is_listed():
+    assert Machine.whole(SLIDES, "packed").left_out() == list(LEFT_OUT)
+    free = model(dataflow="grouped").left_out()
+    assert free == ["converters", "reads of the inputs", "the index", *LEFT_OUT]
+    assert "the index" not in model().left_out()  # a crossbar has none
 
 
 # ---- activity ----
@@ -376,19 +698,13 @@ def test_any_convolution_is_the_loop_over_its_groups_and_windows(case):
 
     weights = quantize(layer.weight)
     keep = torch.rand(weights.shape, generator=torch.Generator().manual_seed(2)) < 0.6
-    machine = model(adc_rule="column", array_rows=7)
-    columns = len(weights) // layer.groups
-    array_j = conversions = reads = 0
-    for group in range(layer.groups):
-        own = slice(group * columns, (group + 1) * columns)
-        vectors = seen[:, group].long().tolist()
-        spent = by_the_loop(
-            weights[own].flatten(1).tolist(), keep[own].flatten(1).tolist(), vectors, 8, machine
-        )
-        array_j, conversions, reads = array_j + spent[0], conversions + spent[1], len(vectors)
-    row = layer_energy(stored(weights, keep), found, machine)
-    assert row["array_j"] == pytest.approx(array_j, rel=1e-9)
-    assert (row["conversions"], row["reads"]) == (conversions, reads)
+    for dataflow in DATAFLOWS:
+        machine = model(dataflow=dataflow, adc_rule="column", array_rows=7, input_memory="SRAM")
+        row = layer_energy(stored(weights, keep), found, machine)
+        vectors = seen.flatten(1).long().tolist()
+        matrix, kept = weights.flatten(1).tolist(), keep.flatten(1).tolist()
+        agree(row, by_the_loop(matrix, kept, vectors, 8, machine, groups=layer.groups))
+        assert row["reads"] == len(vectors)
 
 
 class Two(nn.Module):
@@ -432,9 +748,7 @@ def test_network_from_images_to_joules_is_the_loops(input_bits):
         vectors = quantize_inputs(inputs[name], scales[name], input_bits).tolist()
         matrix = codes[name].flatten(1).tolist()
         keep = [[True] * len(column) for column in matrix]
-        array_j, conversions = by_the_loop(matrix, keep, vectors, input_bits, machine)
-        assert row["array_j"] == pytest.approx(array_j, rel=1e-9)
-        assert row["conversions"] == conversions
+        agree(row, by_the_loop(matrix, keep, vectors, input_bits, machine))
         assert row["reads"] == len(vectors)
 
 
@@ -507,7 +821,7 @@ def test_encoding_control_is_the_sum_over_the_layers():
             {n: Activity.all_ones(w.shape[1]) for n, w in weights.items()},
             model(encoding=encoding),
         )
-        assert frame.loc[encoding, "energy_j"] == pytest.approx(rows["array_j"].sum())
+        assert frame.loc[encoding, "energy_j"] == pytest.approx(rows["cells_j"].sum())
     per_weight = frame["energy_j"] / (64 * 9 + 200)
     pd.testing.assert_series_equal(frame["energy_per_weight_j"], per_weight, check_names=False)
     assert frame.loc["twos_complement", "ratio"] == 1
@@ -521,19 +835,37 @@ def test_encoding_control_is_the_sum_over_the_layers():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dataflow": "systolic"}, "dataflow is 'systolic', allowed are crossbar, packed"),
+        ({"dataflow": "systolic"}, "dataflow is 'systolic', allowed are crossbar, packed, grouped"),
         ({"adc_rule": "0"}, "adc_rule is '0', allowed are none, column, cell"),
+        ({"input_memory": "DRAM"}, "input_memory is 'DRAM', allowed are none, SRAM, register file"),
+        ({"index_rule": "dear"}, "index_rule is 'dear', allowed are free, charged"),
         ({"array_rows": 0}, "array_rows is 0"),
+        ({"array_columns": 0.5}, "array_columns is 0.5, allowed are whole numbers"),
+        ({"columns_per_adc": 0}, "columns_per_adc is 0"),
+        ({"inputs_per_cycle": -4}, "inputs_per_cycle is -4"),
         ({"encoding": "gray"}, "encoding is 'gray'"),
         ({"encoding": "signed_rows", "dataflow": "crossbar"}, "'signed_rows' needs dataflow 'packed', not"),
+        ({"encoding": "signed_rows", "dataflow": "grouped"}, "'packed', not 'grouped'"),
         ({"adc_energy_j": -1.0}, "adc_energy_j is -1.0"),
-        ({"lig_energy_j": math.nan}, "lig_energy_j is nan"),
+        ({"adc_energy_j": "murmann"}, "adc_energy_j is 'murmann', allowed are joules, table and walden"),
+        ({"adc_energy_j": "walden", "figure_of_merit_j": math.inf}, "figure_of_merit_j is inf"),
+        ({"adc_energy_j": "walden", "adc_bits": 0}, r"adc_bits is 0, allowed are whole numbers in \[1, 24\]"),
+        ({"adc_bits": 6}, "adc_bits is 6, but adc_energy_j is 'table': bits decide .* by 'walden' only"),
+        ({"index_rule": "charged", "lig_energy_j": math.nan}, "lig_energy_j is nan"),
+        ({"lig_energy_j": 1e-12}, "lig_energy_j is 1e-12, but index_rule is 'free'"),
+        ({"index_word_energy_j": 0.0}, "index_word_energy_j is 0.0, but index_rule is 'free'"),
     ],
 )
 def test_machines_that_do_not_exist(changes, message):
     with pytest.raises(ValueError, match=message):
         # By the class's own checks: in tests beartype would be first to refuse a wrong Literal.
         Machine.__post_init__(unchecked(**changes))
+
+
+def test_an_array_too_narrow_for_a_packed_weight_is_refused():
+    machine = model(dataflow="packed", array_columns=4)
+    with pytest.raises(ValueError, match="array_columns is 4; a packed array holds whole weights, of 5 here"):
+        layer_energy(stored(draw(4, 27)), Activity.all_ones(27), machine)
 
 
 def unchecked(**changes):
@@ -634,6 +966,6 @@ def test_a_layer_that_was_changed_in_place_is_priced_anew():
     codes = draw(4, 27)
     layer = StoredLayer(codes, 1.0, torch.ones_like(codes, dtype=torch.bool))
     once = Activity.all_ones(27)
-    before = layer_energy(layer, once, model())["array_j"]
+    before = layer_energy(layer, once, model())["cells_j"]
     codes.zero_()
-    assert layer_energy(layer, once, model())["array_j"] == pytest.approx(108 * 0.316e-12) != before
+    assert layer_energy(layer, once, model())["cells_j"] == pytest.approx(108 * 0.316e-12) != before

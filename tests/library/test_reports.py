@@ -13,10 +13,12 @@ from torch import nn
 import twofold
 from companion.study.networks import FinishedNetwork, load_codes, save_codes
 from companion.study.zoo import build_model
-from twofold.codes.tables import cell_table
+from twofold.codes.tables import cell_table, load_cell_table
 from twofold.energy.machine import Machine
+from twofold.energy.price import PARTS
 from twofold.inputs.activity import measure_activity
 from twofold.inputs.scales import activation_scales
+from twofold.layer import StoredLayer
 from twofold.reports import Report, report
 from twofold.sparsity.twofold import Twofold
 
@@ -47,15 +49,18 @@ def test_a_layer_by_hand():
     whole = report(sparsity, dataflow="crossbar")
     row = whole.frame.iloc[0]
     # 01 00 11 / 01 01 00 in two's complement: five ones, seven zeros.
-    assert row.array_j == pytest.approx(57e-15)
+    assert row.cells_j == pytest.approx(57e-15)
     assert row.adc_j == pytest.approx(4 * 100e-15)  # two columns of two cells, one group of rows
     assert row.energy_j == pytest.approx(457e-15)
+    assert (row.sign_j, row.sign_cells) == (0, 0)  # the sign bit has a column of its own
+    assert (row.arrays, row.conversions, row.cycles) == (1, 4, 1)  # a converter each, three inputs at once
     assert (row.layer, row["shape"], row.weights, row.kept, row.cells, row.bits) == ("0", "2x3", 6, 6, 12, 2)
     assert row.zero_codes == pytest.approx(2 / 6)
     assert (row.bytes_packed, row.bytes_int8) == (2 + 8, 6 + 4)  # 12 bits, scale and seed
     assert whole.total.energy_j == row.energy_j
     assert (
-        "crossbar dataflow, encoding twos_complement, ADC per column of 128 rows, table small" in whole.title
+        "crossbar dataflow, encoding twos_complement, ADC per column of 128 rows, inputs free, table small"
+        in whole.title
     )
 
 
@@ -65,18 +70,40 @@ def test_all_ones_is_said_and_is_the_cell_energy_of_the_codes(attached):
     assert "all ones (the slides' counting" in made.title
     assert "no ADC" in made.title
     kept = made.total.kept
-    assert made.total.array_j / kept * 1e12 == pytest.approx(sparsity.status()["cell_energy_pj"])
+    assert made.total.cells_j / kept * 1e12 == pytest.approx(sparsity.status()["cell_energy_pj"])
     assert made.total.zero_codes == pytest.approx(sparsity.status()["zero_codes"])
 
 
 def test_total_is_the_sum_of_the_layers(attached):
     sparsity, dense = attached
-    made = report(sparsity, baseline=dense, lig_energy_j=1e-12, adc_rule="cell")
-    for column in ("weights", "kept", "cells", "bytes_packed", "bytes_int8", "array_j", "adc_j", "index_j"):
+    charged = {"adc_rule": "cell", "input_memory": "register file", "index_rule": "charged"}
+    made = report(sparsity, baseline=dense, **charged, lig_energy_j=1e-12)
+    counts = ("weights", "kept", "cells", "sign_cells", "arrays", "bytes_packed", "bytes_int8", "cycles")
+    for column in (*counts, *PARTS, "conversions"):
         assert made.total[column] == pytest.approx(made.frame[column].sum())
-    assert made.total.energy_j == pytest.approx(made.total.array_j + made.total.adc_j + made.total.index_j)
+        assert made.total[column] > 0
+    assert made.total.energy_j == pytest.approx(made.total[[*PARTS]].sum())
+    assert made.total.slowest_cycles == made.frame.cycles.max()
     assert made.total.gain == pytest.approx(made.frame.baseline_j.sum() / made.frame.energy_j.sum())
-    assert "ADC per cell" in made.title
+    faster = made.frame.baseline_cycles.sum() / made.frame.cycles.sum()
+    assert made.total.edp_gain == pytest.approx(made.total.gain * faster)
+    assert "ADC per cell, inputs from register file, index charged" in made.title
+
+
+def test_columns_that_share_rows_are_reported_in_groups():
+    model = nn.Sequential(nn.Linear(64, 16, bias=False))
+    codes, keep = torch.ones(16, 64, dtype=torch.int8), (torch.arange(64) < 32).expand(16, 64)
+    layer = StoredLayer(codes * keep, 1.0, keep, group=16)
+    made = report({"0": layer}, baseline=model)
+    assert "grouped dataflow" in made.title
+    assert (made.total.arrays, made.total.cycles) == (1, 8)  # 32 inputs; 80 columns of cells take 5 cycles
+    assert "packed dataflow" in report({"0": replace(layer, group=1)}).title
+    whole = report({"0": layer}, Machine.whole(load_cell_table(), "grouped"))
+    assert "by Walden's law, inputs from SRAM, index charged" in whole.title
+    assert whole.total.index_j == pytest.approx(2 * 5e-12)  # a bit a row
+    text = str(whole)
+    assert all(f"{part} (" in text for part in ("cells", "sign", "adc", "input", "index"))
+    assert "input" not in str(made).split("\n\n")[1]  # what is free has no column
 
 
 def test_every_source_tells_the_same(attached, images, tmp_path):
@@ -110,14 +137,14 @@ def test_depthwise_layers_and_layers_that_are_left_out(tmp_path):
     images = torch.tensor([[[[0.0, 1.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 1.0]]]])
     made = report(sparsity, images=images, adc_rule="none")
     # 1 is 01, 11 fJ; -1 is 11, 20 fJ; the largest input is 255, eight ones: three such inputs, and one.
-    assert made.total.array_j == pytest.approx((8 * 3 * 11 + 8 * 20) * 1e-15)
+    assert made.total.cells_j == pytest.approx((8 * 3 * 11 + 8 * 20) * 1e-15)
     assert list(made.frame.layer) == ["0"]
-    assert report(sparsity, adc_rule="none").total.array_j == pytest.approx(31e-15)
+    assert report(sparsity, adc_rule="none").total.cells_j == pytest.approx(31e-15)
     sparsity.finish()
     twofold.save(tmp_path / "net.safetensors", sparsity)
     loaded = twofold.load(tmp_path / "net.safetensors")
-    assert report(loaded, adc_rule="none", table=SMALL).total.array_j == pytest.approx(31e-15)
-    assert report(sparsity, images=images, adc_rule="none").total.array_j == made.total.array_j
+    assert report(loaded, adc_rule="none", table=SMALL).total.cells_j == pytest.approx(31e-15)
+    assert report(sparsity, images=images, adc_rule="none").total.cells_j == made.total.cells_j
 
 
 @pytest.mark.slow
@@ -141,7 +168,7 @@ def test_the_large_networks_of_torchvision():
 def test_the_baseline_is_priced_on_the_same_machine(attached):
     sparsity, dense = attached
     untrained = Twofold(copy.deepcopy(dense))  # rounded and nothing else: what a module's baseline means
-    machine = Machine(table=sparsity.table, encoding="sign_magnitude", dataflow="crossbar", adc_rule="none")
+    machine = replace(Machine.cells_only(sparsity.table, "crossbar"), encoding="sign_magnitude")
     by_module = report(sparsity, machine, baseline=dense)
     by_twofold = report(sparsity, machine, baseline=untrained)
     pd.testing.assert_frame_equal(by_module.frame, by_twofold.frame)
@@ -162,7 +189,7 @@ def test_a_mask_without_a_generator_pays_for_its_bitmap():
 
 def test_a_mask_without_a_generator_pays_for_its_index_where_generators_are_paid():
     model = nn.Linear(64, 10, bias=False)
-    made = report(Twofold(model, density=0.5, mask="iid"), lig_energy_j=1e-12)
+    made = report(Twofold(model, density=0.5, mask="iid"), index_rule="charged")
     assert made.total.index_j == pytest.approx(640 / 32 * 5e-12)  # a bitmap, which is cheapest here
 
 
@@ -196,8 +223,7 @@ def test_html_escapes_what_the_user_named():
 )
 def test_prefixes_at_the_edges(energy, shown):
     frame = report(Twofold(nn.Linear(2, 2))).frame
-    columns = ["array_j", "adc_j", "index_j"]
-    assert f"energy {shown}" in str(Report(frame.assign(**dict.fromkeys(columns, 0.0), energy_j=energy), ""))
+    assert f"energy {shown}" in str(Report(frame.assign(**dict.fromkeys(PARTS, 0.0), energy_j=energy), ""))
 
 
 def test_a_layer_without_joules_has_no_gain():

@@ -15,7 +15,7 @@ from companion.study.energies import (
     headline,
     index_energies,
     layer_energies,
-    sign_energy_j,
+    machines,
 )
 from companion.study.results import (
     baseline_of,
@@ -38,7 +38,7 @@ from twofold.masks.measures import index_storage_bits
 
 TABLE = load_cell_table()
 PLAIN = "twos_complement"
-PACKED = Machine(table=TABLE, encoding=PLAIN, dataflow="packed", adc_rule="none")
+PACKED = Machine.cells_only(TABLE, "packed")
 CROSSBAR = replace(PACKED, dataflow="crossbar")
 RESULTS = load_results()
 # Held-out runs have no control: they choose, and claim nothing. Nor have they left codes.
@@ -65,15 +65,30 @@ def code_costs(codes: torch.Tensor, bits: int, encoding: str) -> torch.Tensor:
 
 @cache
 def by_hand(run: str, *, packed: bool, encoding: str) -> float:
-    """Joules an image: each weight priced on its own, then weighed by its row's input ones."""
+    """Joules an image: each weight and its sign priced by hand, then weighed by its row's input ones."""
     network = load_network(run)
     total = 0.0
     for name, layer in network.layers.items():
+        activity = network.activity[name]
         cost = prices(layer.bits, encoding)[layer.codes.long() + code_limit(layer.bits)]
+        cost = cost + sign_costs(layer.codes, layer.bits, encoding)
         if packed:
             cost = cost * layer.keep
-        total += float((cost.flatten(1) * network.activity[name].row_ones).sum())
+        total += float((cost.flatten(1) * activity.row_ones).sum())
+        if encoding == "signed_rows":  # drivers are told, a bit a weight and vector
+            total += math.ceil(int(layer.keep.sum()) / 32) * 5e-12 * activity.reads
     return total / network.activity["fc"].reads
+
+
+def sign_costs(codes: torch.Tensor, bits: int, encoding: str) -> torch.Tensor:
+    """Joules of the cells that stand there for the sign: a slice of signs, or the negative weights again."""
+    per_level_j = torch.tensor(TABLE.energy_j, dtype=torch.float64)
+    if encoding == "twos_complement":
+        return per_level_j[(codes < 0).long()]
+    if encoding == "sign_magnitude":
+        again = (codes < 0) * (2 ** (bits - 2) + codes.long().abs())
+        return sum(per_level_j[again >> shift & 3] for shift in range(0, bits, 2))
+    return torch.zeros(codes.shape, dtype=torch.float64)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +130,7 @@ def test_a_network_on_a_crossbar_has_one_account(run):
     machine = Crossbar(adc=Adc(range_rule="none"), slices=slices, bits=network.bits)
     cells_j = 0.0
     for name, matrix in program(network.layers, machine).items():
-        levels = matrix.cells.long()  # a pair has no cells beside its own
+        levels = matrix.cells.round().long()  # a pair has no cells beside its own
         assert matrix.counts(1)["sign_cells"] == 0
         joules = torch.tensor(TABLE.energy_j, dtype=torch.float64)[levels].sum((0, 1))
         cells_j += float(joules @ network.activity[name].row_ones) / network.images
@@ -123,9 +138,9 @@ def test_a_network_on_a_crossbar_has_one_account(run):
     reported = report(network, dataflow="crossbar", adc_rule="none").total
     accounts = {
         "cells": cells_j,
-        "energies": layer_energies(run, CROSSBAR).array_j.sum(),
-        "converters": converters.array_j[0],
-        "report": reported.array_j,
+        "energies": layer_energies(run, CROSSBAR).cells_j.sum(),
+        "converters": converters.cells_j[0],
+        "report": reported.cells_j,
     }
     by_cell = by_hand(run, packed=False, encoding="differential")
     assert accounts == {name: pytest.approx(by_cell, rel=1e-9) for name in accounts}
@@ -144,7 +159,7 @@ def test_signs_cost_the_cells_of_their_slice_or_a_stored_bit_each():
         words_j += math.ceil(int(layer.keep.sum()) / 32) * 5e-12 * activity.reads / images
     for encoding, expected in ((PLAIN, cells_j), ("signed_rows", words_j), ("differential", 0.0)):
         machine = replace(PACKED, encoding=encoding)
-        assert sign_energy_j(run, machine) == pytest.approx(expected)
+        assert layer_energies(run, machine).sign_j.sum() == pytest.approx(expected)
 
 
 def test_best_untrained_encoding_is_the_cheapest_of_all(priced):
@@ -178,7 +193,7 @@ def test_masks_of_the_runs_come_from_the_generators_that_they_name():
 
 
 def test_lig_is_charged_for_every_clock_of_every_input_vector_and_never_without_a_mask():
-    charged = replace(PACKED, lig_energy_j=1e-12)
+    charged = replace(PACKED, index_rule="charged", lig_energy_j=1e-12)
     run = next(iter(RUNS[RUNS.method == "lfsr"].run))
     network = load_network(run)
     images = network.activity["fc"].reads
@@ -189,7 +204,7 @@ def test_lig_is_charged_for_every_clock_of_every_input_vector_and_never_without_
 
 def test_a_chosen_mask_pays_for_a_stored_index_instead():
     run = next(iter(RUNS[RUNS.method == "magnitude"].run))
-    charged = replace(PACKED, lig_energy_j=1e-12)
+    charged = replace(PACKED, index_rule="charged")
     frame, free = layer_energies(run, charged), layer_energies(run, PACKED)
     network = load_network(run)
     images = network.activity["fc"].reads
@@ -201,6 +216,16 @@ def test_a_chosen_mask_pays_for_a_stored_index_instead():
     assert frame.index_j.tolist() == pytest.approx(by_layer)
     assert frame.total_j.sum() == pytest.approx(free.total_j.sum() + frame.index_j.sum())
     assert free.index_j.sum() == layer_energies(run, replace(charged, dataflow="crossbar")).index_j.sum() == 0
+
+
+def test_a_headline_s_machines_differ_in_dataflow_and_index_only():
+    found = machines(replace(CROSSBAR, adc_rule="column", array_rows=64))
+    assert {(m.adc_rule, m.array_rows, m.input_memory) for m in found.values()} == {("column", 64, "none")}
+    assert {name for name, m in found.items() if m.index_rule == "charged"} == {
+        "packed + index",
+        "packed + bare index",
+    }
+    assert found["packed + bare index"].lig_energy_j < 1e-12  # no scratch memory
 
 
 def test_headline_has_a_row_a_recipe_and_the_baseline_gains_nothing(priced):

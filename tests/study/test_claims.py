@@ -57,7 +57,7 @@ def test_example_of_the_slides_keeps_the_entries_that_its_mask_marks():
 def test_gain_at_ninety_per_cent_is_the_mean_over_the_seeds_of_the_plain_recipe():
     runs = starting_from(load_results()).query("method == 'twofold' and sparsity == 0.9")
     runs = runs[runs.experiment == "masks"]  # no encoding or loss that the slides do not have
-    model = Machine(table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none")
+    model = Machine.cells_only(load_cell_table(), "packed")
     gains = energies(runs, model).gain
     assert len(gains) == 3
     assert LEDGER.we_measure["gain at 90 % sparsity"] == pytest.approx(gains.mean())

@@ -100,21 +100,22 @@ def test_energies_with_converters_are_those_of_the_accounts():
     table = load_cell_table()
     machine = Crossbar(adc=NO_ADC, encoding="offset_binary", array_rows=64)  # no column for the sign
     frame = converter_energies(["dense-b8-s1"], machine, table, {"slides": table.adc_energy_j, "free": 0.0})
-    model = Machine(
-        table=table, encoding="offset_binary", dataflow="crossbar", adc_rule="column", array_rows=64
-    )
-    charged = layer_energies("dense-b8-s1", model)[["array_j", "adc_j", "total_j"]].sum()
+    model = Machine.cells_only(table, "crossbar")
+    model = replace(model, encoding="offset_binary", adc_rule="column", array_rows=64)
+    charged = layer_energies("dense-b8-s1", model)[["cells_j", "sign_j", "adc_j", "total_j"]].sum()
     slides, free = frame.itertuples(index=False)
-    assert (slides.array_j, slides.adc_j, slides.total_j) == pytest.approx(tuple(charged))
-    assert free.total_j == pytest.approx(charged.array_j)
+    assert (slides.cells_j, slides.sign_j, slides.adc_j, slides.total_j) == pytest.approx(tuple(charged))
+    assert free.total_j == pytest.approx(charged.cells_j)
 
 
 def test_sign_column_is_one_in_five_and_idle_columns_can_be_left_out():
     table, machine = load_cell_table(), Crossbar(adc=NO_ADC)
     (all_of_them,) = converter_energies(["bits-mu250-s1"], machine, table, {"": 1.0}).conversions
-    model = Machine(table=table, encoding="twos_complement", dataflow="crossbar", adc_rule="column")
+    model = replace(Machine.cells_only(table, "crossbar"), adc_rule="column")
     charged = layer_energies("bits-mu250-s1", model)
-    assert all_of_them == pytest.approx(5 / 4 * float(charged.conversions.sum()) / charged.reads.iloc[-1])
+    assert all_of_them == pytest.approx(float(charged.conversions.sum()))
+    four = layer_energies("bits-mu250-s1", replace(model, encoding="offset_binary"))
+    assert all_of_them == pytest.approx(5 / 4 * float(four.conversions.sum()))
     (fewer,) = converter_energies(["bits-mu250-s1"], machine, table, {"": 1.0}, skip_idle=True).conversions
     assert 0 < fewer < all_of_them
     with pytest.raises(ValueError, match="the table rram_2bit_cell has 2-bit cells"):

@@ -6,7 +6,7 @@ Both are called again and again in turn, so each must leave nothing behind that 
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from twofold import (
     Adc,
     Crossbar,
     Machine,
+    StoredLayer,
     Twofold,
     activation_scales,
     lfsr_mask,
@@ -175,17 +176,19 @@ def exact_energy() -> tuple[Work, Work]:
     torch.manual_seed(0)
     model, images = build_model("resnet20").eval(), torch.randn(128, 3, 32, 32)
     scales = activation_scales(model, images)
-    machine = Machine(
-        table=load_cell_table(), encoding="twos_complement", dataflow="crossbar", adc_rule="column"
-    )
+    machine = replace(Machine.cells_only(load_cell_table(), "crossbar"), adc_rule="column")
     codes = {
         name: torch.randint(-127, 128, layer.weight.shape, dtype=torch.int8)
         for name, layer in weight_layers(model).items()
     }
+    layers = {
+        name: StoredLayer(own, scale=1.0, keep=torch.ones_like(own, dtype=torch.bool))
+        for name, own in codes.items()
+    }
 
     def ours():
         activity = measure_activity(model, images, scales=scales)
-        network_energy({name: (codes[name], None, activity[name]) for name in codes}, machine)
+        network_energy(layers, activity, machine)
 
     @torch.no_grad()
     def peer():

@@ -354,7 +354,7 @@ def energy(
     ceiling : as `energies.crossbar_ceiling`
     goals : as `protocol.goal_table`
     index_uj : microjoules an image of a stored index, by share removed, memory, reads and scheme
-    totals : microjoules an image of the networks drawn by layer, columns ``array_j``, ``adc_j``, ``index_j``
+    totals : microjoules an image of the networks drawn by layer, columns as `energy.price.PARTS`
     """
     packed, stored = (priced[machine].set_index("run") for machine in ("packed", "crossbar"))
     plain = stored[stored.experiment != "talk"]

@@ -292,13 +292,14 @@ def converter_energies(
 ) -> pd.DataFrame:
     """Joules of one image in the crossbar dataflow, cells and converters, for each price of a conversion.
 
-    Conversions are all that the machine makes, those of columns that stand there for the sign included; with
-    `skip_idle` without those of columns that hold level 0 only, whose result is known.
+    Columns that stand there for the sign are included; with `skip_idle` without the conversions of columns
+    that hold level 0 only, whose result is known.
 
     Returns
     -------
     DataFrame
-        A row a run and price: ``run``, ``converter``, ``array_j``, ``conversions``, ``adc_j``, ``total_j``.
+        A row a run and price: ``run``, ``converter``, ``cells_j``, ``sign_j``, ``conversions``, ``adc_j``,
+        ``total_j`` of these three.
 
     Raises
     ------
@@ -309,25 +310,25 @@ def converter_energies(
         raise ValueError(
             f"slices are {list(machine.slices)}, the table {table.name} has {table.cell_bits}-bit cells"
         )
-    priced = Machine(
-        table=table,
+    priced = replace(
+        Machine.cells_only(table, "crossbar"),
         encoding=machine.encoding,
-        dataflow="crossbar",
-        adc_rule="none",
+        adc_rule="column",
         array_rows=machine.array_rows,
     )
     rows = []
     for run in runs:
         network = load_network(run)
-        array_j = network_energy(network.layers, network.activity, priced).array_j.sum() / network.images
-        matrices = program(network.layers, replace(machine, bits=network.bits))
-        counts = [matrix.counts(network.activity[name].reads) for name, matrix in matrices.items()]
-        conversions = sum(c["conversions"] + c["sign_conversions"] for c in counts) / network.images
+        frame = network_energy(network.layers, network.activity, priced)
+        cells_j, sign_j, conversions = frame[["cells_j", "sign_j", "conversions"]].sum() / network.images
         if skip_idle:
+            matrices = program(network.layers, replace(machine, bits=network.bits))
+            counts = [matrix.counts(network.activity[name].reads) for name, matrix in matrices.items()]
             conversions -= sum(c["idle_conversions"] for c in counts) / network.images
         for name, energy_j in adc_energies_j.items():
-            row = {"run": run, "converter": name, "array_j": array_j, "conversions": conversions}
-            rows.append(row | {"adc_j": conversions * energy_j, "total_j": array_j + conversions * energy_j})
+            row = {"run": run, "converter": name, "cells_j": cells_j, "sign_j": sign_j}
+            row |= {"conversions": conversions, "adc_j": conversions * energy_j}
+            rows.append(row | {"total_j": cells_j + sign_j + conversions * energy_j})
     return pd.DataFrame(rows)
 
 

@@ -5,16 +5,15 @@ from dataclasses import replace
 from functools import lru_cache
 
 import pandas as pd
-import torch
 
 from companion import paths
 from companion.study.grouping import over_seeds
 from companion.study.results import baseline_of, load_network, load_results
 from twofold import Machine, load_cell_table, network_energy
 from twofold.codes.encodings import CELL_ENCODINGS, ENCODINGS
-from twofold.codes.tables import memory_word_energy_j, memory_words
 from twofold.energy.index import index_read_energy, lig_energy_j
 from twofold.energy.machine import Dataflow
+from twofold.energy.price import PARTS, network_totals
 from twofold.storage.sizes import magnitude_pruned
 
 __all__ = [
@@ -26,20 +25,16 @@ __all__ = [
     "index_energies",
     "layer_energies",
     "machines",
-    "sign_energy_j",
 ]
 
 
-PARTS = ["array_j", "adc_j", "index_j", "total_j"]
-
-
 def cells_only(dataflow: Dataflow) -> Machine:
-    """The headline's machine: the slides' cells in two's complement, neither converter nor index charged."""
-    return Machine(table=load_cell_table(), encoding="twos_complement", dataflow=dataflow, adc_rule="none")
+    """The headline's machine: the slides' cells, and neither converters, inputs nor index charged."""
+    return Machine.cells_only(load_cell_table(), dataflow)
 
 
 def layer_energies(run: str, model: Machine) -> pd.DataFrame:
-    """Joules of each layer of a finished run for one image; columns as `energy.price.layer_energy`.
+    """Joules, conversions and cycles of each layer of a finished run for one image, see `layer_energy`.
 
     The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
     A mask that no register makes has a stored index, each layer's in its cheapest scheme. A network that was
@@ -56,7 +51,7 @@ def _priced(run: str, stamp: tuple | None, model: Machine) -> pd.DataFrame:
     """`network_energy` of a run for one image."""
     network = load_network(run)
     frame = network_energy(network.layers, network.activity, model)
-    return frame.assign(**(frame[PARTS] / network.images))
+    return frame.assign(**(frame[[*PARTS, "total_j", "conversions", "cycles"]] / network.images))
 
 
 def energies(runs: pd.DataFrame, model: Machine, baseline: str | None = None) -> pd.DataFrame:
@@ -75,13 +70,14 @@ def energies(runs: pd.DataFrame, model: Machine, baseline: str | None = None) ->
     Returns
     -------
     DataFrame
-        The rows with ``array_j``, ``adc_j``, ``index_j`` and ``energy_j`` (their sum), per image;
-        ``baseline``; ``gain``, over the baseline as it is; and ``gain_best_untrained``, over the baseline in
-        whichever encoding is cheapest without any training for it; packed, that may be signed rows.
+        The rows with what `energy.price.network_totals` has, an image, ``total_j`` as ``energy_j``;
+        ``baseline``; ``gain`` and ``edp_gain``, in energy and in energy times delay over the baseline as it
+        is; and ``gain_best_untrained``, over the baseline in whichever encoding is cheapest without any
+        training for it; packed, that may be signed rows.
     """
 
     def per_image(run: str, machine: Machine) -> pd.Series:
-        return layer_energies(run, machine)[PARTS].sum()
+        return network_totals(layer_energies(run, machine))
 
     quantized = runs[runs.method != "dense"]
     if quantized.empty:
@@ -101,9 +97,10 @@ def energies(runs: pd.DataFrame, model: Machine, baseline: str | None = None) ->
     encodings = CELL_ENCODINGS if model.dataflow == "packed" else ENCODINGS
     for name in frame.baseline.unique():
         own = frame.baseline == name
-        reference_j = per_image(name, model).total_j
+        reference = per_image(name, model)
         untrained_j = min(per_image(name, replace(model, encoding=e)).total_j for e in encodings)
-        frame.loc[own, "gain"] = reference_j / frame.energy_j[own]
+        frame.loc[own, "gain"] = reference.total_j / frame.energy_j[own]
+        frame.loc[own, "edp_gain"] = reference.energy_delay / frame.energy_delay[own]
         frame.loc[own, "gain_best_untrained"] = untrained_j / frame.energy_j[own]
     return frame.assign(**{k: v for k, v in model.describe().items() if k != "encoding"})
 
@@ -133,7 +130,7 @@ def headline(runs: pd.DataFrame, models: Mapping[str, Machine], baseline: str | 
 
 
 def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
-    """Joules to read a finished run's stored indices for one image; columns as `storage.index_read_energy`.
+    """Joules to read a finished run's stored indices for one image; columns as `index_read_energy`.
 
     With a `density`, the run's codes are pruned by magnitude to it first: the index that a chosen mask needs,
     with the input vectors of the same network.
@@ -143,42 +140,20 @@ def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
     return index_read_energy(layers, {name: a.reads / network.images for name, a in network.activity.items()})
 
 
-def sign_energy_j(run: str, model: Machine) -> float:
-    """Joules an image that the signs of a finished run's kept weights take in the packed machine.
-
-    No other account here charges for it. In two's complement, where the sign shares a cell with another bit,
-    the sign bits are stored once more, in 1-bit cells that are read with the others (`bit_slices`) and cost
-    what level 1 costs. Where the rows of positive and of negative weights are driven in turn (signed rows;
-    sign and magnitude, whose cells hold the sign as well, to no use), which are which is read from SRAM, a
-    bit a kept weight, for each input vector. The differential pair needs nothing of the kind; what offset
-    binary needs, the sum of each column's own inputs, is digital and not charged.
-    """
-    network = load_network(run)
-    per_level_j = torch.tensor(model.table.energy_j, dtype=torch.float64)
-    total_j = 0.0
-    for name, layer in network.layers.items():
-        activity = network.activity[name]
-        encoding = layer.encoding_in("packed", model.encoding)
-        if encoding == "twos_complement" and model.table.cell_bits > 1:
-            cell_j = per_level_j[(layer.codes < 0).long()] * layer.keep
-            total_j += float((cell_j.flatten(1) * activity.row_ones).sum())
-        elif encoding in ("sign_magnitude", "signed_rows"):
-            total_j += memory_words(layer.kept) * activity.reads * memory_word_energy_j()
-    return total_j / network.images
-
-
 def machines(model: Machine) -> dict[str, Machine]:
     """The machines that a headline sets side by side: ``model`` in either dataflow, packed with an index too.
 
-    The index generator steps over repeats by a scratch memory, as the runs' masks need it, or is *bare*: an
-    index for each state, repeats stored as zeros that are not charged. Both at the price of
-    `lig_energy.lig_energy_j`. A mask that no register makes reads a stored index from SRAM in both.
+    Each layer's own index generator is charged, with the scratch memory by which those step over repeats
+    whose positions come again. Or it is *bare*: an index for each state, repeats stored as zeros that are not
+    charged, at the price of `energy.index.lig_energy_j`. A mask that no register makes reads a stored index
+    from SRAM in both.
     """
-    packed = replace(model, dataflow="packed", lig_energy_j=0.0)
+    packed = replace(model, dataflow="packed", index_rule="free", lig_energy_j=None)
+    charged = replace(packed, index_rule="charged")
     return {
         "crossbar": replace(packed, dataflow="crossbar"),
-        "packed + index": replace(packed, lig_energy_j=lig_energy_j(dedup=True)),
-        "packed + bare index": replace(packed, lig_energy_j=lig_energy_j(dedup=False)),
+        "packed + index": charged,
+        "packed + bare index": replace(charged, lig_energy_j=lig_energy_j(dedup=False)),
         "packed": packed,
     }
 
@@ -187,11 +162,11 @@ def crossbar_ceiling(model: Machine, baseline: str) -> float:
     """Gain over a dense 8-bit run of a crossbar that stores only zeros, read with the baseline's inputs."""
     network = load_network(baseline)
 
-    def array_j(share: int) -> float:
+    def stored_j(share: int) -> float:
         layers = {name: replace(layer, codes=layer.codes * share) for name, layer in network.layers.items()}
-        return network_energy(layers, network.activity, model).array_j.sum()
+        return network_energy(layers, network.activity, model)[["cells_j", "sign_j"]].to_numpy().sum()
 
-    return array_j(1) / array_j(0)
+    return stored_j(1) / stored_j(0)
 
 
 def code_shares(runs: Sequence[str]) -> pd.DataFrame:

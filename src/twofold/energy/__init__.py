@@ -1,6 +1,6 @@
 """Joules: the machine that is priced, layers and networks, the index."""
 
-from twofold.energy.machine import Machine
-from twofold.energy.price import network_energy
+from twofold.energy.machine import LEFT_OUT, Machine
+from twofold.energy.price import network_energy, network_totals
 
-__all__ = ["Machine", "network_energy"]
+__all__ = ["LEFT_OUT", "Machine", "network_energy", "network_totals"]

@@ -1,9 +1,10 @@
-"""Joules of layers and networks in an RRAM array that computes in memory.
+"""Joules and cycles of layers and networks in an RRAM array that computes in memory.
 
-The energy of an array factorizes twice. Each cell is charged for the input bits of value 1 that its row
+The energy of the cells factorizes twice. Each cell is charged for the input bits of value 1 that its row
 carried (`twofold.inputs.activity`), whatever the other rows do; and what it is charged depends on its
 weight's code alone (`twofold.codes.cells`). So how often each code was read with a 1 says all of a layer, and
-that histogram times a machine's table of code energies is its energy, exactly. What is priced is a
+that histogram times a machine's table of code energies is its energy, exactly. All else follows from counts:
+how many rows are summed in how many columns, inputs fetched, and clocks walked. What is priced is a
 `StoredLayer` on a `Machine`, and every result says which.
 """
 
@@ -13,31 +14,35 @@ from functools import lru_cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from twofold.codes.cells import cells_per_code, code_energy_table
-from twofold.codes.encodings import EncodingName, encoding_of
+from twofold.codes.cells import cell_columns
+from twofold.codes.encodings import encoding_of
 from twofold.codes.quantizer import code_limit
-from twofold.codes.tables import CellTable, memory_words
-from twofold.energy.machine import Machine
+from twofold.codes.tables import memory_word_energy_j, memory_words
+from twofold.energy.machine import Machine, input_word_energies_j
 from twofold.inputs.activity import Activity
 from twofold.layer import StoredLayer
 
-__all__ = ["OnesByCode", "layer_energy", "network_energy", "ones_by_code"]
+__all__ = ["PARTS", "OnesByCode", "layer_energy", "network_energy", "network_totals", "ones_by_code"]
+
+
+PARTS = ("cells_j", "sign_j", "adc_j", "input_j", "index_j")
+"""What a layer's joules are charged for."""
 
 
 def layer_energy(layer: StoredLayer, activity: Activity, machine: Machine) -> dict[str, str | int | float]:
-    """Joules of one layer over all the input vectors of `activity`, exact.
+    """Joules and cycles of one layer over all the input vectors of `activity`, exact.
 
     Parameters
     ----------
     layer
         The crossbar's columns are the outputs, its rows the flattened rest. A removed weight counts as the
-        code 0. A generated index costs the generator's clocks, any other what reading it from memory costs;
-        a layer that keeps all needs none.
+        code 0 where it is stored.
     activity
         Of one row for each of the crossbar's, or of g times as many for a convolution of g groups: each group
         is then a crossbar of its own, with its share of the outputs as columns and its own inputs as rows.
@@ -45,62 +50,75 @@ def layer_energy(layer: StoredLayer, activity: Activity, machine: Machine) -> di
     Returns
     -------
     dict
-        ``array_j``, ``adc_j``, ``index_j`` (generated or read), ``total_j``; ``weights``, ``kept``,
-        ``zero_codes`` (share of the kept that are 0), ``cells`` (stored), ``conversions``, ``reads``,
-        ``input_bits``, ``bits``, ``encoding`` (in the cells); the machine's own.
+        ``cells_j`` (of the codes), ``sign_j`` (cells that stand there for the sign, or the signs of signed
+        rows, a bit a kept weight read from SRAM for each vector), ``adc_j`` (the sign's columns included),
+        ``input_j``, ``index_j``, ``total_j``; ``arrays``, ``conversions`` and ``cycles``, all vectors one
+        after the other; ``weights``, ``kept``, ``zero_codes`` (share of the kept that are 0), ``cells`` and
+        ``sign_cells`` (stored), ``reads``, ``input_bits``, ``bits``, ``encoding`` (in the cells); the
+        machine's own.
 
     Raises
     ------
     ValueError
-        The activity is of another number of rows, or the table has no energy for a level that is needed.
+        The activity is of another number of rows, the table has no energy for a level that is needed, or an
+        array holds no column of weights.
 
     Examples
     --------
     >>> from twofold.codes.tables import load_cell_table
-    >>> machine = Machine(
-    ...     table=load_cell_table(), encoding="twos_complement", dataflow="crossbar", adc_rule="none"
-    ... )
+    >>> machine = Machine.cells_only(load_cell_table(), "crossbar")
     >>> layer = StoredLayer(torch.tensor([[0, -1]]), scale=1.0, keep=torch.tensor([[True, True]]))
     >>> energy = layer_energy(layer, Activity.all_ones(2), machine)
-    >>> energy["cells"], energy["zero_codes"], round(1e12 * energy["array_j"], 3)  # pJ
+    >>> energy["cells"], energy["zero_codes"], round(1e12 * energy["cells_j"], 3)  # pJ
     (8, 0.5, 6.276)
+    >>> energy["sign_cells"], round(1e12 * energy["sign_j"], 3)
+    (2, 0.439)
     """
-    packed = machine.dataflow == "packed"
-    encoding = layer.encoding_in(machine.dataflow, machine.encoding)
-    energy_j = _code_energies_j(layer.bits, encoding, machine.table)
+    crossbar, packed = machine.dataflow == "crossbar", machine.dataflow == "packed"
+    encoding = layer.encoding_in("packed" if packed else "crossbar", machine.encoding)
+    passes = encoding_of(encoding).passes
+    columns = cell_columns(layer.bits, encoding, machine.table)
     reads = ones_by_code(layer, activity)
-    array_j = float(reads.kept @ energy_j)
-    if not packed:  # a removed weight is stored as the code 0
-        array_j += reads.removed * float(energy_j[code_limit(layer.bits)])
+    cells_j, sign_j = float(reads.kept @ columns.own_j), float(reads.kept @ columns.sign_j)
+    if crossbar:  # a removed weight is stored as the code 0
+        zero = code_limit(layer.bits)
+        cells_j += reads.removed * float(columns.own_j[zero])
+        sign_j += reads.removed * float(columns.sign_j[zero])
+    if not encoding_of(encoding).keeps_sign:
+        sign_j += memory_words(layer.kept) * memory_word_energy_j() * activity.reads
 
-    cells = cells_per_code(layer.bits, machine.table.cell_bits, encoding)
-    stored = cells * (layer.kept if packed else layer.size)
-    rows = layer.codes[0].numel()
-    summed_rows = reads.kept_in_column if packed else torch.full_like(reads.kept_in_column, rows)
-    parts = -(-summed_rows // machine.array_rows)
-    per_column = encoding_of(encoding).passes * cells * int(parts.sum())
-    per_read = {"none": 0, "column": per_column, "cell": stored}[machine.adc_rule]
-    conversions = per_read * activity.input_bits * activity.reads
-
-    arguments = machine.describe()
-    adc_j = conversions * float(arguments["adc_energy_j"])
-    index_j = _index_j(layer, machine) * activity.reads if packed and layer.kept < layer.size else 0.0
+    blocks = _blocks(layer, reads, activity, machine)
+    weights = int(blocks.rows @ blocks.columns)
+    conversions, conversions_j = _converters(machine, blocks, columns.own + columns.sign, passes)
+    arrays, cycles = _time(layer, blocks, len(columns.own + columns.sign), passes, activity, machine)
+    bits_read = activity.input_bits * activity.reads
+    joules = {
+        "cells_j": cells_j,
+        "sign_j": sign_j,
+        "adc_j": conversions_j * bits_read,
+        "input_j": _inputs_j(layer, blocks, activity, machine) * activity.reads,
+        "index_j": _index_j(layer, machine) * activity.reads,
+    }
     return {
-        "array_j": array_j,
-        "adc_j": adc_j,
-        "index_j": index_j,
-        "total_j": array_j + adc_j + index_j,
+        **joules,
+        "total_j": sum(joules.values()),
+        "arrays": arrays,
+        "conversions": conversions * bits_read,
+        "cycles": cycles * activity.reads,
         "weights": layer.size,
         "kept": layer.kept,
         "zero_codes": reads.zero_codes / layer.kept if layer.kept else math.nan,
-        "cells": stored,
-        "conversions": conversions,
+        "cells": len(columns.own) * weights,
+        "sign_cells": len(columns.sign) * weights,
         "reads": activity.reads,
         "input_bits": activity.input_bits,
-        **arguments,
+        **machine.describe(),
         "bits": layer.bits,
         "encoding": encoding,
     }
+
+
+# ---- what is stored ----
 
 
 class OnesByCode(NamedTuple):
@@ -177,18 +195,120 @@ def _changes(tensor: Tensor) -> int:
     return -1 if tensor.is_inference() else tensor._version
 
 
-@lru_cache(maxsize=256)
-def _code_energies_j(bits: int, encoding: EncodingName, table: CellTable) -> Float64[Tensor, " codes"]:
-    return code_energy_table(bits, encoding, table)
+class _Blocks(NamedTuple):
+    """Crossbars with inputs of their own: rows and columns, of weights, of each."""
+
+    rows: Int64[np.ndarray, "blocks"]
+    columns: Int64[np.ndarray, "blocks"]
+
+
+def _blocks(layer: StoredLayer, reads: OnesByCode, activity: Activity, machine: Machine) -> _Blocks:
+    """One for each group of a convolution; of kept rows, one for each column or for those that share."""
+    kept, columns = reads.kept_in_column.numpy(), layer.columns
+    if machine.dataflow == "packed":
+        return _Blocks(kept, np.ones_like(kept))
+    own_inputs = columns * layer.rows // activity.row_ones.numel()  # columns of one group of a convolution
+    firsts = np.arange(0, columns, own_inputs)
+    if machine.dataflow == "crossbar":
+        return _Blocks(np.full(len(firsts), layer.rows), np.full(len(firsts), own_inputs))
+    if layer.kept < layer.size:
+        firsts = np.union1d(firsts, np.arange(0, columns, layer.group))
+    return _Blocks(kept[firsts], np.diff(firsts, append=columns))
+
+
+# ---- converters, inputs, index ----
+
+
+def _converters(machine: Machine, blocks: _Blocks, widths: tuple[int, ...], passes: int) -> tuple[int, float]:
+    """Conversions for one input bit of a vector, and their joules; of cells as wide as each column's."""
+    if machine.adc_rule == "none":
+        return 0, 0.0
+    if machine.adc_rule == "cell":
+        weights = int(blocks.rows @ blocks.columns)
+        return len(widths) * weights, weights * _column_j(machine, widths, 1)
+    full, rest = blocks.rows // machine.array_rows, blocks.rows % machine.array_rows
+    parts = {machine.array_rows: int(full @ blocks.columns)}
+    for rows in np.unique(rest[rest > 0]).tolist():
+        parts[rows] = int(blocks.columns[rest == rows].sum())
+    joules = sum((n * _column_j(machine, widths, rows) for rows, n in parts.items() if n), 0.0)
+    return passes * len(widths) * sum(parts.values()), passes * joules
+
+
+@lru_cache(maxsize=1 << 14)
+def _column_j(machine: Machine, widths: tuple[int, ...], rows: int) -> float:
+    """Joules of one conversion of each column of cells of a weight, over so many rows."""
+    return sum(machine.conversion_j(rows, width) for width in widths)
+
+
+def _inputs_j(layer: StoredLayer, blocks: _Blocks, activity: Activity, machine: Machine) -> float:
+    """Joules to fetch the inputs of one vector, see `Machine`."""
+    if machine.input_memory == "none":
+        return 0.0
+    word_j, copy_j = (input_word_energies_j()[memory] for memory in ("SRAM", "register file"))
+    in_order = memory_words(activity.row_ones.numel() * activity.input_bits)
+    fetched = int(blocks.rows.sum())
+    if machine.dataflow == "crossbar":
+        return in_order * word_j
+    if machine.dataflow == "packed" and layer.kept == layer.size:
+        fetched = layer.columns * memory_words(layer.rows * activity.input_bits)
+    copied = machine.input_memory == "register file"
+    fetched_j = in_order * (word_j + copy_j) + fetched * copy_j if copied else fetched * word_j
+    return fetched_j if machine.dataflow == "packed" else min(fetched_j, in_order * word_j)
 
 
 def _index_j(layer: StoredLayer, machine: Machine) -> float:
     """Joules of the layer's whole index, once."""
-    # Where neither is charged, nobody asks for the clocks of a walk, nor for the bits of a stored index.
-    if layer.generator is not None:
-        return layer.clocks * machine.lig_energy_j if machine.lig_energy_j else 0.0
-    word_energy_j = float(machine.describe()["index_word_energy_j"])
-    return memory_words(layer.index_bits) * word_energy_j if word_energy_j else 0.0
+    if machine.dataflow == "crossbar" or machine.index_rule == "free" or layer.kept == layer.size:
+        return 0.0
+    if layer.generator is None:
+        return memory_words(layer.index_bits) * float(machine.describe()["index_word_energy_j"])
+    return _walk_j(layer) if machine.lig_energy_j is None else layer.clocks * machine.lig_energy_j
+
+
+def _walk_j(layer: StoredLayer) -> float:
+    # TODO: energy.index.walk_energy_j
+    from twofold.energy.index import lig_energy_j
+
+    return layer.clocks * lig_energy_j(density=layer.kept / layer.size)
+
+
+# ---- time ----
+
+
+def _time(
+    layer: StoredLayer, blocks: _Blocks, cells: int, passes: int, activity: Activity, machine: Machine
+) -> tuple[int, int]:
+    """Arrays of a layer with so many columns of cells a weight, and cycles of one vector, see `machine`."""
+    clocks, indices = 1, 1
+    if machine.dataflow != "crossbar" and layer.generator is not None and layer.kept < layer.size:
+        clocks, indices = layer.clocks, layer.indices
+
+    def slower(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        conversions = passes * activity.input_bits * -(-columns // machine.converters)
+        fetches = -(-rows * clocks // (indices * machine.inputs_per_cycle))
+        return np.where(rows > 0, np.maximum(conversions, fetches), 0)
+
+    tallest = np.minimum(blocks.rows, machine.array_rows)
+    if machine.dataflow != "packed":
+        used = cells * blocks.columns
+        parts = -(-blocks.rows // machine.array_rows)
+        arrays = int(parts @ -(-used // machine.array_columns))
+        return arrays, int(slower(tallest, np.minimum(used, machine.array_columns)).max(initial=0))
+    held = machine.array_columns // cells
+    if held == 0:
+        raise ValueError(
+            f"array_columns is {machine.array_columns}; a packed array holds whole weights, of {cells} here"
+        )
+    arrays = cycles = 0
+    for first in range(0, int(blocks.rows.max(initial=0)), machine.array_rows):
+        rows = np.clip(blocks.rows - first, 0, machine.array_rows)
+        own = slower(rows, np.full_like(rows, cells))[rows > 0]
+        in_turn = np.add.reduceat(own, np.arange(0, len(own), held))
+        arrays, cycles = arrays + len(in_turn), max(cycles, int(in_turn.max()))
+    return arrays, cycles
+
+
+# ---- networks ----
 
 
 def network_energy(
@@ -204,14 +324,12 @@ def network_energy(
     Examples
     --------
     >>> from twofold.codes.tables import load_cell_table
-    >>> machine = Machine(
-    ...     table=load_cell_table(), encoding="twos_complement", dataflow="packed", adc_rule="none"
-    ... )
+    >>> machine = Machine.cells_only(load_cell_table(), "packed")
     >>> layer = StoredLayer(torch.tensor([[0, -1]]), scale=1.0, keep=torch.tensor([[False, True]]))
     >>> frame = network_energy({"fc": layer}, {"fc": Activity.all_ones(2)}, machine)
-    >>> frame[["layer", "weights", "kept", "cells", "total_j"]]
-      layer  weights  kept  cells       total_j
-    0    fc        2     1      4  5.960000e-12
+    >>> frame[["layer", "weights", "kept", "cells", "sign_cells", "total_j"]]
+      layer  weights  kept  cells  sign_cells       total_j
+    0    fc        2     1      4           1  6.320000e-12
     """
     rows = []
     for name, layer in layers.items():
@@ -222,3 +340,39 @@ def network_energy(
         except ValueError as error:
             raise ValueError(f"layer {name}: {error}") from error
     return pd.DataFrame(rows)
+
+
+def network_totals(frame: pd.DataFrame, vectors: int = 1) -> pd.Series:
+    """What a network spends in all, of the rows of `network_energy`.
+
+    Parameters
+    ----------
+    vectors
+        How often the whole network was run, images for a network of images: what is spent is divided by it.
+
+    Returns
+    -------
+    Series
+        Sums of the `PARTS`, ``total_j``, ``arrays``, ``conversions`` and ``cycles``: layers work one after
+        the other on one image; ``slowest_cycles``, of the layer that sets the pace where each works on an
+        image of its own; ``energy_delay``, joules times ``cycles``, and ``energy_pace``, joules times
+        ``slowest_cycles``.
+
+    Examples
+    --------
+    >>> from twofold.codes.tables import load_cell_table
+    >>> keep = torch.ones(16, 144, dtype=torch.bool)
+    >>> layer = StoredLayer(keep.char(), scale=1.0, keep=keep)
+    >>> machine = Machine.whole(load_cell_table(), "crossbar")
+    >>> once = {"a": Activity.all_ones(144), "b": Activity.all_ones(144)}
+    >>> frame = network_energy({"a": layer, "b": layer}, once, machine)
+    >>> network_totals(frame)[["arrays", "conversions", "cycles", "slowest_cycles"]].astype(int).to_dict()
+    {'arrays': 4, 'conversions': 320, 'cycles': 64, 'slowest_cycles': 32}
+    """
+    spent = frame[[*PARTS, "total_j", "conversions", "cycles"]].sum() / vectors
+    slowest = frame.cycles.max() / vectors
+    spent["arrays"] = frame.arrays.sum()
+    spent["slowest_cycles"] = slowest
+    spent["energy_delay"] = spent.total_j * spent.cycles
+    spent["energy_pace"] = spent.total_j * slowest
+    return spent

@@ -288,9 +288,18 @@ def accuracy_against_energy(frame: pd.DataFrame, *, legend: bool = True, ax: Axe
 
 
 def energy_by_layer(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Stacked bars of a layer's energies; columns ``layer``, ``array_j``, ``adc_j``, ``index_j``."""
+    """Stacked bars of a layer's energies.
+
+    Columns ``layer``, ``cells_j``, ``sign_j``, ``adc_j``, ``input_j``, ``index_j``.
+    """
     ax = _axes(ax, figsize=(7.2, 4))
-    parts = {"array_j": ("cells", BLUE), "adc_j": ("ADC", ORANGE), "index_j": ("index", GREEN)}
+    parts = {
+        "cells_j": ("cells", BLUE),
+        "sign_j": ("sign", SKY),
+        "adc_j": ("ADC", ORANGE),
+        "input_j": ("inputs", PURPLE),
+        "index_j": ("index", GREEN),
+    }
     bottom = 0.0
     for column, (name, color) in parts.items():
         if frame[column].sum() > 0:

@@ -57,9 +57,9 @@ def column_bars(frame: pd.DataFrame) -> Axes:
 
 
 def energy_bars(frame: pd.DataFrame) -> list[Axes]:
-    """Energy of an image by network, cells and then converters, a panel a price of conversions.
+    """Energy of an image by network, cells, signs and converters, a panel a price of conversions.
 
-    Columns ``label``, ``converter``, ``array_j``, ``adc_j``.
+    Columns ``label``, ``converter``, ``cells_j``, ``sign_j``, ``adc_j``.
     """
     names = list(frame.converter.unique())
     size = (7.2, 1.2 + 0.4 * frame.label.nunique())
@@ -67,12 +67,14 @@ def energy_bars(frame: pd.DataFrame) -> list[Axes]:
     axes = list(grid.flat)
     for ax, name in zip(axes, names, strict=True):
         own = frame[frame.converter == name]
-        ax.barh(own.label, own.array_j, label="cells", height=0.75)
-        ax.barh(own.label, own.adc_j, left=own.array_j, label="converters", height=0.75)
+        left = 0.0
+        for column, part in (("cells_j", "cells"), ("sign_j", "signs"), ("adc_j", "converters")):
+            ax.barh(own.label, own[column], left=left, label=part, height=0.75)
+            left = left + own[column]
         ax.set_title(name, fontsize="small")
         ax.tick_params(labelsize="x-small")
         ax.grid(axis="y", visible=False)
         ax.xaxis.set_major_formatter(EngFormatter("J"))
     axes[0].invert_yaxis()  # shared: the first network on top in each panel
-    figure.legend(*axes[0].get_legend_handles_labels(), fontsize="small", ncols=2, loc="outside lower center")
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize="small", ncols=3, loc="outside lower center")
     return axes
