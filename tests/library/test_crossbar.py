@@ -1,6 +1,8 @@
 """The crossbar against integer products, a plain loop over bits and slices, and the energy's own counts."""
 
 import math
+from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from companion.study.zoo import DigitsNet
 from twofold.codes.cells import to_cells
 from twofold.codes.encodings import ENCODINGS, encode, slice_codes
 from twofold.codes.quantizer import code_limit
-from twofold.codes.tables import CellTable, cell_table, load_cell_table
+from twofold.codes.tables import CellTable, cell_table, load_cell_table, ternary_table
 from twofold.crossbar.adc import ADC_RANGES, Adc, adc_energy_j, lossless_bits
 from twofold.crossbar.device import Device
 from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
@@ -153,21 +155,29 @@ def test_both_ways_through_the_processor_are_one(monkeypatch):
 # ---- the converter ----
 
 
+def nearest(numerator, denominator):
+    """Whole numbers nearest to quotients of integers, of two the even one: by integers alone."""
+    doubled = 2 * numerator + denominator
+    upper, tied = doubled // (2 * denominator), doubled % (2 * denominator) == 0
+    return upper - (tied & (upper % 2 == 1)).long()
+
+
 def by_the_loop(codes, inputs, signed, machine, full_scale):
     """One input bit, slice and row group after another, in plain torch; `full_scale` of group and slice."""
     sliced = slice_codes(codes, machine.bits, machine.encoding, machine.slices)
+    highest = 2**machine.adc.bits - 1
     total = torch.zeros(len(codes), inputs.shape[1], dtype=torch.float64)
     for bit in range(machine.input_bits):
-        carried = (inputs >> bit & 1).double()
+        carried = inputs >> bit & 1
         place = -(2**bit) if signed and bit == machine.input_bits - 1 else 2**bit
         for s, (levels, factor) in enumerate(zip(sliced.levels, sliced.factors, strict=True)):
             for g, first in enumerate(range(0, codes.shape[1], machine.array_rows)):
                 rows = slice(first, first + machine.array_rows)
-                current = levels[:, rows].double() @ carried[rows]
-                step = max(1.0, full_scale(g, s) / (2**machine.adc.bits - 1))
-                # In float32: the border of two numbers is where a float puts it.
-                number = (current.float() * torch.tensor(1 / step)).round().clamp(0, 2**machine.adc.bits - 1)
-                total += place * factor * step * number.double()
+                current = levels[:, rows].long() @ carried[rows]
+                most = int(full_scale(g, s))
+                number = nearest(current * highest, most) if most > highest else current
+                step = max(1.0, most / highest)
+                total += place * factor * step * number.clamp(0, highest).double()
     return total + sliced.offset * inputs.sum(0)
 
 
@@ -198,6 +208,88 @@ def test_converted_product_is_that_of_a_plain_loop(rule, signed, encoding):
     # Real steps round in float32; one number of a converter more or less would be off by 1 at least.
     torch.testing.assert_close(found, expected, rtol=0, atol=0.5)
     assert not torch.equal(found, (codes @ inputs).double())
+
+
+TIED = Crossbar(adc=NO_ADC, encoding="offset_binary", bits=2, slices=(2,), input_bits=1)
+"""One slice of 2-bit cells and one input bit: a column's number is its result, but for step and offset."""
+
+
+def all_sums(rows):
+    """Three columns that add up to every sum from 1 to three levels a row, by the rows that carry a 1."""
+    codes = torch.ones(3, rows, dtype=torch.long)  # level 3
+    codes[1, 0], codes[2, 0] = 0, -1  # levels 2 and 1
+    return codes, torch.ones(rows, rows, dtype=torch.long).triu()
+
+
+def numbers(codes, inputs, machine, step):
+    """What the converters gave, from the product of `TIED`."""
+    matrix = ProgrammedMatrix(codes, machine)
+    digital = matrix._offset
+    if machine.device.leak == "digital":
+        digital -= machine.device.leak_levels(2)
+    found = (matrix.product(inputs) - digital * inputs.sum(0)) / step
+    torch.testing.assert_close(found, found.round(), rtol=0, atol=1e-3)
+    return found.round().long()
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("chunk", [2**19, 64])
+@pytest.mark.parametrize("rows, bits", [(12, 4), (16, 4), (16, 5), (40, 3), (128, 7), (128, 8), (50, 1)])
+def test_of_two_numbers_equally_near_the_even_one_is_taken(rows, bits, chunk, fast, monkeypatch):
+    monkeypatch.setattr("twofold.crossbar.matrix.has_integer_units", lambda: fast)
+    monkeypatch.setattr("twofold.crossbar.serial._CHUNK", chunk)
+    codes, inputs = all_sums(rows)
+    full, highest = 3 * rows, 2**bits - 1
+    machine = replace(TIED, adc=Adc(range_rule="active_rows", bits=bits))
+    sums = (codes + 2) @ inputs
+    expected = nearest(sums * highest, torch.tensor(full))
+    tied = 2 * sums * highest % (2 * full) == full
+    assert bool(tied.any())
+    assert torch.equal(numbers(codes, inputs, machine, full / highest), expected)
+    assert not bool((expected[tied] % 2).any())
+
+
+def test_ties_written_out():
+    """16 rows of 2-bit cells, 48 levels on 15 steps: 8, 24 and 40 levels are 2.5, 7.5 and 12.5 steps."""
+    codes, inputs = all_sums(16)
+    found = numbers(codes, inputs, replace(TIED, adc=Adc(range_rule="active_rows", bits=4)), 48 / 15)
+    sums = (codes + 2) @ inputs
+    assert [found[sums == levels].tolist() for levels in (8, 24, 40)] == [[2], [8], [12]]
+
+
+def exact_quotients(rows, bits, device):
+    """Currents of `all_sums` in steps of a converter, as exact ratios, and the numbers made of them."""
+    on, off = Fraction(device.r_lrs_ohm), Fraction(device.r_hrs_ohm)
+    each = 3 * on / (off - on)
+    assert float(device.leak_ratio(2)) == pytest.approx(float(each), rel=1e-12)
+    codes, inputs = all_sums(rows)
+    sums, ones = ((codes + 2) @ inputs).tolist(), inputs.sum(0).tolist()
+    step = rows * (3 + each) / (2**bits - 1)
+    quotients = [[(s + each * n) / step for s, n in zip(row, ones, strict=True)] for row in sums]
+    machine = replace(TIED, adc=Adc(range_rule="active_rows", bits=bits), device=device)
+    return quotients, numbers(codes, inputs, machine, float(step)).tolist()
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("chunk", [2**19, 64])
+@pytest.mark.parametrize("leak", ["digital", "none"])
+@pytest.mark.parametrize("r_hrs_ohm", [50e3, 1e6, 123456.0])
+@pytest.mark.parametrize("rows, bits", [(12, 4), (16, 3), (100, 5), (128, 8)])
+def test_ties_with_a_leak_are_those_of_exact_ratios(rows, bits, r_hrs_ohm, leak, chunk, fast, monkeypatch):
+    monkeypatch.setattr("twofold.crossbar.matrix.has_integer_units", lambda: fast)
+    monkeypatch.setattr("twofold.crossbar.serial._CHUNK", chunk)
+    quotients, found = exact_quotients(rows, bits, Device(r_hrs_ohm=r_hrs_ohm, leak=leak))
+    assert any(quotient.denominator == 2 for row in quotients for quotient in row)
+    # Python rounds an exact half to the even number.
+    assert found == [[round(quotient) for quotient in row] for row in quotients]
+
+
+def test_of_resistances_with_many_digits_a_float_decides_a_tie():
+    """No unit makes whole numbers of their currents that a float could hold; all but ties are right."""
+    device = Device(r_lrs_ohm=math.pi * 1e4, r_hrs_ohm=math.e * 1e6, leak="digital")
+    for ours, exact in zip(*exact_quotients(100, 5, device)[::-1], strict=True):
+        for number, quotient in zip(ours, exact, strict=True):
+            assert abs(number - quotient) <= Fraction(1, 2) + Fraction(1, 10**6)
 
 
 def test_calibrated_range_is_the_percentile_of_the_currents():
@@ -318,6 +410,95 @@ def test_own_levels_are_taken_as_they_are():
     torch.testing.assert_close(product(codes, inputs, device=even), (codes @ inputs).double())
 
 
+@pytest.mark.parametrize("name", ["rram_2bit_cell", "rram_neurosim", "rram_isaac", "rram_neurram"])
+def test_conductances_are_those_of_the_joules(name):
+    """``E = V^2 G t``: one table says what a read costs and what the array computes with."""
+    table = load_cell_table(name)
+    device = Device.of_table(table, variation=0.1, seed=7)
+    assert (device.variation, device.seed) == (0.1, 7)
+    siemens = device.conductances(2)
+    joules = torch.tensor(table.energy_j, dtype=torch.float64)
+    torch.testing.assert_close(siemens / siemens[3], joules / joules[3])
+    assert torch.equal(device.conductances(1), siemens[:2])  # a sign's cell: levels 0 and 1
+    if table.read_v is not None:
+        torch.testing.assert_close(siemens * table.read_v**2 * table.read_s, joules, rtol=1e-12, atol=0)
+    assert device.r_lrs_ohm == pytest.approx(1 / float(siemens[3]))
+    assert device.r_hrs_ohm == pytest.approx(1 / float(siemens[0]))
+
+
+def test_levels_of_the_slides_cells():
+    device = Device.of_table(load_cell_table())
+    held = device.program(torch.arange(4, dtype=torch.uint8), 2, torch.Generator())
+    joules = (0.079, 0.36, 0.73, 1.49)
+    assert held.tolist() == pytest.approx([3 * (e - joules[0]) / (joules[3] - joules[0]) for e in joules])
+    assert device.leak_levels(2) == pytest.approx(3 * 0.079 / (1.49 - 0.079))
+    assert device.r_hrs_ohm / device.r_lrs_ohm == pytest.approx(1.49 / 0.079)  # 18.9
+    assert device.r_lrs_ohm == pytest.approx(10e3)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_uneven_levels_are_what_the_array_adds_up(encoding):
+    """With the levels in the place of the digits the product is a plain one; the digits' it is not."""
+    codes, inputs = draw(5, 40), draw(40, 12, low=0, high=255)
+    device = Device.of_table(load_cell_table())
+    slides = torch.tensor(load_cell_table().energy_j, dtype=torch.float64) - load_cell_table().energy_j[0]
+    sliced = slice_codes(codes, 8, encoding, (2, 2, 2, 2))
+    worth = torch.zeros(5, 40, dtype=torch.float64) + sliced.offset
+    for levels, bits, factor in zip(sliced.levels, sliced.slice_bits, sliced.factors, strict=True):
+        top = 2**bits - 1
+        worth += factor * top * slides[levels.long()] / slides[top]
+    found = product(codes, inputs, device=device, encoding=encoding)
+    torch.testing.assert_close(found, worth @ inputs.double(), rtol=1e-5, atol=1.0)
+    fine = product(
+        codes, inputs, device=device, encoding=encoding, adc=Adc(range_rule="active_rows", bits=16)
+    )
+    # Half a level of rounding at most, for 40 rows at each of 8 input bits, in every slice.
+    assert float((fine - found).abs().max()) <= 0.5 * 255 * sum(abs(factor) for factor in sliced.factors) + 1
+    assert float((found - codes @ inputs).abs().max()) > 1000
+
+
+@pytest.mark.parametrize("name", ["rram_neurosim", "rram_isaac", "rram_neurram"])
+@pytest.mark.parametrize("leak", ["reference", "digital"])
+def test_even_cells_of_a_table_compute_the_product(name, leak):
+    codes, inputs = draw(5, 40), draw(40, 12, low=0, high=255)
+    device = Device.of_table(load_cell_table(name), leak=leak)
+    torch.testing.assert_close(product(codes, inputs, device=device), (codes @ inputs).double())
+    assert ProgrammedMatrix(codes, Crossbar(adc=NO_ADC, device=device))._whole
+    slides = Device.of_table(load_cell_table().with_even_levels(), leak=leak)
+    torch.testing.assert_close(product(codes, inputs, device=slides), (codes @ inputs).double())
+
+
+def test_a_narrower_slice_uses_the_lowest_levels_and_a_wider_one_is_refused():
+    table = cell_table({level: (1 + level) * 1e-15 for level in range(16)}, adc_energy_j=0.0)
+    device = Device.of_table(table)
+    for bits in (1, 2, 3, 4):
+        siemens = device.conductances(bits)
+        assert (siemens / siemens[0]).tolist() == pytest.approx(list(range(1, 2**bits + 1)))
+    codes = draw(2, 3)
+    with pytest.raises(ValueError, match="cells of 4 bits, but conductances are those of cells of at most 2"):
+        slides = Device.of_table(load_cell_table())
+        ProgrammedMatrix(codes, Crossbar(adc=NO_ADC, slices=(4, 4), device=slides))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            ternary_table(minus_energy_j=3e-15, zero_energy_j=1e-15, plus_energy_j=2e-15, adc_energy_j=0.0),
+            "table ternary has no energy for level 10",
+        ),
+        (
+            CellTable("flat", 1, (1e-15, 1e-15), 0.0),
+            "table flat gives the levels 1e-15, 1e-15 J; levels 1 and",
+        ),
+        (CellTable("dip", 2, (2.0, 1.0, 3.0, 4.0), 0.0), "levels 1 and top must take more than level 0"),
+    ],
+)
+def test_tables_that_give_no_conductances(table, message):
+    with pytest.raises(ValueError, match=message):
+        Device.of_table(table)
+
+
 # ---- counts ----
 
 
@@ -342,16 +523,15 @@ def test_counts_are_those_of_the_energy(data, encoding, cell, array_rows, signed
     assert torch.equal(matrix.activity.row_ones, ones.double())
 
     table = CellTable("any", cell_bits, (1e-12,) * 2**cell_bits, 0.0)
-    model = Machine(
-        table=table, encoding=encoding, dataflow="crossbar", adc_rule="column", array_rows=array_rows
+    model = replace(
+        Machine.cells_only(table, "crossbar"), encoding=encoding, adc_rule="column", array_rows=array_rows
     )
     charged = layer_energy(stored(codes), matrix.activity, model)
     counts = matrix.counts(matrix.activity.reads)
-    assert {k: counts[k] for k in ("cells", "conversions")} == {
-        k: charged[k] for k in ("cells", "conversions")
-    }
+    assert {k: counts[k] for k in ("cells", "sign_cells")} == {k: charged[k] for k in ("cells", "sign_cells")}
+    assert counts["conversions"] + counts["sign_conversions"] == charged["conversions"]
     # With every cell at 1 pJ the array's energy is the number of cells that a one met.
-    assert charged["array_j"] == pytest.approx(
+    assert charged["cells_j"] == pytest.approx(
         1e-12 * float(ones.sum()) * out * matrix.counts(1)["cells"] / out / rows
     )
 
@@ -425,16 +605,11 @@ def test_counted_ones_of_a_network_are_the_energy_s(digits):
         assert torch.equal(matrices[name].activity.row_ones, activity[name].row_ones)
         reads = activity[name].reads
         assert matrices[name].activity.reads == reads
-        slides = Machine(
-            table=load_cell_table(),
-            encoding="twos_complement",
-            dataflow="crossbar",
-            adc_rule="column",
-            array_rows=64,
-        )
+        slides = replace(Machine.cells_only(load_cell_table(), "crossbar"), adc_rule="column", array_rows=64)
         charged = layer_energy(layers[name], activity[name], slides)
         counts = matrices[name].counts(reads)
-        assert (counts["cells"], counts["conversions"]) == (charged["cells"], charged["conversions"])
+        assert counts["cells"] == charged["cells"]
+        assert counts["conversions"] + counts["sign_conversions"] == charged["conversions"]
         assert counts["sign_cells"] * 4 == counts["cells"]
         assert layer.weight.requires_grad
 
@@ -558,12 +733,12 @@ def test_cells_of_a_users_own_table_make_the_array_that_the_energy_is_of(cell_bi
     matrix = ProgrammedMatrix(codes, machine)
     product = matrix.product(inputs, count=True)
     assert torch.equal(product, codes.double() @ inputs.double())
-    model = Machine(table=table, encoding=encoding, dataflow="crossbar", adc_rule="column")
+    model = replace(Machine.cells_only(table, "crossbar"), encoding=encoding, adc_rule="column")
     row = layer_energy(stored(codes), matrix.activity, model)
     assert matrix.counts(9)["cells"] == row["cells"]
     # the levels in the array, each read as often as its row carried a 1, at the table's price
     joules = torch.tensor(table.energy_j, dtype=torch.float64)[matrix.cells[: matrix._stored].long()]
-    assert float((joules.sum((0, 1)) * matrix.activity.row_ones).sum()) == pytest.approx(row["array_j"])
+    assert float((joules.sum((0, 1)) * matrix.activity.row_ones).sum()) == pytest.approx(row["cells_j"])
 
 
 def test_codes_of_other_bits_than_the_machines_are_refused():
@@ -605,8 +780,8 @@ def test_a_programmed_layer_keeps_the_encoding_that_its_codes_were_chosen_for(tr
     assert torch.equal(matrix.product(inputs, count=True), (layer.codes @ inputs).double())
 
     table = load_cell_table()
-    model = Machine(table=table, encoding="offset_binary", dataflow="crossbar", adc_rule="none")
+    model = replace(Machine.cells_only(table, "crossbar"), encoding="offset_binary")
     row = layer_energy(layer, matrix.activity, model)
     joules = torch.tensor(table.energy_j, dtype=torch.float64)[matrix.cells[: matrix._stored].long()]
-    assert float((joules.sum((0, 1)) * matrix.activity.row_ones).sum()) == pytest.approx(row["array_j"])
+    assert float((joules.sum((0, 1)) * matrix.activity.row_ones).sum()) == pytest.approx(row["cells_j"])
     assert row["encoding"] == held

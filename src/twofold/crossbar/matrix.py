@@ -8,6 +8,9 @@ inputs are in two's complement, so their top bit counts negatively.
 With no converter and ideal cells the product is that of the integers, exactly, for every encoding and list of
 slices. Wires have no resistance here, the sum is linear in the cells, and nothing takes time.
 
+A converter gives the number nearest to a current, and of two that are equally near the even one. Currents of
+ideal cells are whole numbers of a small unit, and are compared as such: no rounding decides such a tie.
+
 It models the crossbar dataflow of `twofold.energy`: `ProgrammedMatrix.counts` gives the numbers that are
 charged there, and beside them the cells and conversions that an encoding's sign asks for on top (see
 `twofold.codes.encodings`).
@@ -132,27 +135,53 @@ class ProgrammedMatrix:
         self.activity: Activity | None = None
         self._factors = torch.tensor(sliced.factors, dtype=torch.float64)
         self._leak = torch.tensor([device.leak_levels(bits) for bits in self._widths], dtype=torch.float64)
-        # What a column's current holds beyond the levels: nothing, where a reference takes the leak off.
-        self._read = self.cells if device.leak == "reference" else self.cells + self._leak[:, None, None]
         self._groups = [
             slice(first, min(first + machine.array_rows, self.rows))
             for first in range(0, self.rows, machine.array_rows)
         ]
-        # Whole numbers below 2^24 are exact in float32, and twice as fast.
+        # What a column's current holds beyond the levels: nothing, where a reference takes the leak off.
+        self._read = self.cells if device.leak == "reference" else self.cells + self._leak[:, None, None]
+        found = self._whole_units()
+        self._whole = found is not None
+        units, most = found or ([1] * len(self._widths), 0)
+        self._per_level = torch.tensor(units, dtype=torch.float64)
+        # Whole numbers below 2^24 are exact in float32, and twice as fast; for their quotients see `_scales`.
         largest = (self._factors.abs()[:, None, None] * self._read).sum((0, 2)).max()
-        exact = float(largest) * (2**machine.input_bits - 1) < 2**24
+        exact = float(largest) * (2**machine.input_bits - 1) < 2**24 and most < 2**23
         self._dtype = torch.float32 if exact else torch.float64
-        whole = bool((self._read == self._read.round()).all()) and float(self._read.max()) < 128
-        self._integers = whole and not device.read_noise and has_integer_units()
-        self._weights = self._grouped(self._read, torch.int8 if self._integers else self._dtype)
+        read = self._read
+        if self._whole:
+            read = (read * self._per_level[:, None, None]).round()
+        self._integers = self._whole and float(read.max()) < 128 and has_integer_units()
+        self._weights = self._grouped(read, torch.int8 if self._integers else self._dtype)
         self._squares = []
         if device.read_noise:
             self._squares = self._grouped((self.cells + self._leak[:, None, None]).square(), self._dtype)
         self._seen: Tensor | None = None
-        self._steps = None if machine.adc.range_rule == "calibrated" else self._fixed_steps()
+        self._converter = None if machine.adc.range_rule == "calibrated" else self._scales()
 
     def _grouped(self, cells: Tensor, dtype: torch.dtype) -> list[Tensor]:
         return [cells[:, :, rows].flatten(0, 1).to(dtype).contiguous() for rows in self._groups]
+
+    def _whole_units(self) -> tuple[list[int], int] | None:
+        """Units of current per level of each slice, such that all cells add whole numbers of them.
+
+        Without a leak a level is a unit; with 1/33 of a level, as of an on/off ratio of 100, it is 33. The
+        second number bounds the product of such a current and a converter's highest number. None where
+        currents are no whole numbers: cells that vary or are uneven, noise, or ratios of too many digits.
+        """
+        device, adc = self.machine.device, self.machine.adc
+        if device.read_noise or not bool((self.cells == self.cells.round()).all()):
+            return None
+        units = [1] * len(self._widths)
+        if device.leak != "reference":
+            units = [device.leak_ratio(bits).denominator for bits in self._widths]
+        levels = max(float(self._read[:, :, rows].sum(2).max()) for rows in self._groups)
+        if adc.range_rule in ("worst_case", "active_rows"):
+            levels = max(levels, float(self.full_scales().max()))
+        highest = 2**adc.bits - 1
+        most = math.ceil(levels) * max(units) * (highest if levels > highest else 1)
+        return (units, most) if most < 2**52 else None
 
     # ---- the converter's range ----
 
@@ -184,12 +213,13 @@ class ProgrammedMatrix:
             self._seen = torch.zeros(len(self._groups), len(self._widths), most, dtype=torch.int64)
         for chunk, group, sums in self._sums(self._patterns(inputs, signed), skip=False):
             sums = sums[:, :, : inputs.shape[1] - chunk.start]  # without the padding
-            levels = sums.ceil().clamp_(min=0).unflatten(1, (len(self._widths), -1)).transpose(0, 1)
+            levels = sums.unflatten(1, (len(self._widths), -1)).transpose(0, 1)
+            levels = (levels / self._per_level.to(self._dtype)[:, None, None, None]).ceil().clamp_(min=0)
             for index, own in enumerate(levels):
                 self._seen[group, index] += torch.bincount(
                     own.flatten().long(), minlength=self._seen.shape[2]
                 )
-        self._steps = None
+        self._converter = None
 
     def _percentiles(self) -> Tensor:
         if self._seen is None:
@@ -200,12 +230,23 @@ class ProgrammedMatrix:
         reached = share >= share[:, :, -1:] * (self.machine.adc.percentile / 100) - 0.5
         return reached.double().argmax(2).double()
 
-    def _fixed_steps(self) -> Tensor:
-        adc = self.machine.adc
-        return torch.tensor(
-            [[adc.step(x) if x < math.inf else 1.0 for x in row] for row in self.full_scales().tolist()],
+    def _scales(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What makes a converter's number of a current, by group and slice: times the first, over the second.
+
+        The third is a step in levels. Both factors are whole numbers where the currents are. A quotient is
+        then exact if it is a tie, and otherwise at least ``1 / (2 * second)`` away from one: more than it
+        can be off by rounding, as the product stays below half of the whole numbers that a float holds.
+        """
+        adc, full = self.machine.adc, self.full_scales()
+        steps = torch.tensor(
+            [[adc.step(x) if x < math.inf else 1.0 for x in row] for row in full.tolist()],
             dtype=torch.float64,
         )
+        over = full * self._per_level
+        if self._whole:
+            over = over.round()
+        times = torch.where(steps > 1, 2.0**adc.bits - 1, 1.0)
+        return times, torch.where(steps > 1, over, self._per_level), steps
 
     # ---- the product ----
 
@@ -239,23 +280,24 @@ class ProgrammedMatrix:
             matrix = self._linear()
             matrix = matrix if bool((matrix == matrix.round()).all()) else matrix.float()
             return (matrix @ inputs.to(matrix.dtype)).double()
-        if self._steps is None:
-            self._steps = self._fixed_steps()
+        if self._converter is None:
+            self._converter = self._scales()
+        times, over, steps = self._converter
         result = torch.zeros(self.outputs, patterns.shape[2], dtype=torch.float64)
         places = 2.0 ** torch.arange(self.machine.input_bits, dtype=torch.float64)
         if signed:
             places[-1] *= -1
-        worth = places[:, None] * (self._steps * self._factors)[:, None, :]  # groups, planes, slices
-        worth, inverse = worth.to(self._dtype), (1 / self._steps).to(self._dtype)[:, :, None]
-        exact = bool((self._steps == 1).all())
+        worth = places[:, None] * (steps * self._factors)[:, None, :]  # groups, planes, slices
+        exact = bool((times == over).all())
+        worth, times, over = (x.to(self._dtype) for x in (worth, times[:, :, None], over[:, :, None]))
         # Ideal cells never leave a worst case.
-        saturates = adc.range_rule == "calibrated" or not self._integers
+        saturates = adc.range_rule == "calibrated" or not self._whole
         for chunk, group, sums in self._sums(patterns, skip=not device.read_noise):
             numbers = sums.view(len(sums), len(self._factors), -1)
             if adc.range_rule != "none":
                 if not exact:
-                    numbers.mul_(inverse[group])
-                if not (exact and self._integers):
+                    numbers.mul_(times[group]).div_(over[group])
+                if not (exact and self._whole):
                     numbers.round_()
                 if saturates:
                     numbers.clamp_(0, 2**adc.bits - 1)
