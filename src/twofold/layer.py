@@ -16,7 +16,7 @@ from twofold.masks.draw import Mask, check_group
 from twofold.masks.kinds import IndexGenerator
 from twofold.masks.measures import cheapest_index_bits
 
-__all__ = ["StoredLayer", "WeightLayer", "check_unchanged", "weight_layers"]
+__all__ = ["StoredLayer", "WeightLayer", "check_unchanged", "plain_name", "weight_layers"]
 
 WeightLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 """The layers that a crossbar would hold."""
@@ -30,7 +30,19 @@ def weight_layers(model: nn.Module) -> dict[str, WeightLayer]:
     >>> list(weight_layers(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Linear(4, 2))))
     ['0', '2']
     """
-    return {name: layer for name, layer in model.named_modules() if isinstance(layer, WeightLayer)}
+    named = ((plain_name(name), layer) for name, layer in model.named_modules())
+    return {name: layer for name, layer in named if isinstance(layer, WeightLayer)}
+
+
+def plain_name(name: str) -> str:
+    """The name of a module or tensor as it is where nothing is compiled: ``torch.compile`` puts a module in.
+
+    Examples
+    --------
+    >>> plain_name("blocks.0._orig_mod.conv1.weight")
+    'blocks.0.conv1.weight'
+    """
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,28 +1,45 @@
 """Which layers of a model become sparse, and which weights no mask and no code can be put on.
 
 A choice is a name, a pattern of names (``*`` also spans dots), or a layer type. A name that belongs to a
-block of layers stands for all of them. Everything is checked here before the model is touched.
+block of layers stands for all of them. Where a choice fits no layer, it stands for the parameters of two or
+more dimensions that it fits: matrices that no convolution and no linear layer holds are attached by name.
+Everything is checked here before the model is touched.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from twofold.codes.quantizer import weight_scale
-from twofold.layer import weight_layers
+from twofold.layer import WeightLayer, plain_name, weight_layers
 from twofold.masks.draw import magnitude_mask, random_mask
 from twofold.masks.generator import LAYER_POLYNOMIAL, LAYERS_PER_RUN, generator_of, layer_generator
 from twofold.masks.kinds import IndexGenerator, Reduction, Repeating
+from twofold.sparsity.trial import obstacle_in_forward, output_dimension
 
-__all__ = ["MASKS", "Choice", "MaskKind", "check_layers", "choose_densities", "choose_layers", "draw_mask"]
+__all__ = [
+    "MASKS",
+    "Choice",
+    "MaskKind",
+    "Place",
+    "check_layers",
+    "choose_densities",
+    "choose_layers",
+    "draw_mask",
+    "multiplying_weights",
+    "places_of",
+]
 
 
 Choice = str | type[nn.Module]
@@ -42,6 +59,39 @@ _PERIOD = 2**LAYER_POLYNOMIAL.degree - 1
 # They multiply by weights as well, so to leave them in float must be the user's word, not a silent default.
 _UNABLE = (_ConvTransposeNd, nn.RNNBase, nn.RNNCellBase, nn.Bilinear, nn.MultiheadAttention)
 
+_LOOKED_UP = (nn.Embedding, nn.EmbeddingBag)
+
+_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+_COMPUTING = ".parametrizations."
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a weight is in a model, and which of its dimensions is the output.
+
+    Attributes
+    ----------
+    module, parameter
+        The weight is this parameter of this module.
+    transposed
+        Its second dimension is the output, and so the columns of a crossbar; else its first, as torch's
+        layers have it. Codes and masks have the output first in either case.
+    """
+
+    module: nn.Module
+    parameter: str = "weight"
+    transposed: bool = False
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight as the model has it now, computed or plain."""
+        return getattr(self.module, self.parameter)
+
+    def turned(self, tensor: Tensor) -> Tensor:
+        """Output first, of a tensor that lies as the weight does; and back again."""
+        return tensor.transpose(0, 1) if self.transposed else tensor
+
 
 def choose_layers(
     model: nn.Module,
@@ -50,8 +100,11 @@ def choose_layers(
     exclude: Choice | Iterable[Choice] = (),
     exclude_first: bool = False,
     exclude_last: bool = False,
+    also: Iterable[Choice] = (),
 ) -> dict[str, nn.Module]:
     """The layers to attach to, by name, in the order of ``model.named_modules()``; not yet checked.
+
+    Parameters that are chosen follow by their own names, each with the module that holds it.
 
     Parameters
     ----------
@@ -61,6 +114,8 @@ def choose_layers(
         Names, patterns, types that are left out of them.
     exclude_first, exclude_last : bool
         Whether the model's first and last convolution or linear layer, in that order, are left out.
+    also
+        Where ``layers`` is None: choices whose parameters are attached beside the layers.
 
     Raises
     ------
@@ -76,18 +131,96 @@ def choose_layers(
     if isinstance(model, DistributedDataParallel):
         raise ValueError("the model is wrapped in DistributedDataParallel already; attach first, then wrap")
     able = weight_layers(model)
-    known = {n: m for n, m in model.named_modules() if n in able or isinstance(m, _UNABLE)}
-    if not able:
-        raise ValueError(f"{type(model).__name__} has no convolution and no linear layer to attach to")
-    left_out = {name for found in _fitting("exclude", exclude, known).values() for name in found}
-    left_out |= {*list(able)[: bool(exclude_first)], *list(able)[len(able) - bool(exclude_last) :]}
-    wanted = set(known)
+    known = {n: m for n, m in _named_modules(model) if n in able or isinstance(m, _UNABLE)}
+    matrices = {n: m for n, m in _matrices(model).items() if n.rpartition(".")[0] not in able}
     if layers is not None:
-        wanted = {name for found in _fitting("layers", layers, known).values() for name in found}
-    chosen = {name: layer for name, layer in known.items() if name in wanted - left_out}
+        named = _fitting("layers", layers, known, matrices)
+    else:
+        named = _fitting("density", also, known, matrices, strict=False)
+    wanted = {name for found in named.values() for name in found}
+    if layers is None:
+        wanted |= set(known)
+    if not able and not wanted:
+        kind = type(model).__name__
+        helps = f"; name its matrices with layers: {_listed(matrices)}" if matrices else ""
+        raise ValueError(f"{kind} has no convolution and no linear layer to attach to{helps}")
+    there = known | {name: matrices[name] for name in matrices if name in wanted}
+    left_out = {name for found in _fitting("exclude", exclude, there, matrices).values() for name in found}
+    left_out |= {*list(able)[: bool(exclude_first)], *list(able)[len(able) - bool(exclude_last) :]}
+    chosen = {name: layer for name, layer in {**known, **matrices}.items() if name in wanted - left_out}
     if not chosen:
-        raise ValueError(f"no layer is left to attach to; the layers are {_listed(known)}")
+        raise ValueError(f"no layer is left to attach to; the layers are {_listed({**known, **matrices})}")
     return chosen
+
+
+def places_of(
+    model: nn.Module,
+    chosen: Mapping[str, nn.Module],
+    transposed: Choice | Iterable[Choice] = (),
+) -> dict[str, Place]:
+    """Where the weight of each chosen layer or parameter is, and which way round.
+
+    Parameters
+    ----------
+    transposed
+        The parameters of which the second dimension is the output, as in ``inputs @ parameter``. Those of
+        transposed convolutions, and of modules that do nothing but multiply by a matrix, need not be named.
+
+    Raises
+    ------
+    ValueError
+        A choice that fits none of the chosen parameters, or that a module is seen to contradict.
+
+    Examples
+    --------
+    >>> class Graph(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.mix = nn.Parameter(torch.ones(4, 2))
+    >>> places = places_of(graph := Graph(), choose_layers(graph, "mix"), transposed="mix")
+    >>> places["mix"].parameter, places["mix"].transposed, places["mix"].turned(graph.mix).shape
+    ('mix', True, torch.Size([2, 4]))
+    """
+    modules = dict(_named_modules(model))
+    own = {name: holder for name, holder in chosen.items() if modules.get(name) is not holder}
+    turned = {name for found in _fitting("transposed", transposed, own, {}).values() for name in found}
+    places = {}
+    for name, layer in chosen.items():
+        if name not in own:
+            places[name] = Place(layer)
+            continue
+        parameter = name.rpartition(".")[2]
+        seen = 1 if isinstance(layer, _ConvTransposeNd) else None
+        if seen is None and parameter in layer._parameters and not isinstance(layer, _UNABLE):
+            seen = output_dimension(layer, parameter)
+        if seen == 0 and name in turned:
+            raise ValueError(
+                f"transposed names {name!r}, but {type(layer).__name__} has its output in the first dimension"
+            )
+        places[name] = Place(layer, parameter, seen == 1 or name in turned)
+    return places
+
+
+def multiplying_weights(model: nn.Module) -> dict[str, int]:
+    """Number of weights of every matrix that a model multiplies by, by the name of its parameter.
+
+    Counted is every parameter that is longer than 1 in two or more dimensions, once where it is tied, and is
+    not an embedding's or a norm's. Neither is one that is stretched over the inputs: position embeddings and
+    class tokens have a first dimension of 1, and belong to no layer.
+
+    Examples
+    --------
+    >>> layers = nn.Embedding(9, 4), nn.LayerNorm(4), nn.Linear(4, 3), nn.GRUCell(3, 2)
+    >>> multiplying_weights(nn.Sequential(*layers))
+    {'2.weight': 12, '3.weight_ih': 18, '3.weight_hh': 12}
+    """
+    sizes, seen = {}, set()
+    for name, module in _matrices(model).items():
+        weight = getattr(module, name.rpartition(".")[2])
+        if id(weight) not in seen:
+            sizes[name] = weight.numel()
+        seen.add(id(weight))
+    return sizes
 
 
 def choose_densities(
@@ -119,25 +252,27 @@ def choose_densities(
             raise ValueError(f"density {share}{f' of {_spelt(key)}' if named else ''} is outside (0, 1]")
     if not densities:
         raise ValueError(f"density names no layer; the layers are {_listed(layers)}")
-    fitting = _fitting("density", densities, layers)
+    fitting = _fitting("density", densities, layers, {})
     found = {}
     for name in layers:
         keys = [key for key, names in fitting.items() if name in names]
         if keys:
-            found[name] = float(densities[name if name in keys else keys[0]])
+            exact = [key for key in (name, _weight_of(name)) if key in keys]
+            found[name] = float(densities[[*exact, *keys][0]])
     return found
 
 
 def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, generator: Reduction | None) -> None:
-    """Refuse every weight that cannot be masked and coded.
+    """Refuse every weight that cannot be masked and coded, of layers as `choose_layers` gives them.
 
     Raises
     ------
     ValueError
-        A transposed convolution, a recurrent layer or another that is not supported; a weight that is tied,
-        complex, integer, of half precision, parametrized, sparse, empty, not finite or without values; with
-        an index generator, more layers than a run has seeds for, or a layer larger than the period of the
-        register that all layers share. The message names the layer and says what helps.
+        A transposed convolution, a recurrent layer or another that is not supported; a class whose forward
+        computes something else than torch's own; a weight that is tied, complex, integer, of half precision,
+        parametrized, sparse, empty, not finite or without values; with an index generator, more layers than a
+        run has seeds for, or a layer larger than the period of the register that all layers share. The
+        message names the layer and says what helps.
     """
     owners = defaultdict(list)
     for name, module in model.named_modules():
@@ -148,19 +283,24 @@ def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, generator
             f"{len(layers)} layers are to be attached, and a run has seeds for {LAYERS_PER_RUN}; "
             "choose fewer with layers or exclude, or take mask='iid'"
         )
-    for name, layer in layers.items():
-        why = _obstacle(layer, owners)
+    modules = dict(_named_modules(model))
+    places = {
+        name: Place(holder, "weight" if modules.get(name) is holder else name.rpartition(".")[2])
+        for name, holder in layers.items()
+    }
+    for name, place in places.items():
+        why = _obstacle(place, modules.get(name) is place.module, owners)
         shared = generator is not None and issubclass(generator_of(generator), Repeating)
-        if why is None and shared and (size := layer.weight.numel()) > _PERIOD:
+        if why is None and shared and (size := place.weight.numel()) > _PERIOD:
             why = (
                 f"it has {size} weights, and {LAYER_POLYNOMIAL} points at no more than {_PERIOD} of them; "
                 "take mask='iid'"
             )
         if why is not None:
             raise ValueError(f"layer {name!r}: {why}, or leave it in float with exclude={name!r}")
-    for name, layer in layers.items():
+    for name, place in places.items():
         try:
-            weight_scale(layer.weight)
+            weight_scale(place.weight)
         except ValueError as error:
             raise ValueError(f"layer {name!r}: {error}") from error
 
@@ -201,15 +341,43 @@ def draw_mask(
     return torch.empty_like(weight, dtype=torch.bool).copy_(drawn.keep), own
 
 
+def _named_modules(model: nn.Module) -> Iterable[tuple[str, nn.Module]]:
+    """Modules by the names that they have where nothing is compiled."""
+    return ((plain_name(name), module) for name, module in model.named_modules())
+
+
+def _matrices(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules whose parameters may be multiplied by, by the names of these parameters."""
+    found = {}
+    for path, module in _named_modules(model):
+        if isinstance(module, (*_LOOKED_UP, *_NORMS)) or _COMPUTING in f".{path}.":
+            continue
+        computed = getattr(module, "parametrizations", {})
+        shapes = {name: getattr(module, name).shape for name in computed}
+        shapes |= {n: p.shape for n, p in module._parameters.items() if p is not None and not is_lazy(p)}
+        for name, shape in shapes.items():
+            stretched = shape[:1] == (1,) and not isinstance(module, (WeightLayer, *_UNABLE))
+            if not stretched and sum(length > 1 for length in shape) > 1:
+                found[f"{path}.{name}".lstrip(".")] = module
+    return found
+
+
 def _fitting(
-    what: str, choices: Choice | Iterable[Choice], layers: Mapping[str, nn.Module]
+    what: str,
+    choices: Choice | Iterable[Choice],
+    layers: Mapping[str, nn.Module],
+    matrices: Mapping[str, nn.Module],
+    strict: bool = True,
 ) -> dict[Choice, list[str]]:
-    """The names that each choice stands for; none is an error."""
+    """The names that each choice stands for: layers, else parameters. None is an error, if `strict`."""
     choices = (choices,) if isinstance(choices, str | type) else tuple(choices)
-    found = {choice: [n for n in layers if _fits(choice, n, layers)] for choice in choices}
-    for choice, names in found.items():
-        if not names:
-            raise ValueError(f"{what} names {_spelt(choice)}; the layers are {_listed(layers)}")
+    found = {}
+    for choice in choices:
+        found[choice] = [n for n in layers if _fits(choice, n, layers)]
+        found[choice] = found[choice] or [n for n in matrices if _fits(choice, n, matrices)]
+        if strict and not found[choice]:
+            others = f"; the matrices of other modules are {_listed(matrices)}" if matrices else ""
+            raise ValueError(f"{what} names {_spelt(choice)}; the layers are {_listed(layers)}{others}")
     return found
 
 
@@ -219,7 +387,14 @@ def _fits(choice: Choice, name: str, layers: Mapping[str, nn.Module]) -> bool:
         parts = name.split(".")
         blocks = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
         return any(isinstance(layers.get(block), choice) for block in blocks)
-    return fnmatchcase(name, choice) or fnmatchcase(name, f"{choice}.*")
+    # A layer also by the name of its weight.
+    return any(fnmatchcase(name, fitting) for fitting in (choice, f"{choice}.*")) or choice == _weight_of(
+        name
+    )
+
+
+def _weight_of(layer: str) -> str:
+    return f"{layer}.weight".lstrip(".")
 
 
 def _spelt(choice: Choice) -> str:
@@ -230,20 +405,23 @@ def _listed(layers: Mapping[str, nn.Module]) -> str:
     return ", ".join(f"{name!r} ({type(layer).__name__})" for name, layer in layers.items())
 
 
-def _obstacle(layer: nn.Module, owners: Mapping[int, list[str]]) -> str | None:
-    """What stands in the way of this layer's weight and what helps, or None."""
-    if isinstance(layer, _UNABLE):
+def _obstacle(place: Place, whole: bool, owners: Mapping[int, list[str]]) -> str | None:
+    """What stands in the way of this weight and what helps, or None; `whole`: the layer was named, not it."""
+    layer, parameter = place.module, place.parameter
+    if whole and isinstance(layer, _UNABLE):
+        matrices = " and ".join(sorted(n for n in _matrices(layer) if n in layer._parameters))
+        helps = f"name what it multiplies by ({matrices}) in layers, " if matrices else ""
         return (
             f"{(kind := type(layer).__name__)} is not among what can be attached (Conv1d, Conv2d, Conv3d, "
-            f"Linear); build it from those, leave out the type with exclude={kind}"
+            f"Linear); {helps}build it from those, leave out the type with exclude={kind}"
         )
-    if parametrize.is_parametrized(layer, "weight"):
-        kind = type(layer.parametrizations.weight[0]).__name__
+    if parametrize.is_parametrized(layer, parameter):
+        kind = type(layer.parametrizations[parameter][0]).__name__
         return f"its weight is parametrized already ({kind}); finish or remove that first"
-    weight = layer._parameters.get("weight")
+    weight = layer._parameters.get(parameter)
     if weight is None:
         return "its weight is no parameter: prune or weight_norm, say, computes it; remove that first"
-    if isinstance(weight, nn.UninitializedParameter):
+    if is_lazy(weight):
         return "its weight has no shape yet (a lazy layer); run one batch through the model first"
     if len(places := owners[id(weight)]) > 1:
         return f"{' and '.join(places)} are one tensor (tied weights); give each a copy of its own"
@@ -260,4 +438,4 @@ def _obstacle(layer: nn.Module, owners: Mapping[int, list[str]]) -> str | None:
         return "its weight is on the meta device and has no values; load them first"
     if weight.numel() == 0:
         return f"its weight of shape {tuple(weight.shape)} is empty; take it out of the model"
-    return None
+    return obstacle_in_forward(layer) if whole else None
