@@ -5,8 +5,10 @@ import warnings
 import numpy as np
 import onnxruntime
 import torch
+from torch import nn
 
 from companion.study.zoo import build_model
+from twofold.masks.generator import GENERATORS
 from twofold.sparsity.twofold import Twofold
 
 
@@ -18,8 +20,23 @@ def test_a_finished_network_agrees_in_onnx(tmp_path):
     sparsity.advance(1.0)
     model(images)  # batch norms that have seen something
     sparsity.finish()
-    model.eval()
-    path = tmp_path / "network.onnx"
+    agree(model.eval(), images, tmp_path / "network.onnx")
+
+
+def test_a_layer_of_every_kind_of_generator_agrees_in_onnx(tmp_path):
+    """One network with a layer each, so that it is exported once; every other one shares rows."""
+    torch.manual_seed(0)
+    model = nn.Sequential(*(nn.Conv2d(6, 6, 3, padding=1) for _ in GENERATORS))
+    images = torch.randn(3, 6, 8, 8)
+    attached = [
+        Twofold(model, layers=str(index), density=0.5, generator=kind, group=1 + 3 * (index % 2))
+        for index, kind in enumerate(GENERATORS)
+    ]
+    assert [layer.group for own in attached for layer in own.finish().values()] == [1, 4, 1, 4, 1]
+    agree(model.eval(), images, tmp_path / "network.onnx")
+
+
+def agree(model, images, path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter about itself
         torch.onnx.export(

@@ -42,6 +42,15 @@ WAYS = {
     "ternary": {"density": 0.5, "bits": 2, "scale": "ternary"},
     "signed rows by rejection": {"density": 0.4, "encoding": "signed_rows", "generator": "rejection"},
     "modulo": {"density": 0.4, "generator": "modulo"},
+    "multiply-shift, pairs": {"density": 0.4, "generator": "multiply-shift", "group": 2},
+    "column by column": {"density": 0.4, "generator": "column"},
+    "column, shared": {"density": 0.4, "generator": "column", "group": 3, "strength": 60.0},
+    "a counter": {"density": 0.4, "generator": "counter"},
+    "a counter, all share": {"density": 0.4, "generator": "counter", "group": 64},
+    "rejection, all share": {"density": 0.4, "group": 64, "encoding": "signed_rows", "strength": 60.0},
+    "iid, shared": {"density": 0.4, "mask": "iid", "group": 3},
+    "magnitude, shared": {"density": 0.4, "mask": "magnitude", "group": 3},
+    "some whole, shared": {"density": {"features": 0.5, "mix": 1.0}, "group": 3},
 }
 IMAGES = torch.randn(5, 1, 9, 9, generator=torch.Generator().manual_seed(0))
 
@@ -75,13 +84,26 @@ def test_a_network_of_ones_own_comes_back_bit_for_bit(way, finished, tmp_path):
     for name, layer in packed.layers.items():
         assert torch.equal(layer.codes, expected[name].codes)
         assert torch.equal(layer.keep, expected[name].keep)
-        for fact in ("scale", "bits", "encoding", "generator"):
+        for fact in ("scale", "bits", "encoding", "generator", "group", "indices", "clocks", "index_bits"):
             assert getattr(layer, fact) == getattr(expected[name], fact)
     assert other.state_dict().keys() == Own().state_dict().keys()
     # Attached and finished once more, nothing changes: every weight is its code already.
     again = {name: layer.codes for name, layer in twofold.load(tmp_path / "net.safetensors").layers.items()}
     assert all(torch.equal(again[name], expected[name].codes) for name in expected)
-    twofold.report(packed)
+    told = twofold.report(packed).frame
+    assert told.equals(twofold.report(sparsity).frame)
+    assert told.set_index("layer").kept.to_dict() == {name: layer.kept for name, layer in expected.items()}
+
+
+def test_shared_rows_take_a_bit_a_group_in_a_file(tmp_path):
+    model = nn.Sequential(nn.Linear(256, 128))
+    sparsity = twofold.Twofold(model, density=0.25, mask="iid", group=8)
+    twofold.save(tmp_path / "net", sparsity)
+    parts = file_parts(tmp_path / "net")
+    assert parts["codes"] == 256 * 128 / 4
+    assert parts["bitmaps"] == 256 * 16 / 8
+    (layer,) = sparsity.codes().values()
+    assert layer.index_bits == 256 * 16
 
 
 def test_only_kept_codes_are_stored(tmp_path):

@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,8 +18,8 @@ from companion.study.zoo import build_model
 from twofold.codes.encodings import decode, from_bit_planes
 from twofold.codes.quantizer import code_limit, dequantize, quantize, weight_scale
 from twofold.layer import weight_layers
-from twofold.masks import MultiplyShift, lfsr_mask, random_mask
-from twofold.masks.generator import LAYER_POLYNOMIAL, layer_seed
+from twofold.masks import Rejection, lfsr_mask, magnitude_mask, random_mask
+from twofold.masks.generator import GENERATORS, layer_generator, layer_polynomial, layer_seed
 from twofold.sparsity.densities import layer_densities
 from twofold.sparsity.parametrizations import BitPlaneWeight, SparseWeight
 from twofold.sparsity.twofold import Twofold
@@ -69,14 +70,53 @@ every_way = pytest.mark.parametrize("way", ATTACHED)
 
 @pytest.mark.parametrize("run", [0, 3])
 @pytest.mark.parametrize("density", [0.5, 0.1])
-def test_masks_are_those_of_the_layers_seeds(density, run):
+def test_masks_are_those_of_the_layers_registers(density, run):
     sparsity = Twofold(digits_net(), density=density, seed=run)
     for index, (name, weight, _) in enumerate(slots(sparsity)):
-        seed = layer_seed(LAYER_POLYNOMIAL, index, run)
         shape = tuple(sparsity.layers[name].weight.shape)
-        assert sparsity.generators[name] == MultiplyShift(LAYER_POLYNOMIAL, seed)
-        assert torch.equal(weight.keep, lfsr_mask(shape, density, seed=seed).keep)
+        polynomial = layer_polynomial(weight.keep.numel().bit_length(), index, run)
+        seed = layer_seed(polynomial, index, run)
+        assert sparsity.generators[name] == Rejection(polynomial, seed)
+        assert torch.equal(
+            weight.keep, lfsr_mask(shape, density, polynomial, seed, reduction="rejection").keep
+        )
         assert int(weight.keep.sum()) == round(density * weight.keep.numel())
+
+
+@pytest.mark.parametrize("group", [1, 5, 1000])
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_every_kind_and_group_makes_a_networks_masks(kind, group):
+    sparsity = Twofold(digits_net(), density=0.3, seed=2, generator=kind, group=group)
+    for index, (name, weight, _) in enumerate(slots(sparsity)):
+        shape = tuple(sparsity.layers[name].weight.shape)
+        expected = layer_generator(kind, shape, index, 2, group)
+        assert sparsity.generators[name] == expected
+        assert torch.equal(weight.keep, expected.draw(shape, 0.3).keep)
+        layer = sparsity.codes()[name]
+        assert (layer.generator, layer.group, layer.groups) == (expected, group, -(-shape[0] // group))
+        assert layer.kept == int(weight.keep.sum())
+
+
+@pytest.mark.parametrize("group", [1, 5, 1000])
+@pytest.mark.parametrize("mask", ["iid", "magnitude"])
+def test_masks_that_no_register_makes_share_rows_too(mask, group):
+    model = digits_net()
+    floats = weights(model)
+    sparsity = Twofold(model, density=0.3, mask=mask, seed=2, group=group)
+    for index, (name, layer) in enumerate(sparsity.codes().items()):
+        own = floats[name]
+        if mask == "iid":
+            expected = random_mask(own.shape, 0.3, 2000 + index, group)
+        else:
+            expected = magnitude_mask(own, 0.3, group)
+        assert torch.equal(layer.keep, expected.keep)
+        assert (layer.generator, layer.group, layer.indices) == (None, group, expected.indices)
+
+
+def test_a_layer_that_keeps_all_shares_nothing():
+    sparsity = Twofold(digits_net(), density={"conv1": 1.0, "fc1": 0.5}, group=4)
+    assert {name: layer.group for name, layer in sparsity.codes().items()} == {"conv1": 1, "fc1": 4}
+    assert sparsity.generators["conv1"] is None
 
 
 def test_iid_masks_are_other_in_every_layer_and_run():
@@ -245,6 +285,23 @@ def test_magnitude_mask_looks_at_the_weights_when_they_are_pruned():
         assert int(weight.keep.sum()) == round(0.25 * sizes.numel())
         assert sizes[weight.keep].min() >= sizes[~weight.keep].max()
         assert not torch.equal(weight.keep, before[name])
+
+
+def test_groups_are_ranked_when_they_are_pruned():
+    model = digits_net()
+    sparsity = Twofold(model, density=0.25, mask="magnitude", prune_epoch=1, group=8)
+    with torch.no_grad():
+        for _, _, original in slots(sparsity):
+            original.copy_(torch.randn_like(original))
+    sparsity.prune()
+    for name, weight, original in slots(sparsity):
+        for first in range(0, len(weight.keep), 8):
+            norms = original.detach()[first : first + 8].flatten(1).norm(dim=0)
+            keep = weight.keep[first : first + 8].flatten(1)
+            assert (keep == keep[0]).all()
+            assert int(keep[0].sum()) == round(0.25 * norms.numel())
+            assert norms[keep[0]].min() >= norms[~keep[0]].max()
+        assert sparsity.codes()[name].groups == -(-len(weight.keep) // 8)
 
 
 # ---- bit planes ----
@@ -450,6 +507,12 @@ def test_uniform_density_is_uniform():
         ({"prune_epoch": -1}, "prune_epoch is -1"),
         ({"network_strength": 0.1}, "network_strength 0.1 acts until prune_epoch, which is 0"),
         ({"strength": 1e40}, r"strength is 1e\+40; it must lie in \[0, .*e\+.* \(LSB\^2/pJ\)"),
+        ({"group": 0}, "group is 0; allowed are whole numbers, 1 "),
+        ({"density": 0.5, "group": -4}, "group is -4; allowed are whole numbers, 1 "),
+        (
+            {"density": {"conv1": 0.01, "fc*": 0.5}, "group": 16},  # 9 rows, and one group
+            r"layer 'conv1': density 0\.01 of 9 positions keeps 0\.09, which is none; allowed are 0\.11 and",
+        ),
     ],
 )
 def test_bad_options_are_refused_and_leave_the_model_as_it_was(options, message):
@@ -460,7 +523,24 @@ def test_bad_options_are_refused_and_leave_the_model_as_it_was(options, message)
     Twofold(model)
 
 
-@pytest.mark.parametrize("name", ["mask", "bit_term", "polarity"])
+@pytest.mark.parametrize("group", ["all", 2.5, None, True])
+def test_a_group_that_is_no_number_is_refused(group, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # what users see, who run without it
+    model = digits_net()
+    with pytest.raises(ValueError, match=f"group is {group!r}; allowed are whole numbers, 1 "):
+        Twofold(model, density=0.5, group=group)
+    Twofold(model, density=0.5)
+
+
+def test_an_even_kernel_has_no_counter_and_the_model_stays_as_it_was():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 2))
+    with pytest.raises(ValueError, match=r"layer '1': a kernel of 4 places .* take 'rejection' or 'column'"):
+        Twofold(model, density=0.5, generator="counter")
+    assert not any(parametrize.is_parametrized(layer) for layer in model.modules())
+    Twofold(model, density={"0": 0.5}, generator="counter")
+
+
+@pytest.mark.parametrize("name", ["mask", "bit_term", "polarity", "generator"])
 def test_unknown_names_are_refused(name):
     # Past the types, which refuse it first in these tests and not at all in a reader's chapter.
     with pytest.raises(ValueError, match=f"{name} is 'mystery'; it must be one of "):
