@@ -126,8 +126,8 @@ def run(
     from companion.book.chapters import build_page, chapter_path, chapters, execute_chapter
 
     if told:
-        click.echo(context.get_help())
-        click.echo(f"\n{_tell_of_chapters([chapter_path(chapter)] if chapter else chapters())}")
+        of_chapters = _tell_of_chapters([chapter_path(chapter)] if chapter else chapters())
+        click.echo(f"{context.get_help()}\n\n{of_chapters}")
         return
     if chapter is None:
         raise click.UsageError("Missing argument 'CHAPTER'.", context)

@@ -5,7 +5,15 @@ import re
 import nbformat
 import pytest
 
-from companion.book.chapters import chapter_path, check_parameters, execute_chapter
+from companion.book.allowed import CHAPTERS, check
+from companion.book.chapters import (
+    chapter_path,
+    chapter_title,
+    chapters,
+    check_parameters,
+    execute_chapter,
+    parameters_of,
+)
 
 PARAMETERS = """\
 count = 3  # a whole number
@@ -24,8 +32,8 @@ def notebook(repository):
     return write(repository / "book" / "07-tiny.ipynb", "print(count * 2, share, name, flag, widths)")
 
 
-def write(path, code):
-    cells = [nbformat.v4.new_code_cell(PARAMETERS), nbformat.v4.new_code_cell(code)]
+def write(path, code, parameters=PARAMETERS):
+    cells = [nbformat.v4.new_code_cell(parameters), nbformat.v4.new_code_cell(code)]
     cells[0].metadata["tags"] = ["parameters"]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
@@ -87,19 +95,19 @@ def test_unknown_parameters_are_refused_with_the_known_ones(notebook):
 @pytest.mark.parametrize(
     "name, value, message",
     [
-        ("count", 2.5, "count is 2.5; 07-tiny wants int, such as 3"),
-        ("count", "many", "count is 'many'; 07-tiny wants int, such as 3"),
-        ("count", True, "count is True; 07-tiny wants int, such as 3"),
-        ("count", None, "count is None; 07-tiny wants int, such as 3"),
-        ("share", "lots", "share is 'lots'; 07-tiny wants float, such as 0.5"),
-        ("share", True, "share is True; 07-tiny wants float"),
+        ("count", 2.5, "count is 2.5; it must be a whole number"),
+        ("count", "many", "count is 'many'; it must be a whole number"),
+        ("count", True, "count is True; it must be a whole number"),
+        ("count", None, "count is None; it must be a whole number"),
+        ("share", "lots", "share is 'lots'; it must be a number"),
+        ("share", True, "share is True; it must be a number"),
         ("share", float("nan"), "share is nan; it must be a finite number"),
         ("share", float("inf"), "share is inf; it must be a finite number"),
-        ("name", 3, "name is 3; 07-tiny wants str, such as 'lfsr'"),
-        ("flag", 1, "flag is 1; 07-tiny wants bool, such as False"),
-        ("widths", 8, r"widths is 8; 07-tiny wants list, such as \[8, 16\]"),
-        ("widths", ["wide"], "an entry of widths is 'wide'; 07-tiny wants int, such as 8"),
-        ("widths", [8, 9.5], "an entry of widths is 9.5; 07-tiny wants int"),
+        ("name", 3, "name is 3; it must be a text; one that looks like a number needs quotes of its own"),
+        ("flag", 1, "flag is 1; it must be true or false"),
+        ("widths", 8, r"widths is 8; it must be a list, such as '\[a, b\]'"),
+        ("widths", ["wide"], "an entry of widths is 'wide'; it must be a whole number"),
+        ("widths", [8, 9.5], "an entry of widths is 9.5; it must be a whole number"),
         ("shares", [1, float("nan")], "an entry of shares is nan; it must be a finite number"),
     ],
 )
@@ -110,8 +118,137 @@ def test_values_of_another_type_are_refused(notebook, name, value, message):
 
 def test_a_number_that_yaml_reads_as_text_is_still_a_number(notebook):
     assert check_parameters(notebook, {"share": "5e5"}) == {"share": 500_000.0}
-    with pytest.raises(ValueError, match="share is nan"):
+    with pytest.raises(ValueError, match="share is 'nan'; it must be a finite number"):
         check_parameters(notebook, {"share": "nan"})
+
+
+def test_defaults_that_are_arithmetic_have_its_type_and_others_are_left_to_the_kernel(repository):
+    code = "size = 2**10 * 3\nstep = -1 / 8\nname: str = 'a'  # its name\nhome = Path.cwd()\n"
+    own = write(repository / "book" / "01-own.ipynb", "", code + "endless = 9**9**9\nroot = (-8) ** 0.5\n")
+    known = parameters_of(own)
+    assert [parameter.default for parameter in known.values()] == [3072, -0.125, "a", ..., ..., ...]
+    assert [parameter.written for parameter in known.values()][:2] == ["2**10 * 3", "-1 / 8"]
+    assert (known["name"].meaning, known["home"].meaning) == ("its name", "")
+    assert check_parameters(own, {"size": 5, "home": "/tmp"}) == {"size": 5, "home": "/tmp"}
+    with pytest.raises(ValueError, match=r"size is 1\.5; it must be a whole number"):
+        check_parameters(own, {"size": 1.5})
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"cells": 3}', "[" * 100_000, "no notebook"])
+def test_what_is_no_notebook_is_named(tmp_path, text):
+    (tmp_path / "mine.ipynb").write_text(text)
+    with pytest.raises(ValueError, match=r"mine\.ipynb is no readable notebook"):
+        parameters_of(tmp_path / "mine.ipynb")
+
+
+@pytest.mark.parametrize("code", ["a = (", "%matplotlib inline", "a = 'x"])
+def test_parameters_that_are_no_python_are_named(tmp_path, code):
+    own = write(tmp_path / "mine.ipynb", "", code)
+    with pytest.raises(ValueError, match=r"the parameters of .*mine\.ipynb are no readable Python"):
+        parameters_of(own)
+
+
+def test_a_notebook_without_parameters_takes_none(tmp_path):
+    own = write(tmp_path / "mine.ipynb", "", "")
+    assert (parameters_of(own), chapter_title(own)) == ({}, "")
+    with pytest.raises(ValueError, match="mine has no parameter 'x'; it has none"):
+        check_parameters(own, {"x": 1})
+
+
+# ---- the book's own chapters ----
+
+
+def defaults_of(chapter):
+    return {name: parameter.default for name, parameter in parameters_of(chapter_path(chapter)).items()}
+
+
+def test_every_chapter_has_a_schema_and_asks_it_first():
+    assert set(CHAPTERS) == {notebook.stem for notebook in chapters()}
+    for notebook in chapters():
+        assert list(parameters_of(notebook)) == list(CHAPTERS[notebook.stem].model_fields)
+        code = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
+        first = next(n for n, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", [])) + 1
+        assert code[first].source.endswith(f'\ncheck("{notebook.stem}", globals())')
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_the_defaults_of_a_chapter_are_allowed(chapter):
+    check(chapter, defaults_of(chapter) | {"more": 1})
+    assert chapter_title(chapter_path(chapter))
+
+
+@pytest.mark.parametrize(
+    "chapter, name",
+    [(c, n) for c, schema in CHAPTERS.items() for n, f in schema.model_fields.items() if "str" in repr(f)],
+)
+def test_comments_name_the_words_that_are_allowed(chapter, name):
+    """Where a parameter has a few words to choose from, the reader finds them beside it."""
+    with pytest.raises(ValueError) as error:
+        check_parameters(chapter_path(chapter), {name: "sorcery"})
+    meaning = parameters_of(chapter_path(chapter))[name].meaning
+    if told := re.search(r"it must be (?:one of (.*)|('.*))", str(error.value)):
+        words = re.findall(r"[\w-]+", (told[1] or told[2]).replace(" or ", " "))
+        assert "another" in meaning or set(words) <= set(re.findall(r"[\w-]+", meaning))
+
+
+REFUSED = [
+    ("index", {"cell_table": "gold"}, "cell_table is 'gold': no energy table gold: .* rram_2bit_cell"),
+    ("01-motivation", {"r_lrs_ohm": 1e9}, r"r_lrs_ohm is 1e\+09, r_hrs_ohm 100000; needed is 0 < r_lrs"),
+    ("01-motivation", {"v_read_v": 0}, "v_read_v is 0; it must be greater than 0"),
+    ("02-lfsr", {"form": "ring"}, "form is 'ring'; it must be 'fibonacci' or 'galois'"),
+    ("02-lfsr", {"seed": 0}, "seed 0 is a fixed point"),
+    ("02-lfsr", {"density": 1.5}, "density is 1.5; it must be at most 1"),
+    ("02-lfsr", {"polynomial": "x^4+x^2+1"}, "not primitive"),
+    ("02-lfsr", {"polynomial": "x^31+x^3+1"}, "of degree 31; it must be of at most 24"),
+    ("02-lfsr", {"run": "dense-b8-s1"}, "run is 'dense-b8-s1': no LFSR made its masks"),
+    ("03-bits", {"bits": 40}, "bits is 40; it must be at most 16"),
+    ("03-bits", {"cell_bits": 3}, "cell_bits is 3, but rram_2bit_cell is a table of 2-bit cells"),
+    ("03-bits", {"encoding": "signed_rows"}, "encoding is 'signed_rows'; it must be 'twos_complement', "),
+    ("04-training", {"method": "dense"}, "method is 'dense'; it must be one of dense-8bit, lfsr, "),
+    ("04-training", {"sparsity": 0.0}, "sparsity is 0.0, but method 'twofold' needs one above 0"),
+    ("04-training", {"prune_epoch": 12}, r"prune_epoch is 12; it must lie in \[0, 12\)"),
+    ("04-training", {"dataset": "cifar10"}, "network 'digits-net' takes images of 8x8"),
+    ("04-training", {"init": "dense-e60"}, "init is 'dense-e60', a run of network 'resnet20'"),
+    ("05-accuracy", {"methods": "lfsr"}, r"methods is 'lfsr'; it must be a list.*papermill: -y, not -p"),
+    ("05-accuracy", {"methods": ["sorcery"]}, "no method 'sorcery' in the results; there are bits, "),
+    ("05-accuracy", {"results": "none.csv"}, "results is 'none.csv': no results table at none.csv"),
+    ("06-energy", {"adc_rule": "colum"}, "adc_rule is 'colum'; it must be 'none', 'column' or 'cell'"),
+    ("06-energy", {"array_rows": 0}, "array_rows is 0; it must be at least 1"),
+    ("06-energy", {"layers_of": []}, r"layers_of is \[\]; it must have at least 1 item"),
+    ("06-energy", {"layers_of": ["a"]}, "an entry of layers_of is 'a': no codes of a run 'a'; there are"),
+    ("06-energy", {"experiments": ["mask"]}, r"experiments are \['mask'\]; the runs belong to "),
+    ("07-crossbar", {"adc_bits": 17}, "adc_bits is 17; it must be at most 16"),
+    ("07-crossbar", {"adc_range": "wide"}, "adc_range is 'wide'; it must be 'none', 'worst_case'"),
+    ("08-lig", {"density": 1}, "density is 1; it must be less than 1"),
+    ("08-lig", {"clocks": 41}, "clocks is 41; it must be at most 40"),
+    ("08-lig", {"kept": 301}, "kept is 301; there are 300 positions, size_m"),
+    ("08-lig", {"gate_reference": "xor"}, "gate_reference is 'xor': .* allowed are add32, mult32"),
+    ("09-your-network", {"steps": 0}, "steps is 0; it must be at least 1"),
+    ("claims", {"digits": 16}, "digits is 16; it must be at most 15"),
+    ("measured", {"runs_like": "sorcery"}, "runs_like is 'sorcery': no run's name contains it"),
+    ("measured", {"runs_like": 90}, "runs_like is 90; it must be a text; one that looks like a number"),
+    ("speed", {"works": ["sorcery"]}, "an entry of works is 'sorcery': .* was not measured; there are"),
+]
+
+
+@pytest.mark.parametrize("chapter, values, message", REFUSED)
+def test_chapters_refuse_before_a_kernel_starts(chapter, values, message):
+    """And `check`, which the chapter itself calls, says the same."""
+    with pytest.raises(ValueError, match=message):
+        check_parameters(chapter_path(chapter), values)
+    with pytest.raises(ValueError, match=message):
+        check(chapter, defaults_of(chapter) | values)
+
+
+def test_what_a_method_has_no_use_for_does_not_matter():
+    chapter = chapter_path("4")
+    values = {"method": "bits", "sparsity": 0.0, "prune_epoch": 20, "epochs": 2}
+    assert check_parameters(chapter, values) == values
+
+
+def test_a_missing_parameter_is_named():
+    with pytest.raises(ValueError, match="digits is missing"):
+        check("claims", {"digit": 4})
 
 
 # ---- output ----
@@ -134,7 +271,7 @@ def test_output_over_the_source_is_refused(repository, tmp_path):
 
 
 def test_parameters_are_checked_before_anything_is_written(notebook, tmp_path):
-    with pytest.raises(ValueError, match="count is 'x'"):
+    with pytest.raises(ValueError, match="count is 'x'; "):
         execute_chapter(notebook, {"count": "x"}, tmp_path / "out", progress_bar=False)
     assert not (tmp_path / "out").exists()
 

@@ -82,7 +82,7 @@ BAD = {
     "02-lfsr": [
         ({"polynomial": "x^4+x^2+1"}, "not primitive"),
         ({"seed": 0}, "seed 0 is a fixed point"),
-        ({"density": 1.5}, "density 1.5 is outside"),
+        ({"density": 1.5}, "density is 1.5"),
         ({"run": "dense-b8-s1"}, "dense-b8-s1"),
     ],
     "03-bits": [({"bits": 40}, "bits is 40"), ({"cell_bits": 3}, "2-bit")],
@@ -94,8 +94,8 @@ BAD = {
         ({"experiments": ["sorcery"]}, "sorcery"),
     ],
     "07-crossbar": [
-        ({"adc_bits": 0}, "bits of the ADC are 0"),
-        ({"adc_range": "widest"}, "range_rule is 'widest'"),
+        ({"adc_bits": 0}, "adc_bits is 0"),
+        ({"adc_range": "widest"}, "adc_range is 'widest'"),
     ],
     "08-lig": [
         ({"layer_size": 1000}, "1000"),

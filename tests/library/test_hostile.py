@@ -142,7 +142,7 @@ HOSTILE = [
     ("01-motivation", {"operation_table": "../../../../../../etc/passwd"}, "no energy table"),
     ("01-motivation", {"v_read_v": math.nan}, "nan"),
     ("02-lfsr", {"polynomial": CODE}, "has a term"),
-    ("02-lfsr", {"form": CODE}, "is unknown"),
+    ("02-lfsr", {"form": CODE}, "form is"),
     ("02-lfsr", {"rows": 10**12, "columns": 10**12}, "10000000000"),
     ("02-lfsr", {"size_m": 10**18}, "1000000000000000000"),
     ("02-lfsr", {"density": math.nan}, "nan"),

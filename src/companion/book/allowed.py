@@ -83,6 +83,8 @@ def _printable(text: str) -> str:
 
 def _number(value: object) -> object:
     """YAML takes 5e5, without point and sign, for text."""
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ValueError("it must be below 2^63")
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
