@@ -26,13 +26,15 @@ from twofold.codes.tables import (
 )
 from twofold.crossbar.adc import Adc
 from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
+from twofold.energy.index import walk_energy_j
 from twofold.energy.machine import DATAFLOWS, FIGURE_OF_MERIT_J, INPUT_MEMORIES, LEFT_OUT, Machine
 from twofold.energy.price import PARTS, layer_energy, network_energy, network_totals
 from twofold.inputs.activity import Activity, count_ones, measure_activity
 from twofold.inputs.scales import InputScale, activation_scales, quantize_inputs, quantized_activations
 from twofold.layer import StoredLayer
-from twofold.masks.generator import GENERATORS, MultiplyShift
+from twofold.masks.generator import GENERATORS, layer_generator
 from twofold.masks.gf2 import primitive_polynomial
+from twofold.masks.kinds import MultiplyShift
 
 SLIDES = load_cell_table()
 
@@ -476,6 +478,23 @@ def test_a_stored_index_is_read_word_by_word_for_each_vector():
     assert index_j(keep=torch.ones(3, 11, dtype=torch.bool), **charged) == 0
     with pytest.raises(ValueError, match="memory is 'flash', allowed are SRAM, DRAM"):
         memory_word_energy_j("flash")
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+@pytest.mark.parametrize("group", [1, 4])
+def test_a_generated_index_is_a_walk_of_the_layer_s_own_generator_for_each_vector(kind, group):
+    shape = (16, 16, 3, 3)
+    generator = layer_generator(kind, shape, layer=0, group=group)
+    keep = generator.draw(shape, 0.5).keep
+    layer = stored(draw(*shape), keep, generator=generator, group=group)
+    activity = Activity(torch.ones(144, dtype=torch.float64), 7, 8)
+    for dataflow, walks in (("crossbar", 0), ("packed", 7), ("grouped", 7)):
+        charged = model(dataflow=dataflow, index_rule="charged")
+        row = layer_energy(layer, activity, charged)
+        assert row["index_j"] == pytest.approx(walks * walk_energy_j(layer))
+        per_clock = layer_energy(layer, activity, replace(charged, lig_energy_j=1e-15))
+        assert per_clock["index_j"] == pytest.approx(walks * layer.clocks * 1e-15)
+        assert layer_energy(layer, activity, replace(charged, index_rule="free"))["index_j"] == 0
 
 
 def test_inputs_are_read_in_order_gathered_or_broadcast():

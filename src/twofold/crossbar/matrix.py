@@ -11,9 +11,9 @@ slices. Wires have no resistance here, the sum is linear in the cells, and nothi
 A converter gives the number nearest to a current, and of two that are equally near the even one. Currents of
 ideal cells are whole numbers of a small unit, and are compared as such: no rounding decides such a tie.
 
-It models the crossbar dataflow of `twofold.energy`: `ProgrammedMatrix.counts` gives the numbers that are
-charged there, and beside them the cells and conversions that an encoding's sign asks for on top (see
-`twofold.codes.encodings`).
+It models the crossbar dataflow of `twofold.energy`, and the crossbar of a group in the grouped one:
+`ProgrammedMatrix.counts` gives the numbers that are charged there, those that an encoding's sign asks for
+(see `twofold.codes.encodings`) apart.
 """
 
 import math
@@ -346,10 +346,9 @@ class ProgrammedMatrix:
     def counts(self, reads: int) -> dict[str, int]:
         """Cells and conversions for `reads` input vectors.
 
-        ``cells`` and ``conversions`` are those of `energy.price.layer_energy` in the crossbar dataflow with
-        the ADC rule "column"; ``sign_cells`` and ``sign_conversions`` come on top; ``arrays`` hold all of
-        them. ``idle_conversions``, of both, are of columns that hold level 0 only, which a chip could leave
-        out.
+        As `energy.price.layer_energy` has them in the crossbar dataflow with the ADC rule "column", whose
+        conversions are ``conversions`` and ``sign_conversions`` together. ``idle_conversions``, of both, are
+        of columns that hold level 0 only, which a chip could leave out.
         """
         columns = self._stored * self.outputs
         extra = len(self._widths) * self.outputs - columns

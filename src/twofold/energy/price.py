@@ -24,6 +24,7 @@ from twofold.codes.cells import cell_columns
 from twofold.codes.encodings import encoding_of
 from twofold.codes.quantizer import code_limit
 from twofold.codes.tables import memory_word_energy_j, memory_words
+from twofold.energy.index import walk_energy_j
 from twofold.energy.machine import Machine, input_word_energies_j
 from twofold.inputs.activity import Activity
 from twofold.layer import StoredLayer
@@ -262,14 +263,7 @@ def _index_j(layer: StoredLayer, machine: Machine) -> float:
         return 0.0
     if layer.generator is None:
         return memory_words(layer.index_bits) * float(machine.describe()["index_word_energy_j"])
-    return _walk_j(layer) if machine.lig_energy_j is None else layer.clocks * machine.lig_energy_j
-
-
-def _walk_j(layer: StoredLayer) -> float:
-    # TODO: energy.index.walk_energy_j
-    from twofold.energy.index import lig_energy_j
-
-    return layer.clocks * lig_energy_j(density=layer.kept / layer.size)
+    return walk_energy_j(layer) if machine.lig_energy_j is None else layer.clocks * machine.lig_energy_j
 
 
 # ---- time ----
