@@ -186,6 +186,17 @@ def collect() -> None:
 
 
 @main.command()
+@_plainly
+def machines() -> None:
+    """Price all finished runs on every machine with every device table: data/results/machines.csv, anew."""
+    from companion.study.machines import collect_machines
+
+    frame = collect_machines()
+    columns = ["run", "machine", "table", "accuracy", "total_j", "cycles", "gain", "edp_gain"]
+    click.echo(frame[columns].to_string(index=False))
+
+
+@main.command()
 @click.option("--check", is_flag=True, help="Only say what is there; download nothing.")
 @_plainly
 def data(check: bool) -> None:
