@@ -12,7 +12,7 @@
 // `take`: at the next rising edge the raw index is read; the source moves on.
 `default_nettype none
 module first_sights #(
-    parameter integer M = 300,
+    parameter integer M = 300,  // 2 or more
     parameter integer WIDTH = $clog2(M)
 ) (
     input  wire             clk,
@@ -36,7 +36,7 @@ module first_sights #(
     wire clearing = cleared != SIZE;
     wire fresh    = !again && bit_read == phase;
 
-    assign valid = full && fresh;
+    assign valid = !rst && full && fresh;
     assign take  = !clearing && (!full || !fresh || ready);
 
     // The memory: a write port and a read port, nothing else.

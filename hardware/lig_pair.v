@@ -6,13 +6,13 @@
 `default_nettype none
 module lig_pair #(
     parameter integer ROW_DEGREE = 7,
-    parameter [ROW_DEGREE-1:0] ROW_TAPS = 7'b0000011,        // x^7 + x + 1
-    parameter [ROW_DEGREE-1:0] ROW_SEED = 1,
-    parameter integer COLUMN_DEGREE = 5,
-    parameter [COLUMN_DEGREE-1:0] COLUMN_TAPS = 5'b00101,    // x^5 + x^2 + 1
-    parameter [COLUMN_DEGREE-1:0] COLUMN_SEED = 1,
-    parameter integer ROWS = 27,                             // inputs of the layer, 2 or more
-    parameter integer COLUMNS = 16,                          // outputs of the layer, 2 or more
+    parameter [63:0] ROW_TAPS = ROW_DEGREE == 7 ? 64'b0000011 : 64'b0,        // here x^7 + x + 1
+    parameter [63:0] ROW_SEED = 1,
+    parameter integer COLUMN_DEGREE = 5,                                      // no divisor in common with ROW_DEGREE
+    parameter [63:0] COLUMN_TAPS = COLUMN_DEGREE == 5 ? 64'b00101 : 64'b0,    // here x^5 + x^2 + 1
+    parameter [63:0] COLUMN_SEED = 1,
+    parameter integer ROWS = 27,                                              // inputs of the layer, 2 or more
+    parameter integer COLUMNS = 16,                                           // outputs of the layer, 2 or more
     parameter integer KEPT = 0,
     parameter integer MODULO = 0,
     parameter integer GALOIS = 0,
@@ -28,13 +28,42 @@ module lig_pair #(
     output wire                    last
 );
     localparam integer WIDTH = ROW_WIDTH + COLUMN_WIDTH;
+    localparam integer COUNT = KEPT > 1 ? $clog2(KEPT) : 1;
+    localparam integer HIGHEST = KEPT > 1 ? KEPT - 1 : 0;
+
+    function integer common_divisor(input integer a, input integer b);
+        integer larger, smaller, rest;
+        begin
+            larger = a;
+            smaller = b;
+            while (smaller != 0) begin
+                rest = larger % smaller;
+                larger = smaller;
+                smaller = rest;
+            end
+            common_divisor = larger;
+        end
+    endfunction
+
+    function integer reach(input integer size, input integer degree);  // the states other than 0, or all positions
+        reach = (size >> degree) != 0 ? (1 << degree) - 1 : size;
+    endfunction
+
+    generate  // see lfsr_check.v
+        if (common_divisor(ROW_DEGREE, COLUMN_DEGREE) != 1) begin : g_degrees
+            ROW_DEGREE_and_COLUMN_DEGREE_must_be_coprime refused ();
+        end
+        if (KEPT < 0 || KEPT > reach(ROWS, ROW_DEGREE) * reach(COLUMNS, COLUMN_DEGREE)) begin : g_kept
+            KEPT_is_beyond_what_the_walk_reaches refused ();
+        end
+    endgenerate
 
     wire [ROW_WIDTH-1:0]    raw_row;
     wire [COLUMN_WIDTH-1:0] raw_column;
     wire                    take;
     wire                    restart = valid && ready && last;
 
-    /* verilator lint_off PINCONNECTEMPTY */  // a raw generator is always valid and never last
+    /* verilator lint_off PINCONNECTEMPTY */  // a raw generator has an index at each clock, and no last one
     lig #(
         .DEGREE(ROW_DEGREE), .TAPS(ROW_TAPS), .SEED(ROW_SEED), .M(ROWS),
         .MODULO(MODULO), .GALOIS(GALOIS), .DEDUP(0)
@@ -54,6 +83,11 @@ module lig_pair #(
         .index({column, row}), .valid(valid), .ready(ready)
     );
 
-    walk_end #(.KEPT(KEPT)) walk (.clk(clk), .rst(rst), .restart(restart), .take(valid && ready), .last(last));
+    /* verilator lint_off PINCONNECTEMPTY */
+    walk_end #(.WIDTH(COUNT), .ENDLESS(KEPT == 0 ? 1 : 0)) walk (
+        .clk(clk), .rst(rst), .restart(restart), .take(valid && ready), .highest(HIGHEST[COUNT-1:0]), .last(last),
+        .count()
+    );
+    /* verilator lint_on PINCONNECTEMPTY */
 endmodule
 `default_nettype wire
