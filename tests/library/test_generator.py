@@ -56,7 +56,9 @@ def pointed_at(generator, shape, kept_of_a_column):
     groups, rows, places = blocks(generator, shape)
     polynomial, size = generator.polynomial, groups * rows
     degree, state, counter, column, found = polynomial.degree, generator.seed, 0, 0, 0
-    outer = primitive_polynomial(max(degree, groups.bit_length()))
+    outer = polynomial.reciprocal()
+    if groups >= 2**degree:
+        outer = primitive_polynomial(next(n for n in range(degree, 99) if groups < 2**n))
     scramble = int(format(generator.seed, f"0{degree}b")[::-1], 2)
     scramble |= (1 << outer.degree) - (1 << degree)
     while True:

@@ -1,6 +1,7 @@
 """Overlap, rank, coverage and index storage by hand, by loops and by an explicit encoder."""
 
 import math
+from itertools import combinations
 
 import jaxtyping
 import numpy as np
@@ -9,10 +10,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twofold.masks.generator import LAYER_POLYNOMIAL, layer_seed, lfsr_mask
+from twofold.masks import random_mask
+from twofold.masks.generator import GENERATORS, LAYER_POLYNOMIAL, layer_generator, layer_seed, lfsr_mask
 from twofold.masks.gf2 import primitive_polynomial
 from twofold.masks.lfsr import LFSR
-from twofold.masks.measures import index_storage_bits, numerical_rank, overlap, pair_coverage
+from twofold.masks.measures import (
+    index_storage_bits,
+    mask_quality,
+    numerical_rank,
+    overlap,
+    pair_coverage,
+)
 
 
 def test_overlap_by_hand():
@@ -48,6 +56,106 @@ def _rank_modulo(matrix: np.ndarray, prime: int) -> int:
         if rank == len(matrix):
             break
     return rank
+
+
+# the quality of a network's masks
+
+NETWORK = [(4, 3, 3, 3), (6, 8), (4, 3, 3, 3), (4, 3, 3, 3), (6, 8), (5, 7)]
+
+
+def spread(squares):
+    return math.sqrt(sum(squares) / len(squares)) if squares else math.nan
+
+
+def deviation(count, drawn, kept, size):
+    """Squared, over the variance of how many of the kept lie among so many drawn without replacement."""
+    mean = drawn * kept / size
+    return (count - mean) ** 2 / (mean * (1 - kept / size) * (size - drawn) / (size - 1))
+
+
+def correlation(pairs):
+    one, other = zip(*pairs, strict=True)
+    return math.nan if len(set(one)) == 1 or len(set(other)) == 1 else np.corrcoef(one, other)[0, 1]
+
+
+@pytest.mark.parametrize("group", [1, 2, 6])
+@pytest.mark.parametrize("kind", ["iid", *GENERATORS])
+def test_the_quality_of_masks_by_loops(kind, group):
+    density, runs = 0.4, 3
+    masks = {}
+    for run in range(runs):
+        for layer, shape in enumerate(NETWORK):
+            if kind == "iid":
+                masks[layer, run] = random_mask(shape, density, 1000 * run + layer, group)
+            else:
+                masks[layer, run] = layer_generator(kind, shape, layer, run, group).draw(shape, density)
+    said = {place: mask.keep.flatten(1)[::group].int().numpy() for place, mask in masks.items()}
+    shares, far = {"layers": [], "runs": []}, {"layers": [], "runs": []}
+    for (one, other), what in (
+        (pair, what) for pair in combinations(masks, 2) for what in ("layers", "runs")
+    ):
+        if what == "runs" and (one[0] != other[0] or one[1] == other[1]):
+            continue
+        if what == "layers" and (one[1] != other[1] or NETWORK[one[0]] != NETWORK[other[0]]):
+            continue
+        common, kept = int((said[one] * said[other]).sum()), int(said[one].sum())
+        shares[what].append(common / kept)
+        far[what].append(deviation(common, kept, kept, said[one].size))
+    rows, columns, halves, inside, ranks, of_weights = [], [], [], [], [], []
+    for place, keep in said.items():
+        (groups, length), size, kept = keep.shape, keep.size, int(keep.sum())
+        if groups > 1:
+            rows += [deviation(int(row.sum()), groups, kept, size) for row in keep.T]
+            columns += [deviation(int(column.sum()), length, kept, size) for column in keep]
+        flat = keep.flatten().tolist()
+        halves.append(correlation([(flat[i], flat[i // 2]) for i in range(1, size)]))
+        pairs = [(column[i], column[i // 2]) for column in keep for i in range(1, length)]
+        inside.append(correlation(pairs))
+        ranks.append(np.linalg.matrix_rank(keep) / min(keep.shape))
+        weights = masks[place].keep.flatten(1).numpy() * np.random.default_rng(1).normal(
+            size=masks[place].keep.flatten(1).shape
+        )
+        of_weights.append(np.linalg.matrix_rank(weights) / min(weights.shape))
+    expected = {
+        "overlap of layers": np.mean(shares["layers"]),
+        "overlap of runs": np.mean(shares["runs"]),
+        "spread of layers": spread(far["layers"]),
+        "spread of runs": spread(far["runs"]),
+        "spread of rows": spread(rows),
+        "spread of columns": spread(columns),
+        "corr(i, i/2)": np.nanmean(halves),
+        "corr(i, i/2) in a column": np.nanmean(inside),
+        "rank of mask": np.mean(ranks),
+        "rank of weights": np.mean(of_weights),
+        "clocks an index": sum(m.clocks for m in masks.values()) / sum(m.indices for m in masks.values()),
+    }
+    expected["clocks an index"] = expected["clocks an index"] or math.nan
+    frame = mask_quality(kind, NETWORK, density, group, runs)
+    assert frame.measure.tolist() == list(expected)
+    assert frame.columns.tolist() == ["generator", "density", "group", "measure", "value"]
+    assert set(zip(frame.generator, frame.density, frame.group, strict=True)) == {(kind, density, group)}
+    assert frame.value.tolist() == pytest.approx(list(expected.values()), rel=1e-9, abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize(("kind", "related"), [("rejection", 2.5), ("column", 2), ("counter", 5)])
+def test_the_masks_of_layers_and_runs_are_not_far_from_chance(kind, related, one_thread):
+    """Columns scrambled alike in every layer have a spread of 6; columns that are arcs of one cycle, too."""
+    frame = mask_quality(kind, [(32, 32, 3, 3)] * 6, 0.5, runs=2).set_index("measure").value
+    for pairs in ("layers", "runs"):
+        assert abs(frame[f"overlap of {pairs}"] - 0.5) < 0.02
+        assert frame[f"spread of {pairs}"] < related
+    assert 0.8 < frame["spread of rows"] < 1.2
+    assert frame["spread of columns"] < 1.2
+    assert abs(frame["corr(i, i/2) in a column"]) < 0.05
+    assert frame["rank of mask"] == frame["rank of weights"] == 1
+    assert frame["clocks an index"] < 2
+
+
+def test_what_there_is_no_pair_of_is_not_measured():
+    frame = mask_quality("rejection", [(4, 5), (4, 6)], 0.5, group=4, runs=1).set_index("measure").value
+    alone = frame.index.str.startswith(("overlap", "spread"))
+    assert frame[alone].isna().all()
+    assert frame[~alone].notna().all()
 
 
 # coverage of two registers
@@ -163,6 +271,17 @@ def test_relative_indices_decode_to_the_mask(keep):
         (
             lambda: overlap(torch.zeros(2, dtype=torch.bool), torch.ones(2, dtype=torch.bool)),
             "keeps 0 weights",
+        ),
+        (lambda: mask_quality("iid", [(4, 4)], 1.0), "density 1 keeps all, .* allowed are less than 1"),
+        (lambda: mask_quality("iid", [(4, 4)], 0.0), r"density 0.0 is outside \(0, 1\]"),
+        (lambda: mask_quality("iid", [(4, 4)], 0.01), "density 0.01 of 16 positions keeps 0.16"),
+        (lambda: mask_quality("iid", [], 0.5), r"3 runs of the shapes \[\] are no masks"),
+        (lambda: mask_quality("iid", [(4, 4), (9,)], 0.5), r"shapes \[\(4, 4\), \(9,\)\] are no masks"),
+        (lambda: mask_quality("iid", [(4, 4)], 0.5, runs=0), "0 runs of the shapes"),
+        (lambda: mask_quality("iid", [(4, 4)], 0.5, 0), "group is 0; allowed are whole numbers"),
+        (
+            lambda: mask_quality("chance", [(4, 4)], 0.5),
+            "'chance' is unknown; allowed are rejection,",
         ),
         (lambda: index_storage_bits(torch.ones(2, dtype=torch.bool), weight_bits=0), "weight_bits 0"),
         (lambda: index_storage_bits(torch.ones(0, 3, dtype=torch.bool)), r"shape \(0, 3\) holds no weights"),

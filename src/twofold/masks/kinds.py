@@ -260,19 +260,19 @@ class ColumnByColumn(_DeBruijn):
     ``state xor s_j``, and values beyond the last row are skipped; once the column has its
     ``round(density * rows)`` rows, the next one begins and the register goes on. The scramble s_j is the low
     bits of the j-th state of a second register that steps once a column: without it columns would be arcs of
-    one cycle, alike or disjoint. It starts at the seed read backwards: scrambled by the same words, column j
-    would be related from layer to layer. Every column keeps as many rows, so that a crossbar of a group (see
-    the module) has as many as any other.
+    one cycle, alike or disjoint. It is the first one read backwards, polynomial and seed, and so another in
+    each layer: scrambled by the same words, column j would be related from layer to layer. Every column keeps
+    as many rows, so that a crossbar of a group (see the module) has as many as any other.
 
     Examples
     --------
     >>> import torch
-    >>> mask = ColumnByColumn("x^3+x+1", seed=4).draw((4, 6), density=0.5)
+    >>> mask = ColumnByColumn("x^3+x+1", seed=3).draw((4, 6), density=0.5)
     >>> mask.order.view(4, 3) - 6 * torch.arange(4)[:, None], mask.clocks  # rows of each column
-    (tensor([[5, 3, 4],
-            [2, 3, 5],
-            [2, 0, 4],
-            [2, 4, 5]]), 16)
+    (tensor([[5, 2, 4],
+            [2, 1, 0],
+            [0, 2, 3],
+            [1, 0, 3]]), 15)
     """
 
     kind = "column"
@@ -284,12 +284,13 @@ class ColumnByColumn(_DeBruijn):
     def scramble(self, columns: int) -> LFSR:
         """The second register, for so many columns (groups of them, where they share).
 
-        Its low bits start as the seed's, the lowest as the highest; those above, if any, as ones.
+        Of the reciprocal polynomial, from the seed's bits in reverse order. Where that has no state for each
+        column, of the `primitive_polynomial` of the first degree that has, with ones above those bits.
         """
-        bits = self.register.degree
-        degree = max(bits, columns.bit_length())
+        bits, degree = self.register.degree, max(self.register.degree, columns.bit_length())
         backwards = int(f"{self.seed:0{bits}b}"[::-1], 2)
-        return LFSR(primitive_polynomial(degree), 2**degree - 2**bits + backwards)
+        polynomial = primitive_polynomial(degree) if degree > bits else self.polynomial.reciprocal()
+        return LFSR(polynomial, 2**degree - 2**bits + backwards)
 
     def _walk(self, shape: tuple[int, ...], density: float) -> Mask:
         columns, rows = shape[0], size_of(shape) // shape[0]

@@ -1,23 +1,33 @@
-"""What masks have in common, what they span, what they reach, and what their indices cost to store.
+"""What masks have in common, how even they are, what they span and reach, what their indices cost to store.
 
 A mask is **True = kept**; see :mod:`twofold.masks.draw`.
 """
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from twofold.masks.draw import Mask
-from twofold.masks.generator import LAYER_POLYNOMIAL, reduce_states
+from twofold.masks.draw import Mask, random_mask
+from twofold.masks.generator import LAYER_POLYNOMIAL, layer_generator, reduce_states
 from twofold.masks.gf2 import Polynomial
 from twofold.masks.kinds import Reduction
 from twofold.masks.lfsr import LFSR
 
-__all__ = ["cheapest_index_bits", "index_storage_bits", "numerical_rank", "overlap", "pair_coverage"]
+__all__ = [
+    "cheapest_index_bits",
+    "index_storage_bits",
+    "mask_quality",
+    "numerical_rank",
+    "overlap",
+    "pair_coverage",
+]
 
 
 _MAX_CLOCKS = 1 << 24  # about a second's walk
@@ -57,6 +67,149 @@ def numerical_rank(matrix: Shaped[Tensor, "rows columns"]) -> int:
     1
     """
     return int(torch.linalg.matrix_rank(matrix.detach().double()))
+
+
+def mask_quality(
+    kind: Reduction | Literal["iid"],
+    shapes: Sequence[Sequence[int]],
+    density: float,
+    group: int = 1,
+    runs: int = 3,
+) -> pd.DataFrame:
+    """How the masks of a network's layers compare with masks drawn by chance.
+
+    Each layer has the generator of `layer_generator` (or an i.i.d. mask of its own) in each run. What is
+    measured is what the indices say: where columns share theirs (``group``), each group of them is one
+    column here. Only the rank of the weights is that of all columns.
+
+    A spread is a root mean square deviation from what is expected, over that of masks with as many kept
+    positions drawn without replacement (the hypergeometric one): 1 is chance, more is related, less is even.
+
+    - `overlap of layers`, `overlap of runs`: the mean of `|A and B| / kept` over all pairs of two layers of
+      one shape in one run, and of two runs of one layer. By chance, the density.
+    - `spread of layers`, `spread of runs`: the spread of `|A and B|` over the same pairs.
+    - `spread of rows`, `spread of columns`: that of the kept weights in a row or a column of a layer. A kind
+      that keeps as many rows in each column has 0.
+    - `corr(i, i/2)`: the correlation of whether flat positions i and floor(i / 2) are kept, i = 1, 2, ...;
+      the mean over the masks. A register that shifts to the right goes from the one to the other.
+    - `corr(i, i/2) in a column`: the same over the rows of each column.
+    - `rank of mask`, `rank of weights`: the rank of the mask as a matrix of 0 and 1, and that of normal
+      weights under it, over the most that its shape allows; the mean over the masks.
+    - `clocks an index`: all clocks over all indices.
+
+    Parameters
+    ----------
+    kind
+        Of `layer_generator`, or "iid".
+    shapes
+        Of the layers, in their order.
+    density
+        In (0, 1); what keeps all has nothing to measure.
+    runs
+        1 or more.
+
+    Returns
+    -------
+    DataFrame
+        A row a measure: ``generator``, ``density``, ``group``, ``measure``, ``value``, in the order above.
+        NaN where there is nothing to measure: no two layers of one shape, one run, one group, no register.
+
+    Raises
+    ------
+    ValueError
+        As the masks; a density of 1; no shape, one of a single dimension, or no run.
+
+    Examples
+    --------
+    >>> frame = mask_quality("rejection", [(16, 8, 3, 3)] * 4, density=0.5)
+    >>> values = frame.set_index("measure").value.round(2)
+    >>> values[["overlap of layers", "spread of layers", "clocks an index"]]
+    measure
+    overlap of layers    0.49
+    spread of layers     1.71
+    clocks an index      1.77
+    Name: value, dtype: float64
+    """
+    if not shapes or min(map(len, shapes)) < 2 or runs < 1:
+        raise ValueError(
+            f"{runs} runs of the shapes {list(map(tuple, shapes))} are no masks to compare; "
+            "allowed are 1 run and above of shapes of two dimensions and above"
+        )
+    if density == 1:
+        raise ValueError("density 1 keeps all, so there is nothing to measure; allowed are less than 1")
+    drawn = defaultdict(list)
+    for run in range(runs):
+        for layer, shape in enumerate(shapes):
+            if kind == "iid":
+                mask = random_mask(shape, density, 1000 * run + layer, group)
+            else:
+                mask = layer_generator(kind, shape, layer, run, group).draw(tuple(shape), density)
+            drawn[tuple(shape)].append((layer, run, mask))
+    found = defaultdict(list)
+    generator = torch.Generator().manual_seed(0)
+    for masks in drawn.values():
+        columns = torch.stack([mask.keep.flatten(1) for *_, mask in masks])
+        blocks = columns[:, ::group].double()
+        layers, of_run = (np.array(number) for number in list(zip(*masks, strict=True))[:2])
+        _compare(found, blocks, layers, of_run)
+        found["corr(i, i/2)"].append(_halves(blocks.flatten(1)))
+        found["corr(i, i/2) in a column"].append(_halves(blocks))
+        found["rank of mask"].append(_rank_share(blocks))
+        weights = torch.randn(columns.shape, generator=generator, dtype=torch.float64)
+        found["rank of weights"].append(_rank_share(weights * columns))
+    every = [mask for masks in drawn.values() for *_, mask in masks]
+    clocks = sum(mask.clocks for mask in every) / sum(mask.indices for mask in every)
+    values = {measure: _mean(np.concatenate(parts)) for measure, parts in found.items()}
+    values = {m: math.sqrt(v) if m.startswith("spread") else v for m, v in values.items()}
+    values["clocks an index"] = clocks if clocks else math.nan
+    table = {"measure": values.keys(), "value": values.values()}
+    return pd.DataFrame({"generator": kind, "density": density, "group": group, **table})
+
+
+def _compare(
+    found: dict[str, list[np.ndarray]],
+    blocks: Float[Tensor, "masks groups rows"],
+    layers: np.ndarray,
+    runs: np.ndarray,
+) -> None:
+    """Overlaps, and squared deviations over the hypergeometric variances, of all masks of one shape."""
+    _, groups, rows = blocks.shape
+    size, kept = groups * rows, int(blocks[0].sum())
+
+    def spread(counts: np.ndarray, drawn: int) -> np.ndarray:
+        """Of how many of the kept are among so many positions."""
+        mean = drawn * kept / size
+        variance = mean * (1 - kept / size) * (size - drawn) / (size - 1)
+        return (counts - mean) ** 2 / variance if variance else counts[:0]
+
+    flat = blocks.flatten(1)
+    common = (flat @ flat.T).numpy()
+    one, other = np.triu_indices(len(blocks), 1)
+    pairs = {"layers": runs[one] == runs[other], "runs": layers[one] == layers[other]}
+    for what, alike in pairs.items():
+        found[f"overlap of {what}"].append(common[one[alike], other[alike]] / kept)
+    for what, alike in pairs.items():
+        found[f"spread of {what}"].append(spread(common[one[alike], other[alike]], kept))
+    several = blocks if groups > 1 else blocks[:0]  # a single column has what it has
+    found["spread of rows"].append(spread(several.sum(1).flatten().numpy(), groups))
+    found["spread of columns"].append(spread(several.sum(2).flatten().numpy(), rows))
+
+
+def _halves(keep: Float[Tensor, "masks *columns length"]) -> np.ndarray:
+    """Of each mask the correlation of the entries i = 1, 2, ... and floor(i / 2) along its last axis."""
+    later = torch.arange(1, keep.shape[-1])
+    pairs = [keep[..., place].flatten(1).numpy() for place in (later, later // 2)]
+    one, half = (values - values.mean(1, keepdims=True) for values in pairs)
+    norms = np.sqrt((one**2).sum(1) * (half**2).sum(1))
+    return (one * half).sum(1)[norms > 0] / norms[norms > 0]
+
+
+def _rank_share(matrices: Float[Tensor, "masks columns rows"]) -> np.ndarray:
+    return torch.linalg.matrix_rank(matrices).numpy() / min(matrices.shape[1:])
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else math.nan
 
 
 def pair_coverage(
