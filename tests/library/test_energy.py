@@ -207,17 +207,14 @@ def by_the_loop(
         fetched = sum(len(rows) for rows, _ in crossbars)
         if everything and machine.dataflow == "packed":
             fetched = len(codes) * math.ceil(rows_of_a_group * input_bits / 32)
-        for_itself = {
-            "none": 0.0,
-            "SRAM": fetched * 5e-12,
-            "register file": in_order * (5e-12 + 1e-12) + fetched * 1e-12,
-        }[machine.input_memory]
-        broadcast = 0.0 if machine.input_memory == "none" else in_order * 5e-12
-        joules["input_j"] += {
-            "crossbar": broadcast,
-            "packed": for_itself,
-            "grouped": min(broadcast, for_itself),
-        }[machine.dataflow]
+        ways = [fetched * 5e-12]  # each on its own, from SRAM
+        if machine.dataflow == "crossbar" or (everything and machine.dataflow == "grouped"):
+            ways = [in_order * 5e-12]
+        elif machine.input_memory == "register file":
+            ways.append(in_order * (5e-12 + 1e-12) + fetched * 1e-12)
+        elif machine.dataflow == "grouped":
+            ways.append(in_order * 5e-12)
+        joules["input_j"] += 0.0 if machine.input_memory == "none" else min(ways)
     return joules | found
 
 
@@ -511,10 +508,17 @@ def test_inputs_are_read_in_order_gathered_or_broadcast():
     assert words("crossbar", "SRAM") == words("crossbar", "register file") == pytest.approx(10 * 5)
     assert words("packed", "SRAM") == pytest.approx(12 * 20 * 5)
     assert words("packed", "register file") == pytest.approx(10 * (5 + 1) + 12 * 20)
+    assert words("packed", "register file", columns=1, kept=14) == pytest.approx(14 * 5)  # no copy for so few
     assert words("packed", "SRAM", kept=40) == pytest.approx(12 * 10 * 5)  # nothing to look for: in order
     assert words("grouped", "SRAM", group=4) == pytest.approx(10 * 5)  # 3 * 20 words would be more
     assert words("grouped", "SRAM", group=12, kept=9) == pytest.approx(9 * 5)
-    assert words("grouped", "register file", group=12, kept=9) == pytest.approx(10 * 5)
+    assert words("grouped", "register file", group=4) == pytest.approx(10 * (5 + 1) + 3 * 20)
+    assert words("grouped", "register file", group=12, kept=9) == pytest.approx(9 * 5)
+    assert (
+        words("grouped", "register file", kept=40)
+        == words("grouped", "SRAM", kept=40)
+        == pytest.approx(10 * 5)
+    )
     assert words("packed", "none") == 0
 
 

@@ -127,6 +127,7 @@ LEFT_OUT: tuple[str, ...] = (
     "biases, batch norms, activations, pooling and shortcuts",
     "writing a layer's outputs to the memory that the next one reads, and anything outside the chip",
     "programming cells, verifying and refreshing them",
+    "ports and banks of a memory that many arrays read at once",
     "in a group, picking its rows out of inputs that are broadcast to all groups",
 )
 """What no machine here is charged for; `Machine.left_out` adds what one machine leaves out besides."""
@@ -155,14 +156,15 @@ class Machine:
 
         - "none": they cost nothing.
         - "SRAM": a crossbar reads its R inputs in order, ``ceil(R * input_bits / 32)`` words of 5 pJ. Packed
-          weights read a word each, for one input at any place; where all weights are kept, each column reads
-          its inputs in order. A group reads a word for each of its kept rows, or, where that is fewer words
-          for all groups together, the R inputs are read in order once and broadcast to them: many groups, or
-          low sparsity. With 8 bits the groups read for themselves if they keep fewer than R / 4 rows, all
-          groups together.
-        - "register file": packed weights read from a copy, 1 pJ a word; first all R inputs go there in order,
-          a word of SRAM read and one of the copy written for each 32 bits. A crossbar has no use for it, and
-          groups need none for what is broadcast, which is then always cheaper.
+          weights read a word each, for one input at any place. Groups read a word for each of their kept rows
+          or, where those are more, the R inputs in order once, broadcast to all of them: with 8 bits, where
+          they keep R / 4 rows or more, all groups together.
+        - "register file": nothing is broadcast. Packed weights and groups gather one by one from a copy,
+          1 pJ a word; first all R inputs go there in order, a word of SRAM read and one of the copy written
+          for each 32 bits. Where only few are needed they come straight from SRAM, if that costs less.
+
+        A layer that keeps all has nothing to look for: each of its columns (packed), or the layer, reads in
+        order.
     index_rule
         "free", or "charged" for each input vector: one walk of the layer's own generator, or its stored index
         read once from SRAM. Layers that keep all, and crossbars, need no index.

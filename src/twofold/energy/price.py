@@ -246,15 +246,16 @@ def _inputs_j(layer: StoredLayer, blocks: _Blocks, activity: Activity, machine: 
     if machine.input_memory == "none":
         return 0.0
     word_j, copy_j = (input_word_energies_j()[memory] for memory in ("SRAM", "register file"))
+    packed, keeps_all = machine.dataflow == "packed", layer.kept == layer.size
     in_order = memory_words(activity.row_ones.numel() * activity.input_bits)
     fetched = int(blocks.rows.sum())
-    if machine.dataflow == "crossbar":
-        return in_order * word_j
-    if machine.dataflow == "packed" and layer.kept == layer.size:
+    if packed and keeps_all:
         fetched = layer.columns * memory_words(layer.rows * activity.input_bits)
-    copied = machine.input_memory == "register file"
-    fetched_j = in_order * (word_j + copy_j) + fetched * copy_j if copied else fetched * word_j
-    return fetched_j if machine.dataflow == "packed" else min(fetched_j, in_order * word_j)
+    elif keeps_all or machine.dataflow == "crossbar":
+        fetched = in_order
+    if machine.input_memory == "register file":
+        return min(fetched * word_j, in_order * (word_j + copy_j) + fetched * copy_j)
+    return (fetched if packed else min(fetched, in_order)) * word_j
 
 
 def _index_j(layer: StoredLayer, machine: Machine) -> float:
