@@ -486,6 +486,11 @@ def script() -> dict:
     return runpy.run_path(str(hardware_dir() / "synthesize.py"))
 
 
+@cache
+def designs() -> list[tuple[dict, Design]]:
+    return list(script()["designs"]())
+
+
 def test_committed_cells_add_up():
     cells = load_lig_cells()
     transistors = sum(cells[name] * count for name, count in TRANSISTORS.items())
@@ -521,7 +526,7 @@ def test_every_flip_flop_is_accounted_for():
 
 def test_the_table_is_of_the_designs_that_the_script_names():
     cells, columns = load_lig_cells(), list(script()["COLUMNS"])
-    named = [[facts.get(name) for name in columns] for facts, _ in script()["designs"]()]
+    named = [[facts.get(name) for name in columns] for facts, _ in designs()]
     committed = cells[columns].astype(object).where(cells[columns].notna(), None).to_numpy().tolist()
     assert committed == named
 
@@ -544,10 +549,9 @@ NETLISTS = [  # block, and which of its designs
 @pytest.mark.parametrize("block, which", NETLISTS)
 def test_the_gates_that_are_counted_do_what_the_design_does(block, which, tmp_path):
     """The committed count is repeated, and its netlist simulated with stalls and resets beside the source."""
-    named = enumerate(script()["designs"]())
     at, (facts, design) = next(
         (at, (facts, design))
-        for at, (facts, design) in named
+        for at, (facts, design) in enumerate(designs())
         if facts["block"] == block and all(facts[name] == value for name, value in which.items())
     )
     row, committed = script()["synthesize"](facts, design, tmp_path / "gates.v"), load_lig_cells().iloc[at]
