@@ -221,10 +221,11 @@ class StoredLayer:
         return dequantize(self.codes.to(own.device), torch.tensor(self.scale, dtype=dtype), self.bits)
 
 
-def check_unchanged(modules: Mapping[str, nn.Module], layers: Mapping[str, StoredLayer]) -> None:
-    """Raise ``ValueError`` where the weight of a finished module is no longer what its codes say."""
+def check_unchanged(weights: Mapping[str, Tensor], layers: Mapping[str, StoredLayer]) -> None:
+    """Raise ``ValueError`` where a finished weight, output first, is no longer what its codes say."""
     for name, layer in layers.items():
-        own = modules[name].get_parameter("weight").detach()
+        own = weights[name].detach()
+        same = own.shape == layer.codes.shape
         # A model moved to another precision after finish() has rounded the product of scale and code before.
-        if not torch.allclose(own, layer.weight_like(own).to(own.dtype), rtol=1e-6, atol=0):
+        if not same or not torch.allclose(own, layer.weight_like(own).to(own.dtype), rtol=1e-6, atol=0):
             raise ValueError(f"the weight of layer {name!r} was changed after finish(); its codes are lost")

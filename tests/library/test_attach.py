@@ -193,7 +193,7 @@ REFUSED = {
     "too large": (
         # 2^32 weights that share one float: no memory is needed to be too large.
         lambda: with_weight(nn.Parameter(torch.zeros(1, 1).expand(2**16, 2**16))),
-        r"'1': shape \(65536, 65536\) holds 4294967296 weights; allowed are 268435456 or fewer",
+        "'1': it has 4294967296 weights, allowed are 268435456 or fewer; make it several layers",
     ),
 }
 

@@ -23,22 +23,26 @@ from torch.nn.utils import parametrize
 
 from twofold.codes.quantizer import weight_scale
 from twofold.layer import WeightLayer, plain_name, weight_layers
-from twofold.masks.draw import magnitude_mask, random_mask
-from twofold.masks.generator import LAYER_POLYNOMIAL, LAYERS_PER_RUN, generator_of, layer_generator
-from twofold.masks.kinds import IndexGenerator, Reduction, Repeating
+from twofold.masks.draw import LARGEST, magnitude_mask, random_mask
+from twofold.masks.generator import LAYERS_PER_RUN, layer_generator
+from twofold.masks.kinds import IndexGenerator, Reduction
 from twofold.sparsity.trial import obstacle_in_forward, output_dimension
 
 __all__ = [
     "MASKS",
     "Choice",
+    "Coverage",
     "MaskKind",
     "Place",
     "check_layers",
     "choose_densities",
     "choose_layers",
+    "coverage_of",
     "draw_mask",
+    "find_module",
     "multiplying_weights",
     "places_of",
+    "uncompiled",
 ]
 
 
@@ -54,8 +58,6 @@ MASKS: tuple[MaskKind, ...] = get_args(MaskKind)
 """All three."""
 
 
-_PERIOD = 2**LAYER_POLYNOMIAL.degree - 1
-
 # They multiply by weights as well, so to leave them in float must be the user's word, not a silent default.
 _UNABLE = (_ConvTransposeNd, nn.RNNBase, nn.RNNCellBase, nn.Bilinear, nn.MultiheadAttention)
 
@@ -65,6 +67,8 @@ _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 _COMPUTING = ".parametrizations."
 
+_NAMED = 3  # matrices in float that a message names
+
 
 @dataclass(frozen=True)
 class Place:
@@ -72,13 +76,14 @@ class Place:
 
     Attributes
     ----------
-    module, parameter
-        The weight is this parameter of this module.
+    path, module, parameter
+        The weight is this parameter of this module, which the model has at this path.
     transposed
         Its second dimension is the output, and so the columns of a crossbar; else its first, as torch's
         layers have it. Codes and masks have the output first in either case.
     """
 
+    path: str
     module: nn.Module
     parameter: str = "weight"
     transposed: bool = False
@@ -187,9 +192,9 @@ def places_of(
     places = {}
     for name, layer in chosen.items():
         if name not in own:
-            places[name] = Place(layer)
+            places[name] = Place(name, layer)
             continue
-        parameter = name.rpartition(".")[2]
+        path, _, parameter = name.rpartition(".")
         seen = 1 if isinstance(layer, _ConvTransposeNd) else None
         if seen is None and parameter in layer._parameters and not isinstance(layer, _UNABLE):
             seen = output_dimension(layer, parameter)
@@ -197,7 +202,7 @@ def places_of(
             raise ValueError(
                 f"transposed names {name!r}, but {type(layer).__name__} has its output in the first dimension"
             )
-        places[name] = Place(layer, parameter, seen == 1 or name in turned)
+        places[name] = Place(path, layer, parameter, seen == 1 or name in turned)
     return places
 
 
@@ -221,6 +226,83 @@ def multiplying_weights(model: nn.Module) -> dict[str, int]:
             sizes[name] = weight.numel()
         seen.add(id(weight))
     return sizes
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What share of the weights that a model multiplies by is attached.
+
+    Attributes
+    ----------
+    attached, left : mapping
+        Number of weights by parameter: of those that are attached, and of those that stay in float.
+    unasked : tuple
+        The names among ``left`` that belong to no convolution and no linear layer, and were not excluded.
+
+    Examples
+    --------
+    >>> print(Coverage({"fc.weight": 60}, {"mix": 30, "out.weight": 10}, ("mix",)))
+    60.0 % of the weights that the model multiplies by are attached; in float are mix (30), out.weight (10)
+    """
+
+    attached: Mapping[str, int]
+    left: Mapping[str, int]
+    unasked: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Attached weights over all, 1 of a model that has no others."""
+        attached, left = sum(self.attached.values()), sum(self.left.values())
+        return attached / (attached + left) if left else 1.0
+
+    @property
+    def unasked_share(self) -> float:
+        """Weights of which nobody said anything, over those and the attached ones."""
+        attached, unasked = sum(self.attached.values()), sum(self.left[name] for name in self.unasked)
+        return unasked / (attached + unasked) if unasked else 0.0
+
+    def __str__(self) -> str:
+        text = f"{100 * self.share:.1f} % of the weights that the model multiplies by are attached"
+        if not self.left:
+            return text
+        largest = sorted(self.left, key=lambda name: -self.left[name])
+        named = ", ".join(f"{name} ({self.left[name]:,})" for name in largest[:_NAMED])
+        more = f" and {len(largest) - _NAMED} more" if len(largest) > _NAMED else ""
+        return f"{text}; in float are {named}{more}"
+
+
+def coverage_of(
+    model: nn.Module, places: Mapping[str, Place], exclude: Choice | Iterable[Choice] = ()
+) -> Coverage:
+    """What of a model's matrices the places cover; before anything is attached to it."""
+    excluded = (exclude,) if isinstance(exclude, str | type) else tuple(exclude)
+    attached = {_full_name(place.path, place.parameter) for place in places.values()}
+    sizes, holders = multiplying_weights(model), _matrices(model)
+    left = {name: size for name, size in sizes.items() if name not in attached}
+    unasked = [
+        name
+        for name in left
+        if not isinstance(holders[name], (WeightLayer, *_UNABLE))
+        and not any(_fits(choice, name, holders) for choice in excluded)
+    ]
+    return Coverage({n: s for n, s in sizes.items() if n in attached}, left, tuple(unasked))
+
+
+def uncompiled(model: nn.Module) -> nn.Module:
+    """The model inside of what ``torch.compile`` made, or itself."""
+    while "_orig_mod" in model._modules:
+        model = model._modules["_orig_mod"]
+    return model
+
+
+def find_module(model: nn.Module, path: str) -> nn.Module | None:
+    """The module at a path as it is where nothing is compiled; None if there is none."""
+    module = uncompiled(model)
+    for part in path.split(".") if path else ():
+        if part not in module._modules or module._modules[part] is None:
+            return None
+        module = uncompiled(module._modules[part])
+    return module
 
 
 def choose_densities(
@@ -257,7 +339,7 @@ def choose_densities(
     for name in layers:
         keys = [key for key, names in fitting.items() if name in names]
         if keys:
-            exact = [key for key in (name, _weight_of(name)) if key in keys]
+            exact = [key for key in (name, _full_name(name)) if key in keys]
             found[name] = float(densities[[*exact, *keys][0]])
     return found
 
@@ -270,9 +352,9 @@ def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, generator
     ValueError
         A transposed convolution, a recurrent layer or another that is not supported; a class whose forward
         computes something else than torch's own; a weight that is tied, complex, integer, of half precision,
-        parametrized, sparse, empty, not finite or without values; with an index generator, more layers than a
-        run has seeds for, or a layer larger than the period of the register that all layers share. The
-        message names the layer and says what helps.
+        parametrized, sparse, empty, not finite or without values; a layer of more weights than a mask is
+        drawn for; with an index generator, more layers than a run has seeds for. The message names the layer
+        and says what helps.
     """
     owners = defaultdict(list)
     for name, module in model.named_modules():
@@ -284,18 +366,15 @@ def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, generator
             "choose fewer with layers or exclude, or take mask='iid'"
         )
     modules = dict(_named_modules(model))
-    places = {
-        name: Place(holder, "weight" if modules.get(name) is holder else name.rpartition(".")[2])
-        for name, holder in layers.items()
-    }
+    places = {}
+    for name, holder in layers.items():
+        path, _, parameter = name.rpartition(".")
+        whole = modules.get(name) is holder
+        places[name] = Place(name, holder) if whole else Place(path, holder, parameter)
     for name, place in places.items():
-        why = _obstacle(place, modules.get(name) is place.module, owners)
-        shared = generator is not None and issubclass(generator_of(generator), Repeating)
-        if why is None and shared and (size := place.weight.numel()) > _PERIOD:
-            why = (
-                f"it has {size} weights, and {LAYER_POLYNOMIAL} points at no more than {_PERIOD} of them; "
-                "take mask='iid'"
-            )
+        why = _obstacle(place, place.path == name, owners)
+        if why is None and (size := place.weight.numel()) > LARGEST:
+            why = f"it has {size} weights, allowed are {LARGEST} or fewer; make it several layers"
         if why is not None:
             raise ValueError(f"layer {name!r}: {why}, or leave it in float with exclude={name!r}")
     for name, place in places.items():
@@ -358,7 +437,7 @@ def _matrices(model: nn.Module) -> dict[str, nn.Module]:
         for name, shape in shapes.items():
             stretched = shape[:1] == (1,) and not isinstance(module, (WeightLayer, *_UNABLE))
             if not stretched and sum(length > 1 for length in shape) > 1:
-                found[f"{path}.{name}".lstrip(".")] = module
+                found[_full_name(path, name)] = module
     return found
 
 
@@ -388,13 +467,11 @@ def _fits(choice: Choice, name: str, layers: Mapping[str, nn.Module]) -> bool:
         blocks = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
         return any(isinstance(layers.get(block), choice) for block in blocks)
     # A layer also by the name of its weight.
-    return any(fnmatchcase(name, fitting) for fitting in (choice, f"{choice}.*")) or choice == _weight_of(
-        name
-    )
+    return fnmatchcase(name, choice) or fnmatchcase(name, f"{choice}.*") or choice == _full_name(name)
 
 
-def _weight_of(layer: str) -> str:
-    return f"{layer}.weight".lstrip(".")
+def _full_name(path: str, parameter: str = "weight") -> str:
+    return f"{path}.{parameter}" if path else parameter
 
 
 def _spelt(choice: Choice) -> str:

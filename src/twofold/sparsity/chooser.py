@@ -34,10 +34,22 @@ class StraightThrough(torch.autograd.Function):
     tensor([1., 1.])
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, weight: Tensor, value: Tensor, keep: Tensor | None = None) -> Tensor:
-        ctx.save_for_backward(keep)
+    def forward(weight: Tensor, value: Tensor, keep: Tensor | None = None) -> Tensor:
         return value.view_as(value)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple, output: Tensor) -> None:
+        keep = inputs[2] if len(inputs) > 2 else None
+        ctx.save_for_backward(keep)
+        ctx.save_for_forward(keep)
+
+    @staticmethod
+    def jvp(ctx, weight: Tensor, *_: None) -> Tensor:
+        (keep,) = ctx.saved_tensors
+        return weight.view_as(weight) if keep is None else weight * keep
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:

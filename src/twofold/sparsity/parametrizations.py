@@ -5,6 +5,7 @@ float weight itself; `BitPlaneWeight` trains the bits of its code.
 """
 
 import zlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,14 @@ from twofold.codes.encodings import bit_planes, encode
 from twofold.codes.quantizer import code_limit, quantize, round_to_grid, ternary_scale, weight_scale
 from twofold.sparsity.chooser import CodeChooser, StraightThrough
 
-__all__ = ["BitPlaneWeight", "MaskedWeight", "SparseWeight", "detach_weight", "leave_to_each_process"]
+__all__ = [
+    "BitPlaneWeight",
+    "MaskedWeight",
+    "SparseWeight",
+    "attach_weight",
+    "detach_weight",
+    "leave_to_each_process",
+]
 
 
 class MaskedWeight(nn.Module):
@@ -31,6 +39,10 @@ class MaskedWeight(nn.Module):
     keep: Tensor
     layer: str = ""
     """Name of the layer, for messages."""
+    watched: bool = True
+    """Whether the weight that was handed out last is looked at for changes in place."""
+    restored: bool = False
+    """Whether a state dict of an attached model has been loaded."""
 
     def __init__(
         self,
@@ -44,6 +56,8 @@ class MaskedWeight(nn.Module):
         self.active = False
         self.bits = bits
         self.chooser = chooser
+        self.order: tuple[str, ...] = ()
+        self._handed_out: tuple[Tensor, int] | None = None
         self.checksum = 0 if stored else zlib.crc32(np.packbits(keep.cpu().numpy()).data)
 
     def masked(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
@@ -55,13 +69,45 @@ class MaskedWeight(nn.Module):
             )
         return weight * self.keep if self.active else weight
 
+    def hand_out(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
+        """The computed weight, remembered, so that a change of it is seen at the next look."""
+        if torch.onnx.is_in_onnx_export():
+            raise ValueError(
+                f"layer {self.layer!r} computes its weight anew in each pass, which is no network for ONNX; "
+                "call finish() first"
+            )
+        if not self.watched or torch.compiler.is_compiling() or _transformed() or type(weight) is not Tensor:
+            return weight
+        self.check_untouched()
+        # Of the weight only its count of changes, which a detached tensor shares, whatever data it is given.
+        counting = weight.detach()
+        counting.data = weight.new_empty(0)
+        self._handed_out = counting, counting._version
+        return weight
+
+    def check_untouched(self) -> None:
+        """Raise ``ValueError`` where the weight that was handed out last has been changed in place."""
+        counting, changes = self._handed_out or (torch.empty(0), 0)
+        if counting._version != changes:
+            self._handed_out = None
+            raise ValueError(
+                f"the weight of layer {self.layer!r} was changed in place (by nn.init or copy_, say), which "
+                "is lost: it is computed anew from the trained one; initialize before attaching, or assign "
+                "a tensor, layer.weight = tensor"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_handed_out": None}  # a copy's tensors count their own changes
+
     def get_extra_state(self) -> Float[Tensor, "4"]:
         strength = 0.0 if self.chooser is None else self.chooser.strength
         return torch.tensor([self.active, strength, self.bits, self.checksum], dtype=torch.float64)
 
     def set_extra_state(self, state: Tensor) -> None:
+        if not state.numel():  # of a plain weight
+            return
         if not state.dim():  # checkpoints of version 0.1.0 hold `active` alone
-            self.active = bool(state)
+            self.active = self.restored = bool(state)
             return
         active, strength, bits, checksum = state.tolist()
         if (bits, checksum) != (self.bits, self.checksum):
@@ -70,6 +116,7 @@ class MaskedWeight(nn.Module):
                 f"{self.bits} and {self.checksum}; attach with the same bits, density, mask and seed as then"
             )
         self.active = bool(active)
+        self.restored = True
         if self.chooser is not None:
             self.chooser.set_strength(strength)
 
@@ -104,19 +151,23 @@ class SparseWeight(MaskedWeight):
         self.ternary = ternary
         self.clip_ratio = clip_ratio
 
+    def right_inverse(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
+        return weight  # what is assigned is trained on, and rounded and masked from then on
+
     def codes(
         self, original: Float[Tensor, "out *rest"]
     ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, ""]]:
         """The integer codes and their scale."""
+        self.check_untouched()
         codes, scale = self._choose(original, check=True)
         return codes.to(torch.int8 if self.bits <= 8 else torch.int16), scale
 
     def forward(self, original: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
         # A graph or a GPU would stop at every layer for a look at its numbers; there NaN goes on to the loss.
-        check = not (torch.compiler.is_compiling() or original.is_cuda)
+        check = not (torch.compiler.is_compiling() or original.is_cuda or _transformed())
         codes, scale = self._choose(original, check)
         value = codes.to(scale.dtype).mul_(scale / code_limit(self.bits))
-        return StraightThrough.apply(original, value, self.keep if self.active else None)
+        return self.hand_out(StraightThrough.apply(original, value, self.keep if self.active else None))
 
     def _choose(self, original: Tensor, check: bool) -> tuple[Tensor, Tensor]:
         """Codes as floats, new ones, and their scale."""
@@ -169,13 +220,14 @@ class BitPlaneWeight(MaskedWeight):
         self, planes: Float[Tensor, "bits out rows"]
     ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, ""]]:
         """The integer codes and their scale."""
+        self.check_untouched()
         codes = self._place(planes.detach()).round().to(torch.int8 if self.bits <= 8 else torch.int16)
         return codes, self.scale
 
     def forward(self, planes: Float[Tensor, "bits out rows"]) -> Float[Tensor, "out *rest"]:
         step = self.scale / code_limit(self.bits)
         place = self._place(planes)
-        return StraightThrough.apply(place * step, place.detach().round() * step)
+        return self.hand_out(StraightThrough.apply(place * step, place.detach().round() * step))
 
     @torch.no_grad()
     def requantize(self, planes: Float[Tensor, "bits out rows"]) -> None:
@@ -197,23 +249,89 @@ class BitPlaneWeight(MaskedWeight):
         return self.masked(place)
 
 
-def detach_weight(layer: nn.Module) -> None:
-    """Leave the layer with a plain weight, the value that its parametrization has now.
+def attach_weight(layer: nn.Module, weight: MaskedWeight, parameter: str = "weight") -> None:
+    """Have a parameter of the layer computed by ``weight`` from now on.
+
+    A plain value of it in a state dict, as of a model that is not attached, becomes what is trained.
+    """
+    others = [slot[0] for slot in getattr(layer, "parametrizations", {}).values()]
+    ours = [other for other in others if isinstance(other, MaskedWeight)]
+    weight.order = ours[0].order if ours else tuple(layer._parameters)
+    parametrize.register_parametrization(layer, parameter, weight, unsafe=True)
+    if not ours:
+        layer.register_load_state_dict_pre_hook(_take_plain_weights)
+        if isinstance(layer, nn.RNNBase):
+            layer.register_forward_hook(_forget_flat_weights)
+    weight.watched = not isinstance(layer, nn.RNNBase)  # torch itself lays its weights out anew
+
+
+def detach_weight(layer: nn.Module, parameter: str = "weight") -> None:
+    """Leave the layer with a plain weight, the value that its parametrization has now, in its old place.
 
     Examples
     --------
     >>> layer = nn.Linear(2, 1)
     >>> sparse = SparseWeight(torch.tensor([[True, False]]), bits=8, chooser=None)
-    >>> _ = parametrize.register_parametrization(layer, "weight", sparse, unsafe=True)
+    >>> attach_weight(layer, sparse)
     >>> detach_weight(layer)
-    >>> parametrize.is_parametrized(layer)
-    False
+    >>> parametrize.is_parametrized(layer), list(layer._parameters)
+    (False, ['weight', 'bias'])
     """
+    order = layer.parametrizations[parameter][0].order
     # torch deletes a property of the layer's class, and a deep copy shares that class: so a class of its own.
     shared = type(layer)
     own = {k: v for k, v in vars(shared).items() if k not in ("__dict__", "__weakref__")}
     layer.__class__ = type(shared.__name__, shared.__bases__, own)
-    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    parametrize.remove_parametrizations(layer, parameter, leave_parametrized=True)
+    # Optimizers number parameters by their order, so it is as before.
+    held = layer._parameters
+    for name in [*(n for n in order if n in held), *(n for n in held if n not in order)]:
+        held[name] = held.pop(name)
+    left = getattr(layer, "parametrizations", {}).values()
+    if not any(isinstance(slot[0], MaskedWeight) for slot in left):
+        for hooks in (layer._load_state_dict_pre_hooks, layer._forward_hooks):
+            for key in [key for key, hook in hooks.items() if getattr(hook, "hook", hook) in _HOOKS]:
+                del hooks[key]
+        if isinstance(layer, nn.RNNBase):
+            layer._init_flat_weights()
+
+
+def _take_plain_weights(layer: nn.Module, state: dict, prefix: str, *others: Any) -> None:
+    """Before a state dict is loaded: what it holds as a plain weight, as the state of its parametrization."""
+    errors = others[-1]
+    for parameter, slot in layer.parametrizations.items():
+        weight, key = slot[0], f"{prefix}{parameter}"
+        if not isinstance(weight, MaskedWeight) or key not in state:
+            continue
+        plain = state.pop(key)
+        if plain.shape != weight.keep.shape:
+            errors.append(f"{key} is {tuple(plain.shape)}, the attached weight {tuple(weight.keep.shape)}")
+            continue
+        own = f"{prefix}parametrizations.{parameter}."
+        state[f"{own}original"] = weight.right_inverse(plain)
+        # All else stays as it is here; named as well, for a strict load.
+        for name, value in slot.state_dict(prefix=own).items():
+            state.setdefault(name, value)
+        state[f"{own}0._extra_state"] = torch.empty(0)
+
+
+def _forget_flat_weights(layer: nn.RNNBase, *_: Any) -> None:
+    """After a pass: torch's list of its weights holds on to the computed ones, and could not be copied."""
+    names = layer._flat_weights_names
+    layer._flat_weights = [None] * len(names)
+    layer._flat_weight_refs = [_gone] * len(names)  # so that the next pass lists them anew
+
+
+def _gone() -> None:
+    pass
+
+
+_HOOKS = (_take_plain_weights, _forget_flat_weights)
+
+
+def _transformed() -> bool:
+    """Whether torch.func transforms this computation: its tensors then have no numbers to be looked at."""
+    return torch._C._are_functorch_transforms_active()
 
 
 def leave_to_each_process(model: nn.Module) -> None:

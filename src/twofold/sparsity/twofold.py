@@ -5,13 +5,13 @@ at the positions that the LFSR left out and rounded to codes; the gradient passe
 """
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from twofold.codes.cells import code_energy, code_energy_table
 from twofold.codes.encodings import EncodingName, popcount
@@ -24,17 +24,24 @@ from twofold.masks.kinds import Reduction
 from twofold.sparsity.choose import (
     MASKS,
     Choice,
+    Coverage,
     MaskKind,
+    Place,
     check_layers,
     choose_densities,
     choose_layers,
+    coverage_of,
     draw_mask,
+    find_module,
+    places_of,
+    uncompiled,
 )
 from twofold.sparsity.chooser import CodeChooser
 from twofold.sparsity.parametrizations import (
     BitPlaneWeight,
     MaskedWeight,
     SparseWeight,
+    attach_weight,
     detach_weight,
     leave_to_each_process,
 )
@@ -67,15 +74,18 @@ class Twofold:
     Parameters
     ----------
     model : Module
-        Its layers are parametrized in place; the rest stays as it is. Attach before ``torch.compile`` and
-        before wrapping for several processes, and make the optimizer afterwards.
+        Its layers are parametrized in place; the rest stays as it is. Of a compiled model it is the model
+        inside. Attach before wrapping for several processes, and make the optimizer afterwards.
     layers
-        Which, by name, pattern or type; by default every Conv1d, Conv2d, Conv3d and Linear.
+        Which, by name, pattern or type; by default every Conv1d, Conv2d, Conv3d and Linear. A name or pattern
+        that fits none of those stands for parameters: ``"conv1.lin_weight"``, ``"*.c_attn.weight"``,
+        ``"rnn.weight_*"``. They are attached, coded, priced and saved by their own names.
     exclude, exclude_first, exclude_last
         Which of them not, see :func:`~twofold.sparsity.choose.choose_layers`.
     density : float or mapping
         Share of the weights that are kept, in (0, 1]; 1 attaches codes and no mask. A mapping gives it by
-        name, pattern or type, and layers that it does not name stay in float.
+        name, pattern or type, and layers that it does not name stay in float; without ``layers`` it may
+        name parameters, too.
     mask : {"lfsr", "iid", "magnitude"}
         Which are kept. The magnitude mask looks at the weights at the moment of pruning.
     bits : int
@@ -114,15 +124,33 @@ class Twofold:
     group : int
         Neighboring columns (outputs) of a layer that share their kept rows, whatever the mask; 1: none do.
         The last group has what is left, and a group of more columns than a layer has is all of them.
+    transposed
+        The named parameters of which the second dimension is the output, as in ``inputs @ parameter``; by
+        default it is the first. Outputs are the columns of a crossbar, and what ``group`` counts. A
+        transposed convolution's, and those of a module that only multiplies by a matrix (transformers'
+        ``Conv1D``), are known.
     seed : int
         Of the masks: networks of other seeds, and layers, have far parts of the registers' cycles. A second
         Twofold on a model needs another seed.
+
+    Attributes
+    ----------
+    coverage : Coverage
+        What share of the weights that the model multiplies by is attached, and what is not.
 
     Raises
     ------
     ValueError
         A value out of range, a name that fits no layer, or a layer that cannot be attached, each quoted.
         The model is then as it was.
+
+    Warns
+    -----
+    UserWarning
+        Neither ``layers`` nor a mapping says what is to be attached, and of the weights that the model
+        multiplies by (see :func:`~twofold.sparsity.choose.multiplying_weights`), less those that were
+        excluded, less than half are in convolutions and linear layers. And when the codes are asked for, with
+        a strength that was never put to use: no call of ``advance``, or of ``penalty``.
 
     Notes
     -----
@@ -175,6 +203,7 @@ class Twofold:
         seed: int = 0,
         generator: Reduction = "rejection",
         group: int = 1,
+        transposed: Choice | Iterable[Choice] = (),
     ):
         for name, word, allowed in (
             ("mask", mask, MASKS),
@@ -205,12 +234,20 @@ class Twofold:
             raise ValueError(f"prune_epoch is {prune_epoch}; it must be a whole number of at least 0")
         if network_strength and not prune_epoch:
             raise ValueError(f"network_strength {network_strength!r} acts until prune_epoch, which is 0")
+        model = uncompiled(model)
+        by_name = layers is not None or isinstance(density, Mapping)
         chosen = choose_layers(
-            model, layers, exclude=exclude, exclude_first=exclude_first, exclude_last=exclude_last
+            model,
+            layers,
+            exclude=exclude,
+            exclude_first=exclude_first,
+            exclude_last=exclude_last,
+            also=density if isinstance(density, Mapping) else (),
         )
         self.densities = choose_densities(chosen, density)
         self.layers = {name: chosen[name] for name in self.densities}
         check_layers(model, self.layers, generator=generator if mask == "lfsr" else None)
+        self.places: dict[str, Place] = places_of(model, self.layers, transposed)
         self.model = model
         self.bits = check_bits(bits)
         self.mask = mask
@@ -230,23 +267,29 @@ class Twofold:
             self.chooser.check_strength(strength)
         # All masks before the first layer is touched: an error leaves the model as it was.
         masks = {}
-        for index, (name, layer) in enumerate(self.layers.items()):
-            own, share = layer.weight.detach(), self.densities[name]
+        for index, (name, place) in enumerate(self.places.items()):
+            own, share = place.turned(place.weight.detach()), self.densities[name]
             try:
                 masks[name] = draw_mask(own, share, mask, index, seed, generator, group)
             except ValueError as error:
                 raise ValueError(f"layer {name!r}: {error}") from error
         self.generators = {name: own for name, (_, own) in masks.items()}
-        for name, (keep, _) in masks.items():
+        self.coverage: Coverage = coverage_of(model, self.places, exclude)
+        if not by_name and self.coverage.unasked_share > 0.5:
+            warnings.warn(f"{self.coverage}; name more of it in layers, or exclude it", stacklevel=2)
+        for name, (outputs_first, _) in masks.items():
+            place = self.places[name]
+            keep = place.turned(outputs_first)
             stored = mask == "magnitude" and self.densities[name] < 1
             if strength and bit_term not in CHOOSING:
                 weight: MaskedWeight = BitPlaneWeight(keep, bits, stored)
-                self.layers[name].weight.grad = None  # an old one has another shape than the planes
+                place.weight.grad = None  # an old one has another shape than the planes
             else:
                 weight = SparseWeight(keep, bits, self.chooser, stored, scale == "ternary", clip_ratio)
             weight.layer = name
-            weight.to(keep.device, self.layers[name].weight.dtype)
-            parametrize.register_parametrization(self.layers[name], "weight", weight, unsafe=True)
+            weight.to(keep.device, place.weight.dtype)
+            attach_weight(place.module, weight, place.parameter)
+        self._advanced = self._penalized = False
         leave_to_each_process(model)
         if prune_epoch == 0:
             self.prune()
@@ -261,9 +304,40 @@ class Twofold:
     def _parametrized(self):
         if self.finished is not None:
             raise ValueError("this Twofold is finished, its weights are plain; to train on, attach anew")
-        for name, layer in self.layers.items():
-            slot = layer.parametrizations.weight
+        for name, place in self.places.items():
+            slots = getattr(place.module, "parametrizations", {})
+            slot = slots[place.parameter] if place.parameter in slots else ()
+            if len(slot) != 1 or not isinstance(slot[0], MaskedWeight):
+                raise ValueError(
+                    f"the weight of layer {name!r} has been parametrized otherwise since it was attached, so "
+                    "its codes are not what it computes with; undo that, and attach last of all"
+                )
             yield name, slot[0], slot.original
+
+    def _check_present(self) -> None:
+        for name, place in self.places.items():
+            if self.finished is not None and place.module._parameters.get(place.parameter) is None:
+                raise ValueError(f"layer {name!r} has no plain weight any more, as it had after finish()")
+            if find_module(self.model, place.path) is not place.module:
+                raise ValueError(
+                    f"layer {name!r} is not in the model any more: it was exchanged or removed after "
+                    "attaching, by fusion with its norm, say; put it back, or attach to the final model"
+                )
+
+    def _warn_if_idle(self) -> None:
+        """Say so where a term has been asked for, and the loop has never put it to use."""
+        if self.finished is not None:
+            return
+        idle = ""
+        restored = any(weight.restored for _, weight, _ in self._parametrized())
+        if self.chooser is not None and self.chooser.rounds and not self._advanced:
+            idle = f"strength is {self.strength}, but advance() was never called, so codes are just rounded"
+        elif self.chooser is None and self.strength and not (self._penalized or restored):
+            idle = f"strength is {self.strength}, but penalty() was never added to a loss"
+        elif self.network_strength and not (self._penalized or restored):
+            idle = f"network_strength is {self.network_strength}, but penalty() was never added to a loss"
+        if idle:
+            warnings.warn(f"{idle}; call it at each step of the training", stacklevel=3)
 
     @property
     def pruned(self) -> bool:
@@ -280,12 +354,13 @@ class Twofold:
 
     def penalty(self) -> Float[Tensor, ""]:
         """The terms that join the loss: lambda times the network term, beta times the bit term."""
+        self._penalized = True
         originals = [original for _, _, original in self._parametrized()]
         total = originals[0].new_zeros(())
         if self.network_strength and not self.pruned:
             # The slides' W is the float weight; only bit planes have none but the one their codes stand for.
             weights = [
-                self.layers[name].weight if isinstance(weight, BitPlaneWeight) else original
+                self.places[name].weight if isinstance(weight, BitPlaneWeight) else original
                 for name, weight, original in self._parametrized()
             ]
             keep = [weight.keep for _, weight, _ in self._parametrized()]
@@ -300,6 +375,7 @@ class Twofold:
         """Call before each step with the share of the training that is done (0..1)."""
         if not 0 <= progress <= 1:
             raise ValueError(f"progress is {progress}; it is the share of the training done, in [0, 1]")
+        self._advanced = True
         if self.chooser is not None:
             self.chooser.set_strength(self.strength * min(1.0, progress / self.ramp))
         for _, weight, original in self._parametrized():
@@ -315,9 +391,10 @@ class Twofold:
         for name, weight, original in self._parametrized():
             if self.mask == "magnitude" and self.densities[name] < 1:
                 # The float weights: many codes are equal, and a tie would be settled by position.
-                ranked = original if isinstance(weight, SparseWeight) else self.layers[name].weight
-                chosen = magnitude_mask(ranked.detach(), self.densities[name], self.group)
-                weight.keep.copy_(chosen.keep)
+                place = self.places[name]
+                ranked = original if isinstance(weight, SparseWeight) else place.weight
+                chosen = magnitude_mask(place.turned(ranked.detach()), self.densities[name], self.group)
+                weight.keep.copy_(place.turned(chosen.keep))
             weight.active = True
 
     def requantize(self) -> None:
@@ -344,14 +421,29 @@ class Twofold:
             raise ValueError("the masks are not active yet, so nothing is removed; call prune() first")
 
     def codes(self) -> dict[str, StoredLayer]:
-        """The codes, scale and mask of every attached layer as they are now."""
+        """The codes, scale and mask of every attached layer as they are now, output first.
+
+        Raises
+        ------
+        ValueError
+            A layer that was exchanged, removed or parametrized otherwise after attaching, or whose weight was
+            changed in place.
+        """
+        self._warn_if_idle()
+        return self._codes()
+
+    def _codes(self) -> dict[str, StoredLayer]:
+        self._check_present()
         if self.finished is not None:
-            check_unchanged(self.layers, self.finished)
+            check_unchanged(
+                {n: place.turned(place.weight) for n, place in self.places.items()}, self.finished
+            )
             return dict(self.finished)
         found = {}
         for name, weight, original in self._parametrized():
             codes, scale = weight.codes(original)
-            keep, own = weight.keep.clone(), self.generators[name]
+            place, own = self.places[name], self.generators[name]
+            codes, keep = (place.turned(tensor).contiguous() for tensor in (codes, weight.keep.clone()))
             # A layer that keeps all has no mask that columns could share.
             group = self.group if self.densities[name] < 1 else 1
             found[name] = StoredLayer(codes, float(scale), keep, self.bits, self.encoding, own, group)
@@ -360,9 +452,10 @@ class Twofold:
     def finish(self) -> dict[str, StoredLayer]:
         """Leave the model with plain weights (the codes times their scale) and hand back the codes."""
         self.check_pruned()
-        codes = self.codes()
+        self._warn_if_idle()
+        codes = self._codes()
         if self.finished is None:
-            for layer in self.layers.values():
-                detach_weight(layer)
+            for place in self.places.values():
+                detach_weight(place.module, place.parameter)
             self.finished = codes
         return dict(codes)
