@@ -98,7 +98,7 @@ BAD = {
         ({"adc_range": "widest"}, "adc_range is 'widest'"),
     ],
     "08-lig": [
-        ({"layer_size": 1000}, "1000"),
+        ({"layer_size": 10**7}, "layer_size is 10000000"),
         ({"density": 1.0}, "density is 1.0"),
         ({"clocks": 41}, "clocks is 41"),
     ],

@@ -259,6 +259,12 @@ class OnCrossbars(Parameters):
     figure_of_merit_fj: NotNegative
 
 
+def _synthesized(size: int) -> int:
+    for dedup in (True, False):
+        lig_energy_parts(size, dedup=dedup)
+    return size
+
+
 class IndexGenerator(Parameters):
     polynomial: Text
     seed: Whole
@@ -269,7 +275,7 @@ class IndexGenerator(Parameters):
     dedup: bool
     stall: Annotated[int, Field(ge=0, le=10**4)]
     clocks: Annotated[int, Field(ge=1, le=40)]
-    layer_size: Annotated[int, Field(ge=1, le=10**7)]
+    layer_size: Annotated[int, Field(ge=1, le=10**7), AfterValidator(_synthesized)]
     density: Annotated[Real, Field(gt=0, lt=1)]
     gate_reference: Annotated[Text, _taken_by(gate_energy_j)]
     access_pj: NotNegative
@@ -281,8 +287,6 @@ class IndexGenerator(Parameters):
         LFSR(self.polynomial, self.seed, self.form)
         if self.kept > self.size_m:
             raise ValueError(f"kept is {self.kept}; there are {self.size_m} positions, size_m")
-        for dedup in (True, False):
-            lig_energy_parts(self.layer_size, dedup=dedup)
         return self
 
 
