@@ -12,8 +12,8 @@ module lig_column #(
     parameter [63:0] TAPS = DEGREE == 5 ? 64'b00101 : 64'b0,              // here x^5 + x^2 + 1
     parameter [63:0] SEED = 1,                                            // any state but 0
     parameter integer OUTER_DEGREE = 5,                                   // DEGREE or more
-    parameter [63:0] OUTER_TAPS = OUTER_DEGREE == 5 ? 64'b00101 : 64'b0,
-    parameter [63:0] OUTER_SEED = 16,                                     // in the library SEED read backwards
+    parameter [63:0] OUTER_TAPS = OUTER_DEGREE == 5 ? 64'b01001 : 64'b0,  // in the library TAPS and
+    parameter [63:0] OUTER_SEED = 16,                                     // SEED read backwards
     parameter integer ROWS = 27,                                          // 2 to 2^DEGREE
     parameter integer COLUMNS = 16,                                       // 1 to 2^OUTER_DEGREE - 1
     parameter integer KEPT = 14,                                          // rows kept in each column, 1 to ROWS

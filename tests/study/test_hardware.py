@@ -49,7 +49,7 @@ def next_state(state: int, exponents: list[int], form: str, de_bruijn: bool) -> 
 
 
 def states_from(polynomial, seed: int, form: str = "fibonacci", de_bruijn: bool = False):
-    exponents = Polynomial.parse(polynomial).exponents
+    exponents = polynomial if isinstance(polynomial, list) else Polynomial.parse(polynomial).exponents
     while True:
         yield seed
         seed = next_state(seed, exponents, form, de_bruijn)
@@ -79,7 +79,10 @@ def reference(generator, shape, kept: int) -> tuple[list[int], int]:
     bits = generator.polynomial.degree
     outer_degree = max(bits, columns.bit_length())
     outer_seed = int(format(generator.seed, f"0{bits}b")[::-1].rjust(outer_degree, "1"), 2)
-    outer = states_from(primitive_polynomial(outer_degree), outer_seed)
+    exponents = [bits - power for power in reversed(Polynomial.parse(generator.polynomial).exponents)]
+    if outer_degree > bits:
+        exponents = primitive_polynomial(outer_degree).exponents
+    outer = states_from(exponents, outer_seed)
     for column in range(columns):
         scramble = next(outer) % 2**bits
         own = []
