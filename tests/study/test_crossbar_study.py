@@ -1,6 +1,7 @@
 """The sweep on a network of its own, and what the chapter computes from committed codes."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest

@@ -274,9 +274,8 @@ def _time(
     layer: StoredLayer, blocks: _Blocks, cells: int, passes: int, activity: Activity, machine: Machine
 ) -> tuple[int, int]:
     """Arrays of a layer with so many columns of cells a weight, and cycles of one vector, see `machine`."""
-    clocks, indices = 1, 1
-    if machine.dataflow != "crossbar" and layer.generator is not None and layer.kept < layer.size:
-        clocks, indices = layer.clocks, layer.indices
+    walk = layer.mask if machine.dataflow != "crossbar" and layer.kept < layer.size else None
+    clocks, indices = (1, 1) if walk is None else (walk.clocks, walk.indices)
 
     def slower(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         conversions = passes * activity.input_bits * -(-columns // machine.converters)
