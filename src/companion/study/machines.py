@@ -44,8 +44,9 @@ COLUMNS = (
 def whole_machine(table: str, dataflow: Dataflow) -> Machine:
     """A machine of which everything is charged, in the best form of its kind.
 
-    Converters by Walden's law with the bits that lose nothing for the rows they sum; inputs from SRAM, and
-    where they are gathered one by one from a register file that holds a window of them; the index.
+    Converters by Walden's law with the bits that lose nothing for the rows they sum; inputs from SRAM, in
+    order, and for packed weights, which gather theirs one by one, from a register file that holds a window of
+    them; the index.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def whole_machine(table: str, dataflow: Dataflow) -> Machine:
     if table not in TABLES:
         raise ValueError(f"table is {table!r}; allowed are {', '.join(TABLES)}")
     machine = Machine.whole(load_cell_table(TABLES[table]), dataflow)
-    return replace(machine, input_memory="register file")
+    return replace(machine, input_memory="register file") if dataflow == "packed" else machine
 
 
 def whole_account(run: str, machine: Machine) -> dict[str, float]:
