@@ -466,8 +466,8 @@ def _fits(choice: Choice, name: str, layers: Mapping[str, nn.Module]) -> bool:
         parts = name.split(".")
         blocks = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
         return any(isinstance(layers.get(block), choice) for block in blocks)
-    # A layer also by the name of its weight.
-    return fnmatchcase(name, choice) or fnmatchcase(name, f"{choice}.*") or choice == _full_name(name)
+    by_weight = choice == _full_name(name) and isinstance(layers[name], WeightLayer)
+    return by_weight or fnmatchcase(name, choice) or fnmatchcase(name, f"{choice}.*")
 
 
 def _full_name(path: str, parameter: str = "weight") -> str:

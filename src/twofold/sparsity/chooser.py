@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from twofold.codes.quantizer import check_bits, code_limit
 
-__all__ = ["CodeChooser", "StraightThrough"]
+__all__ = ["CodeChooser", "StraightThrough", "straight_through", "transformed"]
 
 
 _LARGEST_COST = 1e30
@@ -47,14 +47,28 @@ class StraightThrough(torch.autograd.Function):
         ctx.save_for_forward(keep)
 
     @staticmethod
-    def jvp(ctx, weight: Tensor, *_: None) -> Tensor:
-        (keep,) = ctx.saved_tensors
-        return weight.view_as(weight) if keep is None else weight * keep
-
-    @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
         (keep,) = ctx.saved_tensors
         return gradient if keep is None else gradient * keep, None, None
+
+
+class _StraightThroughBothWays(StraightThrough):
+    """With a rule for forward mode as well. Apart, because ``torch.compile`` takes no class that has one."""
+
+    @staticmethod
+    def jvp(ctx, weight: Tensor, *_: Tensor | None) -> Tensor:
+        (keep,) = ctx.saved_tensors
+        return weight.view_as(weight) if keep is None else weight * keep
+
+
+def straight_through(weight: Tensor, value: Tensor, keep: Tensor | None = None) -> Tensor:
+    """`StraightThrough`, in all transformations of ``torch.func`` as well."""
+    return (_StraightThroughBothWays if transformed() else StraightThrough).apply(weight, value, keep)
+
+
+def transformed() -> bool:
+    """Whether ``torch.func`` transforms this computation, whose tensors then show no numbers."""
+    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
 
 
 class CodeChooser(nn.Module):

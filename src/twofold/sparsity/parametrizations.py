@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 from twofold.codes.encodings import bit_planes, encode
 from twofold.codes.quantizer import code_limit, quantize, round_to_grid, ternary_scale, weight_scale
-from twofold.sparsity.chooser import CodeChooser, StraightThrough
+from twofold.sparsity.chooser import CodeChooser, straight_through, transformed
 
 __all__ = [
     "BitPlaneWeight",
@@ -76,7 +76,7 @@ class MaskedWeight(nn.Module):
                 f"layer {self.layer!r} computes its weight anew in each pass, which is no network for ONNX; "
                 "call finish() first"
             )
-        if not self.watched or torch.compiler.is_compiling() or _transformed() or type(weight) is not Tensor:
+        if not self.watched or torch.compiler.is_compiling() or transformed() or type(weight) is not Tensor:
             return weight
         self.check_untouched()
         # Of the weight only its count of changes, which a detached tensor shares, whatever data it is given.
@@ -164,10 +164,10 @@ class SparseWeight(MaskedWeight):
 
     def forward(self, original: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
         # A graph or a GPU would stop at every layer for a look at its numbers; there NaN goes on to the loss.
-        check = not (torch.compiler.is_compiling() or original.is_cuda or _transformed())
+        check = not (torch.compiler.is_compiling() or original.is_cuda or transformed())
         codes, scale = self._choose(original, check)
         value = codes.to(scale.dtype).mul_(scale / code_limit(self.bits))
-        return self.hand_out(StraightThrough.apply(original, value, self.keep if self.active else None))
+        return self.hand_out(straight_through(original, value, self.keep if self.active else None))
 
     def _choose(self, original: Tensor, check: bool) -> tuple[Tensor, Tensor]:
         """Codes as floats, new ones, and their scale."""
@@ -227,7 +227,7 @@ class BitPlaneWeight(MaskedWeight):
     def forward(self, planes: Float[Tensor, "bits out rows"]) -> Float[Tensor, "out *rest"]:
         step = self.scale / code_limit(self.bits)
         place = self._place(planes)
-        return self.hand_out(StraightThrough.apply(place * step, place.detach().round() * step))
+        return self.hand_out(straight_through(place * step, place.detach().round() * step))
 
     @torch.no_grad()
     def requantize(self, planes: Float[Tensor, "bits out rows"]) -> None:
@@ -245,7 +245,7 @@ class BitPlaneWeight(MaskedWeight):
             place = torch.tensordot(self.powers, planes, dims=1).view(self.keep.shape)
         # Straight through as well: torch's clamp has no gradient at its very bounds, and a layer's largest
         # weight starts on one of them.
-        place = StraightThrough.apply(place, place.detach().clamp(-limit, limit))
+        place = straight_through(place, place.detach().clamp(-limit, limit))
         return self.masked(place)
 
 
@@ -327,11 +327,6 @@ def _gone() -> None:
 
 
 _HOOKS = (_take_plain_weights, _forget_flat_weights)
-
-
-def _transformed() -> bool:
-    """Whether torch.func transforms this computation: its tensors then have no numbers to be looked at."""
-    return torch._C._are_functorch_transforms_active()
 
 
 def leave_to_each_process(model: nn.Module) -> None:

@@ -4,13 +4,20 @@ The file holds the kept codes of the attached layers (see :mod:`twofold.storage.
 of the state dict as it is. It holds no code: the model itself comes from its own source.
 """
 
+import copy
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import torch
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from twofold.inputs.activity import Activity
+from twofold.layer import plain_name
+from twofold.sparsity.choose import uncompiled
+from twofold.sparsity.parametrizations import MaskedWeight
 from twofold.sparsity.twofold import Twofold
 from twofold.storage.format import Packed, load_packed, save_packed
 
@@ -34,9 +41,9 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
     Raises
     ------
     ValueError
-        The masks are not active yet; a finished weight is no longer what its codes say; an entry of the state
-        dict that is no tensor, or that another Twofold on the same model owns; activity of a layer that is
-        not attached. Each is named.
+        The masks are not active yet; a layer was exchanged after attaching, or a finished weight is no longer
+        what its codes say; an entry of the state dict that is no tensor, or of a type that no file holds, or
+        that another Twofold on the same model owns; activity of a layer that is not attached. Each is named.
 
     Examples
     --------
@@ -55,23 +62,29 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
     sparsity.check_pruned()
     if unknown := [name for name in activity or {} if name not in layers]:
         raise ValueError(f"activity names {_listed(unknown)}; the attached layers are {_listed(layers)}")
-    rest = dict(model.state_dict())
-    for name in layers:
-        if sparsity.finished is None:
-            for key in [key for key in rest if key.startswith(f"{_key(name, 'parametrizations.weight')}.")]:
-                del rest[key]
+    state = model.state_dict()
+    rest = {plain_name(key): value for key, value in state.items()}
+    transposed = [name for name, place in sparsity.places.items() if place.transposed]
+    for place in sparsity.places.values():
+        if sparsity.finished is not None:
+            del rest[_key(place.path, place.parameter)]
         else:
-            del rest[_key(name)]
-    if foreign := _computed(rest):
+            computed = f"{_key(place.path, 'parametrizations')}.{place.parameter}."
+            rest = {key: value for key, value in rest.items() if not key.startswith(computed)}
+    if foreign := [key for key in _attached(model) if key in rest]:
         raise ValueError(
-            f"the state dict holds {_listed(foreign)}: weights that another Twofold or parametrization "
-            "computes, and that no freshly built model can take; finish or remove that first"
+            f"the state dict holds {_listed(foreign)}: weights that another Twofold computes, and that no "
+            "freshly built model can take; finish that first"
         )
-    if odd := [key for key, value in rest.items() if not isinstance(value, Tensor)]:
-        raise ValueError(f"the state dict holds {_listed(odd)}, which is no tensor and cannot be saved")
+    for key, value in rest.items():
+        if (why := _unsaveable(value)) is not None:
+            raise ValueError(f"the state dict holds {key!r}, which {why} and cannot be saved")
     # Copies: tied tensors share memory, which safetensors refuses.
     rest = {key: value.detach().cpu().clone() for key, value in rest.items()}
-    save_packed(Path(path), Packed(layers, rest, activity or {}, {"model": type(model).__name__}))
+    facts = {"model": type(model).__name__, "versions": _versions(state)}
+    if transposed:
+        facts["transposed"] = transposed
+    save_packed(Path(path), Packed(layers, rest, activity or {}, facts))
 
 
 def load(path: str | Path, model: nn.Module | None = None) -> Packed:
@@ -90,34 +103,54 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
     Raises
     ------
     ValueError
-        Damaged or of another kind; or the model's names or shapes are others (all are listed).
+        Damaged or of another kind; or the model's names or shapes are others (all are listed); or it is
+        attached, or on the meta device.
     FileNotFoundError
         There is no such file.
     """
     packed = load_packed(Path(path))
     if model is None:
         return packed
-    there = model.state_dict()
-    weights = {_key(name): layer.codes.shape for name, layer in packed.layers.items()}
-    shapes = weights | {key: value.shape for key, value in packed.rest.items()}
-    if attached := _computed(there):
-        raise ValueError(f"the model is parametrized ({attached[0]}); load into a freshly built one")
+    model = uncompiled(model)
+    fresh = model.state_dict()
+    keys = {plain_name(key): key for key in fresh}
+    there = {name: fresh[key] for name, key in keys.items()}
+    turned, versions = _facts(path, packed)
+    # A layer goes by its own name, and a parameter that belongs to none by its own.
+    weights = {name: name if name in there else _key(name) for name in packed.layers}
+    coded = {name: _turned(layer.codes, name in turned) for name, layer in packed.layers.items()}
+    shapes = {weights[name]: codes.shape for name, codes in coded.items()}
+    shapes |= {key: value.shape for key, value in packed.rest.items()}
+    if attached := _attached(model):
+        raise ValueError(f"the model is attached ({attached[0]}); load into a freshly built one")
+    if empty := [key for key, value in there.items() if isinstance(value, Tensor) and value.is_meta]:
+        raise ValueError(
+            f"the model is on the meta device ({empty[0]}), which holds no values; build it on another, or "
+            "give it room with model.to_empty(device='cpu')"
+        )
     faults = []
     if missing := [key for key in shapes if key not in there]:
         faults.append(f"the model lacks {_listed(missing)}")
     if extra := [key for key in there if key not in shapes]:
         faults.append(f"the file lacks {_listed(extra)}")
     for key, shape in shapes.items():
-        if key in there and not is_lazy(there[key]) and there[key].shape != shape:
-            faults.append(f"{key} is {tuple(shape)} in the file and {tuple(there[key].shape)} in the model")
+        own = there.get(key)
+        if isinstance(own, Tensor) and not is_lazy(own) and own.shape != shape:
+            faults.append(f"{key} is {tuple(shape)} in the file and {tuple(own.shape)} in the model")
     if faults:
         kind = packed.facts.get("model", "network")
         raise ValueError(
             f"{path} holds a {kind} that does not fit this {type(model).__name__}: {'; '.join(faults)}"
         )
-    state = dict(packed.rest)
+    state = OrderedDict((keys[name], value) for name, value in packed.rest.items())
     for name, layer in packed.layers.items():
-        state[_key(name)] = layer.weight_like(model.get_submodule(name).weight)
+        own = _turned(there[weights[name]], name in turned)
+        state[keys[weights[name]]] = _turned(layer.weight_like(own), name in turned)
+    # Modules change what they find by the version that wrote it.
+    state._metadata = copy.deepcopy(fresh._metadata)
+    for module, entry in state._metadata.items():
+        if versions is not None:
+            entry["version"] = versions.get(plain_name(module), 1)
     model.load_state_dict(state)
     return packed
 
@@ -126,9 +159,57 @@ def _key(layer: str, tensor: str = "weight") -> str:
     return f"{layer}.{tensor}" if layer else tensor
 
 
-def _computed(state: Mapping[str, object]) -> list[str]:
-    """The keys of a state dict that belong to weights which a parametrization computes."""
-    return [key for key in state if ".parametrizations." in f".{key}"]
+def _turned(tensor: Tensor, transposed: bool) -> Tensor:
+    return tensor.transpose(0, 1) if transposed else tensor
+
+
+def _attached(model: nn.Module) -> list[str]:
+    """The keys of a model's state dict that belong to weights which a Twofold computes."""
+    lists = {
+        f"{name.rpartition('.')[0]}." for name, own in model.named_modules() if isinstance(own, MaskedWeight)
+    }
+    return [plain_name(key) for key in model.state_dict() if any(key.startswith(own) for own in lists)]
+
+
+def _unsaveable(value: object) -> str | None:
+    """Why an entry of a state dict can be in no safetensors file, or None."""
+    if not isinstance(value, Tensor):
+        return "is no tensor"
+    if is_lazy(value):
+        return "has no shape yet (a lazy module; run one batch through the model first)"
+    if value.is_meta:
+        return "is on the meta device, without values,"
+    if value.layout != torch.strided:
+        return f"is a sparse tensor ({value.layout}; convert it with to_dense())"
+    try:
+        to_bytes({"": torch.empty(0, dtype=value.dtype)})
+    except (KeyError, RuntimeError, TypeError, ValueError, NotImplementedError):
+        return f"is of the type {value.dtype} (convert it, or register it with persistent=False)"
+    return None
+
+
+def _versions(state: Mapping[str, Tensor]) -> dict[str, int | str | None]:
+    """The versions of modules, as torch keeps them beside a state dict, where they are not the first."""
+    versions = {plain_name(name): entry.get("version", 1) for name, entry in state._metadata.items()}
+    for name, version in versions.items():
+        if not isinstance(version, int | str | None):
+            raise ValueError(f"module {name!r} has the version {version!r}; allowed are integers and text")
+    return {name: version for name, version in versions.items() if version != 1}
+
+
+def _facts(path: str | Path, packed: Packed) -> tuple[list[str], dict | None]:
+    """Which layers are transposed in the model, and the versions of its modules; None: the file has none."""
+    turned, versions = packed.facts.get("transposed", []), packed.facts.get("versions")
+    if not isinstance(turned, list) or any(name not in packed.layers for name in turned):
+        raise ValueError(f"{path} is damaged: transposed is {turned!r}, allowed are names of its layers")
+    if any(packed.layers[name].codes.dim() < 2 for name in turned):
+        raise ValueError(f"{path} is damaged: {turned!r} are transposed, and one of them is no matrix")
+    simple = isinstance(versions, dict) and all(isinstance(v, int | str | None) for v in versions.values())
+    if versions is not None and not simple:
+        raise ValueError(
+            f"{path} is damaged: versions is {versions!r}, allowed are integers and text by name"
+        )
+    return turned, versions
 
 
 def _listed(names: Iterable[str]) -> str:
