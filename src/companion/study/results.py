@@ -103,6 +103,8 @@ class RunRow(Schema):
             "run": config.pop("run"),
             "experiment": experiment_of(self.config),
             "label": label_of(self.config),
+            # The talk's order is to train with both penalties, then to prune, then to train on.
+            "procedure": "joint" if self.config.prune_epoch else "masked",
         }
         return first | config | self.measured.model_dump()
 
@@ -116,7 +118,7 @@ class RunRow(Schema):
             A column too many or too few, or a value that `RunConfig` or `Measured` does not take.
         """
         own = {name: None if pd.isna(value) else value for name, value in values.items()}
-        for name in ("results_version", "experiment", "label"):
+        for name in ("results_version", "experiment", "label", "procedure"):
             del own[name]
         if own["method"] == "dense":
             del own["bits"]
@@ -128,14 +130,14 @@ class RunRow(Schema):
 
 
 COLUMNS = (
-    *("results_version", "run", "experiment", "label"),
+    *("results_version", "run", "experiment", "label", "procedure"),
     *(name for name in RunConfig.model_fields if name != "run"),
     *Measured.model_fields,
 )
 """Of ``runs.csv``, in order."""
 
 TEXT = {
-    **dict.fromkeys(("run", "experiment", "label"), str),
+    **dict.fromkeys(("run", "experiment", "label", "procedure"), str),
     **{
         name: str
         for schema in (RunConfig, Measured)
