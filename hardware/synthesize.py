@@ -81,7 +81,7 @@ def designs() -> Iterator[tuple[dict, Design]]:
 
 
 def repeating() -> Iterator[tuple[dict, Design]]:
-    """The slides' example, every layer size of ResNet-20 and the plain CNN's two largest, one of each variant."""
+    """The slides' example, the layers of ResNet-20 and of the plain CNN by size, and one of each variant."""
     sizes = [*sorted({math.prod(shape) for shape in RESNET20}), 128 * 64 * 9, 128 * 128 * 9]
     for polynomial, layers in (
         (SLIDE, [300]),
