@@ -112,7 +112,7 @@ class StoredLayer:
         if check_group(self.group) != walked:
             raise ValueError(f"group is {self.group} and that of its generator {walked}; they must be equal")
         if self.group > 1:
-            shared = self.blocks.repeat_interleave(self.group, dim=0)[: self.columns]
+            shared = self.blocks.repeat_interleave(min(self.group, self.columns), dim=0)[: self.columns]
             if not torch.equal(shared, self.keep.reshape(self.columns, -1)):
                 raise ValueError(
                     f"keep differs between columns that are to share, {self.group} by {self.group}"

@@ -45,6 +45,7 @@ __all__ = [
     "TRANSISTORS",
     "gate_energy_j",
     "index_read_energy",
+    "lig_design",
     "lig_energy_j",
     "lig_energy_parts",
     "load_lig_cells",
@@ -290,6 +291,40 @@ def lig_energy_j(size: int = 36864, **arguments) -> float:
     return sum(lig_energy_parts(size, **arguments).values())
 
 
+def lig_design(layer: StoredLayer) -> pd.Series:
+    """The synthesized design that stands for a layer's generator: a row of `load_lig_cells`.
+
+    The smallest of its kind that reaches the layer, with a scratch memory where positions repeat.
+
+    Raises
+    ------
+    ValueError
+        The layer has no generator, or one that no design reaches (the message lists what was synthesized).
+
+    Examples
+    --------
+    >>> from twofold.masks.generator import layer_generator
+    >>> generator = layer_generator("rejection", (64, 64, 3, 3), layer=0)
+    >>> keep = generator.draw((64, 64, 3, 3), density=0.5).keep
+    >>> design = lig_design(StoredLayer(keep.char(), 1.0, keep, generator=generator))
+    >>> design.block, int(design.flip_flops)
+    ('lig_rejection', 31)
+    """
+    generator = layer.generator
+    if generator is None:
+        raise ValueError("the layer has no generator, so no design stands for it")
+    shape = blocks_of(tuple(layer.keep.shape), generator.group)
+    return _design(
+        generator.kind,
+        generator.form,
+        generator.register.degree,
+        math.prod(shape),
+        shape[0] if generator.kind == "column" else 1,
+        math.prod(shape[2:]) if generator.kind == "counter" else 1,
+        True,
+    )
+
+
 def walk_energy_j(
     layer: StoredLayer,
     *,
@@ -329,17 +364,7 @@ def walk_energy_j(
         raise ValueError(
             "the layer has no generator to walk; stored_index_energy_j prices an index that is read"
         )
-    shape = blocks_of(tuple(layer.keep.shape), generator.group)
-    design = _design(
-        generator.kind,
-        generator.form,
-        generator.register.degree,
-        math.prod(shape),
-        shape[0] if generator.kind == "column" else 1,
-        math.prod(shape[2:]) if generator.kind == "counter" else 1,
-        True,
-    )
-    a_clock_j = sum(_gates_j(design, gate_j, flip_flop_factor))
+    a_clock_j = sum(_gates_j(lig_design(layer), gate_j, flip_flop_factor))
     repeats = isinstance(generator, Repeating)
     return mask.clocks * a_clock_j + repeats * _access_j(access_j) * (mask.clocks + mask.indices)
 

@@ -202,7 +202,7 @@ def spread(mask: Mask, shape: Sequence[int], group: int) -> Mask:
     first = mask.order // rows * group
     column = first[:, None] + torch.arange(min(group, columns))
     position = column * rows + (mask.order % rows)[:, None]
-    keep = mask.keep.repeat_interleave(group, dim=0)[:columns].clone()
+    keep = mask.keep.repeat_interleave(min(group, columns), dim=0)[:columns].clone()
     return Mask(keep, position[column < columns], mask.clocks, mask.indices)
 
 
