@@ -413,6 +413,7 @@ TOPS = {
 
 
 @needs("verilator")
+@pytest.mark.slow  # a program a case
 @pytest.mark.parametrize("top", TOPS)
 @pytest.mark.parametrize("changed", [False, True], ids=["default", "others"])
 def test_verilator_finds_nothing_to_warn_of(top, changed):
@@ -459,6 +460,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow  # a program a case
 @pytest.mark.parametrize("top, parameters, told", REFUSED)
 @pytest.mark.parametrize(
     "tool", [pytest.param(t, marks=needs(t)) for t in ("iverilog", "verilator", "yosys")]
@@ -549,6 +551,7 @@ NETLISTS = [  # block, and which of its designs
 
 @needs("yosys")
 @needs("iverilog")
+@pytest.mark.slow  # a program a case
 @pytest.mark.parametrize("block, which", NETLISTS)
 def test_the_gates_that_are_counted_do_what_the_design_does(block, which, tmp_path):
     """The committed count is repeated, and its netlist simulated with stalls and resets beside the source."""
