@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-__all__ = ["MASKS", "SERIES", "as_series", "chosen"]
+__all__ = ["FAMILIES", "MASKS", "SERIES", "as_series", "by_share", "chosen", "families"]
 
 
 MASKS = ("masks", "curve", "chance")
@@ -26,6 +26,23 @@ SERIES = {
     "own": "your own",
 }
 """Experiment -> what a legend says of its networks, after the method. All others are the plain ones."""
+
+
+UNLIKE = ("distillation", "longer")
+"""Experiments whose networks had another loss or more epochs than the rest."""
+
+
+FAMILIES = {
+    "dense-8bit": "dense, 8 bits",
+    "bits": "cheap codes",
+    "rounded": "fewer bits",
+    "lfsr": "LFSR mask",
+    "twofold": "twofold",
+    "magnitude": "magnitude mask",
+    "magnitude-bits": "magnitude + bits",
+    "iid": "i.i.d. mask",
+}
+"""Method -> what the figures of energy call it; `families` says which of them count for another one."""
 
 
 def chosen(runs: pd.DataFrame, experiments: Sequence[str]) -> pd.DataFrame:
@@ -69,3 +86,47 @@ def as_series(frame: pd.DataFrame) -> pd.DataFrame:
         words = [SERIES.get(row.experiment, ""), row.bit_term if talks else ""]
         series.append(", ".join(word for word in words if word))
     return frame.assign(series=series, note=notes)
+
+
+def families(frame: pd.DataFrame) -> pd.Series:
+    """What each network is an example of, in words of `FAMILIES`.
+
+    Codes of fewer than 8 bits count as *fewer bits* also where a term chose them and, behind an LFSR's mask,
+    as *twofold*: both are ways to cheaper bits. Networks that were trained unlike the others, twice as long,
+    on another network's answers or in the slides' order, are *trained otherwise*.
+
+    Parameters
+    ----------
+    frame : columns ``method``, ``bits``, ``bit_term``, ``distillation``, ``experiment``
+    """
+    named = frame.method.map(FAMILIES)
+    named = named.mask((frame.method == "bits") & (frame.bits < 8), "fewer bits")
+    named = named.mask((frame.method == "lfsr") & (frame.bits < 8), "twofold")
+    in_the_talk_s_way = frame.bit_term.notna() & (frame.bit_term != "energy")
+    otherwise = in_the_talk_s_way | (frame.distillation > 0) | frame.experiment.isin(UNLIKE)
+    return named.mask(otherwise, "trained otherwise")
+
+
+def by_share(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that make a curve over the share removed, with its name as ``series``; others are left out.
+
+    The curves begin at networks that keep all: the LFSR's mask at dense 8 bits, *twofold* at the same price
+    on codes alone, *3 bits* at rounding. Those of signed rows have 8 bits and the weaker of two prices; masks
+    of 3 bits have no bit term.
+
+    Parameters
+    ----------
+    frame : columns ``method``, ``bits``, ``encoding``, ``strength``, ``experiment``, ``generator``, ``group``
+    """
+    plain = frame.experiment.isin(["baseline", *MASKS, "bits"]) & (frame.bits == 8)
+    rows = (frame.encoding == "signed_rows") & (frame.group == 1)
+    weak = rows & (frame.bits == 8) & frame.strength.isin([60.0, 80.0])
+    curves = {
+        "LFSR mask": plain & frame.method.isin(["dense-8bit", "lfsr"]),
+        "twofold": plain & (frame.strength == 125) & frame.method.isin(["bits", "twofold"]),
+        "twofold, signed rows": weak & (frame.method == "twofold") & ~frame.experiment.isin(UNLIKE),
+        "3 bits, signed rows": rows & (frame.bits == 3) & frame.method.isin(["rounded", "lfsr"]),
+        "magnitude + bits": plain & (frame.method == "magnitude-bits"),
+    }
+    found = pd.concat([frame[own].assign(series=name) for name, own in curves.items()])
+    return found.sort_values(["series", "sparsity"], kind="stable").drop_duplicates(["series", "sparsity"])

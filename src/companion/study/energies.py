@@ -54,7 +54,13 @@ def _priced(run: str, stamp: tuple | None, model: Machine) -> pd.DataFrame:
     return frame.assign(**(frame[[*PARTS, "total_j", "conversions", "cycles"]] / network.images))
 
 
-def energies(runs: pd.DataFrame, model: Machine, baseline: str | None = None) -> pd.DataFrame:
+def energies(
+    runs: pd.DataFrame,
+    model: Machine,
+    baseline: str | None = None,
+    *,
+    baseline_model: Machine | None = None,
+) -> pd.DataFrame:
     """Energy of one image's inference by each quantized run of ``runs``, from its committed codes.
 
     The activity is that of the run's own inputs, exact, averaged over the test images it was measured on.
@@ -62,10 +68,11 @@ def energies(runs: pd.DataFrame, model: Machine, baseline: str | None = None) ->
     Parameters
     ----------
     runs : rows of `load_results`; float runs are left out
-    model : the machine; the baseline is priced on the same one. Its encoding is that of all networks that
-        were not trained for another, see `layer_energies`
+    model : the machine. Its encoding is that of all networks that were not trained for another, see
+        `layer_energies`
     baseline : run whose energy over a row's own is that row's ``gain``; None: each row's
         `results.baseline_of`
+    baseline_model : the machine of the baseline; None: the same
 
     Returns
     -------
@@ -94,11 +101,12 @@ def energies(runs: pd.DataFrame, model: Machine, baseline: str | None = None) ->
         frame["baseline"] = first.map(found)
     else:
         frame["baseline"] = baseline
-    encodings = CELL_ENCODINGS if model.dataflow == "packed" else ENCODINGS
+    against = baseline_model or model
+    encodings = CELL_ENCODINGS if against.dataflow == "packed" else ENCODINGS
     for name in frame.baseline.unique():
         own = frame.baseline == name
-        reference = per_image(name, model)
-        untrained_j = min(per_image(name, replace(model, encoding=e)).total_j for e in encodings)
+        reference = per_image(name, against)
+        untrained_j = min(per_image(name, replace(against, encoding=e)).total_j for e in encodings)
         frame.loc[own, "gain"] = reference.total_j / frame.energy_j[own]
         frame.loc[own, "edp_gain"] = reference.energy_delay / frame.energy_delay[own]
         frame.loc[own, "gain_best_untrained"] = untrained_j / frame.energy_j[own]

@@ -12,11 +12,19 @@ import torch
 from companion import paths
 from companion.study.grouping import over_seeds
 from companion.study.results import baseline_of, load_network, load_results
-from twofold import Machine, load_cell_table, network_energy
+from twofold import CellTable, Machine, load_cell_table, network_energy
 from twofold._files import read_csv, written_whole
 from twofold.energy.machine import DATAFLOWS, Dataflow
 
-__all__ = ["PARTS", "TABLES", "collect_machines", "load_machines", "whole_account", "whole_machine"]
+__all__ = [
+    "PARTS",
+    "TABLES",
+    "collect_machines",
+    "load_machines",
+    "whole_account",
+    "whole_machine",
+    "whole_machines",
+]
 
 TABLES = {
     "slides": "rram_2bit_cell",
@@ -54,8 +62,13 @@ def whole_machine(table: str, dataflow: Dataflow) -> Machine:
     """
     if table not in TABLES:
         raise ValueError(f"table is {table!r}; allowed are {', '.join(TABLES)}")
-    machine = Machine.whole(load_cell_table(TABLES[table]), dataflow)
-    return replace(machine, input_memory="register file") if dataflow == "packed" else machine
+    return whole_machines(load_cell_table(TABLES[table]))[dataflow]
+
+
+def whole_machines(cells: CellTable) -> dict[Dataflow, Machine]:
+    """The same of any cells, by dataflow."""
+    machines = {dataflow: Machine.whole(cells, dataflow) for dataflow in DATAFLOWS}
+    return machines | {"packed": replace(machines["packed"], input_memory="register file")}
 
 
 def whole_account(run: str, machine: Machine) -> dict[str, float]:

@@ -1,13 +1,17 @@
 """What the study set out to show, and how far its runs went."""
 
+import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from companion.study.energies import cells_only, energies
 from companion.study.grouping import over_seeds
+from companion.study.machines import whole_machine
 from companion.study.names import TUNING_START
 from companion.study.results import load_results
+from twofold import Machine
 from twofold.energy.machine import Dataflow
 
 __all__ = [
@@ -17,6 +21,7 @@ __all__ = [
     "goal_candidates",
     "goal_table",
     "held_out_runs",
+    "machine_goals",
     "strongest_within",
 ]
 
@@ -71,7 +76,7 @@ def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
         seed (or, where that one has not finished, the mean of those that have); ``reached``. Sorted by
         ``gain``.
     """
-    close = runs.sparsity.sub(goal.sparsity).abs() < 1e-9
+    close = _close(runs.sparsity, goal.sparsity)
     own, other = (runs[close & (runs.method == method)] for method in (goal.method, goal.against))
     own = own[own.bits < 8] if goal.method == goal.without else own
     other = other[other.bits == 8]
@@ -128,20 +133,99 @@ def _verdict(candidates: pd.DataFrame) -> str:
     return "reached" if candidates.reached.any() else "not reached"
 
 
+def machine_goals(runs: pd.DataFrame) -> pd.DataFrame:
+    """What the second edition set out to show of machines, and the recipe that comes closest to each goal.
+
+    All are of LFSR masks whose generator never repeats, with cheap codes, and of the slides' cells; gains are
+    over dense 8 bits in a crossbar. The first two charge cells, signs and index of packed weights, the others
+    everything on the grouped machine, for columns that share their rows.
+
+    Parameters
+    ----------
+    runs : rows of `results.load_results` that start from one float run
+
+    Returns
+    -------
+    DataFrame
+        Index: the goal in words. ``label``, ``seeds``, ``test_accuracy_w8a8`` (%), ``gain`` and ``edp_gain``
+        of the candidate of largest gain; ``asked``, the gain that reaches the goal; ``lost``, points of accuracy
+        against the same recipe without shared rows, where the goal has a limit on it; ``verdict``: "reached",
+        "not reached", or "not finished" where a recipe that decides it is missing.
+    """
+    plain = runs[(runs.bit_term == "energy") & (runs.density_rule == "uniform") & (runs.distillation == 0)]
+    masked = runs[runs.generator.notna() & (runs.generator != "multiply-shift")]
+    both = plain[plain.run.isin(masked.run) & (plain.method == "twofold")]
+    indexed = replace(cells_only("packed"), index_rule="charged")
+    cells = _priced(both[both.group == 1], indexed, indexed).assign(edp_gain=math.nan)  # not all is charged
+    grouped, crossbar = whole_machine("slides", "grouped"), whole_machine("slides", "crossbar")
+    shared = _priced(both[both.group > 1], grouped, crossbar)
+    alone = {
+        "mask": _priced(masked[(masked.method == "lfsr") & (masked.group > 1)], grouped, crossbar),
+        "short codes": _priced(runs[runs.method == "rounded"], crossbar, crossbar),
+    }
+    ungrouped = over_seeds(plain[(plain.method == "twofold") & (plain.group == 1)])
+    rows = {}
+    for words, frame, sparsity, asked in (
+        ("cells and index, packed, 50 % removed: 6x", cells, 0.5, 6.0),
+        ("cells and index, packed, 90 % removed: 20x", cells, 0.9, 20.0),
+        ("everything, shared rows, 50 %: 3x, with delay too, half a point lost", shared, 0.5, 3.0),
+        ("everything, shared rows, 80 %: 6x", shared, 0.8, 6.0),
+    ):
+        rows[words] = _closest(frame[(frame.bits == 8) & _close(frame.sparsity, sparsity)], asked)
+    third = rows[list(rows)[2]]
+    if third["verdict"] != "not finished":
+        alike = ["sparsity", "strength", "bits", "encoding", "clip_ratio", "epochs"]
+        before = ungrouped.merge(pd.DataFrame([third])[alike], on=alike).test_accuracy_w8a8
+        third["lost"] = before.max() - third["test_accuracy_w8a8"]
+        enough = min(third["gain"], third["edp_gain"]) >= 3 and third["lost"] <= 0.5
+        third["verdict"] = "reached" if enough else "not reached"
+    short = shared[(shared.bits < 8) & _close(shared.sparsity, 0.5)]
+    levers = [
+        frame[_close(frame.sparsity, s)].gain.max()
+        for frame, s in zip(alone.values(), (0.5, 0.0), strict=True)
+    ]
+    row = _closest(short, max(levers))
+    if pd.isna(levers).any():  # a lever that has not finished decides nothing
+        row["verdict"] = "not finished"
+    rows["everything, shared rows and short codes, 50 %: more than either alone"] = row
+    columns = ["label", "seeds", "test_accuracy_w8a8", "gain", "edp_gain", "asked", "lost", "verdict"]
+    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
+
+
+def _priced(runs: pd.DataFrame, machine: Machine, baseline: Machine) -> pd.DataFrame:
+    """Recipes on a machine; without any, the columns that a goal asks for."""
+    if runs.empty:
+        return over_seeds(runs.assign(gain=0.0, edp_gain=0.0))
+    return over_seeds(energies(runs, machine, baseline_model=baseline))
+
+
+def _closest(candidates: pd.DataFrame, asked: float) -> dict[str, Any]:
+    """The candidate of largest gain, and whether it gains enough."""
+    if candidates.empty:
+        return {"asked": asked, "verdict": "not finished"}
+    best = candidates.loc[candidates.gain.idxmax()].to_dict()
+    return best | {"asked": asked, "verdict": "reached" if best["gain"] >= asked else "not reached"}
+
+
+def _close(shares: pd.Series, share: float) -> pd.Series:
+    return shares.sub(share).abs() < 1e-9
+
+
 def held_out_runs(start: str = TUNING_START) -> pd.DataFrame:
     """The fine-tuned runs that choices were made from, a row each: those on held-out images from ``start``.
 
     Returns
     -------
     DataFrame
-        ``run``, ``method``, ``sparsity``, ``strength`` (LSB^2/pJ), ``clip_ratio``, ``distillation``,
-        ``encoding``, ``precision``, ``epochs``, ``cell_energy_j``, ``learning_rate`` (peak) and
+        ``run``, ``label``, ``method``, ``sparsity``, ``strength`` (LSB^2/pJ), ``clip_ratio``,
+        ``distillation``, ``encoding``, ``precision``, ``epochs``, ``cell_energy_j``, ``learning_rate`` (peak) and
         ``held_out_accuracy`` (%); no rows where no such run has finished.
     """
     runs = load_results()
     runs = runs[runs.held_out & (runs.init == start)]
     columns = [
         "run",
+        "label",
         "method",
         "sparsity",
         "strength",

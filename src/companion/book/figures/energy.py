@@ -1,0 +1,212 @@
+"""Pictures of what machines spend: a tidy frame in, matplotlib Axes out; nothing is computed here."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+from companion.book.figures.basic import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, _error_scale
+
+__all__ = [
+    "PARTS",
+    "RECIPE_STYLE",
+    "SERIES_STYLE",
+    "account_bars",
+    "accuracy_against_gain",
+    "gain_panels",
+    "lever_dots",
+]
+
+
+PARTS = {
+    "cells_j": ("cells", BLUE),
+    "sign_j": ("sign", SKY),
+    "adc_j": ("converters", ORANGE),
+    "input_j": ("inputs", PURPLE),
+    "index_j": ("index", GREEN),
+}
+"""What joules are charged for -> its word and color."""
+
+
+SERIES_STYLE = {
+    "dense, 8 bits": (BLACK, "D"),
+    "cheap codes": (GREEN, "P"),
+    "fewer bits": ("#8C6A00", "d"),
+    "LFSR mask": (BLUE, "o"),
+    "twofold": (RED, "*"),
+    "magnitude + bits": (PURPLE, "X"),
+}
+"""Family of networks -> color and marker; those of `figures.basic.METHOD_STYLE`. All others are gray dots."""
+
+GRAY = "#8a8a8a"
+
+
+def _ratios(ax: Axes, axis: str = "x") -> None:
+    """A logarithmic axis of ratios: 1x, 2x, 5x, 10x."""
+    scale = getattr(ax, f"{axis}axis")
+    getattr(ax, f"set_{axis}scale")("log")
+    scale.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=lambda value, _: f"{value:g}x")
+    scale.set_minor_formatter(NullFormatter())
+
+
+RECIPE_STYLE = {
+    "LFSR mask": (BLUE, "o"),
+    "twofold": (RED, "*"),
+    "twofold, signed rows": (ORANGE, "P"),
+    "3 bits, signed rows": ("#8C6A00", "d"),
+    "magnitude + bits": (PURPLE, "X"),
+}
+"""What is drawn by the share removed -> color and marker."""
+
+
+def gain_panels(frame: pd.DataFrame, claims: pd.DataFrame) -> list[Axes]:
+    """Energy gain against the share removed (%), a panel a machine, a line each of `RECIPE_STYLE`.
+
+    Columns of ``frame``: ``panel``, ``series``, ``sparsity`` (share), ``gain``; of ``claims``: ``sparsity``,
+    ``gain``. Other series are left out.
+    """
+    names = list(dict.fromkeys(frame.panel))
+    figure, grid = plt.subplots(1, len(names), figsize=(7.2, 4.0), sharex=True, sharey=True, squeeze=False)
+    for ax, name in zip(grid.flat, names, strict=True):
+        own = frame[frame.panel == name]
+        for series, (color, marker) in RECIPE_STYLE.items():
+            line = own[own.series == series].sort_values("sparsity")
+            size = 11 if marker == "*" else 6
+            x, y = 100 * line.sparsity, line.gain
+            ax.plot(x, y, color=color, marker=marker, markersize=size, linewidth=1.4, label=series)
+        ax.plot(100 * claims.sparsity, claims.gain, "x", color=BLACK, markersize=9, label="the talk")
+        ax.set(title=name, xlabel="weights removed (%)")
+        _ratios(ax, "y")
+    grid[0, 0].set_ylabel("energy gain over dense 8 bits")
+    figure.legend(
+        *grid[0, 0].get_legend_handles_labels(), fontsize="small", ncols=3, loc="outside lower center"
+    )
+    return list(grid.flat)
+
+
+def account_bars(frame: pd.DataFrame, *, longest_j: float | None = None) -> Axes:
+    """Joules of an image in stacked bars, by `PARTS`; the bars of a network stand under its name.
+
+    Parameters
+    ----------
+    frame
+        Columns ``network``, ``bar`` (what tells its bars apart), `PARTS`, and what is written at a bar's end:
+        ``gain``, ``edp_gain``, ``arrays``.
+    longest_j
+        Where the axis ends; a longer bar is cut, and its note stands inside. None: all are drawn whole.
+    """
+    heights, heads, at = [], [], 0.0
+    for name, own in frame.groupby("network", sort=False):
+        heads.append((at, name))
+        heights += [at + 0.85 + 0.8 * number for number in range(len(own))]
+        at = heights[-1] + 1.15
+    _, ax = plt.subplots(figsize=(7.2, 0.9 + 0.24 * at))
+    left = np.zeros(len(frame))
+    for column, (word, color) in PARTS.items():
+        ax.barh(heights, frame[column], left=left, color=color, label=word, height=0.7)
+        left = left + frame[column].to_numpy()
+    end = left.max() if longest_j is None else longest_j
+    for height, total, row in zip(heights, left, frame.itertuples(), strict=True):
+        inside = total > end
+        note = f"{row.gain:.3g}x, EDP {row.edp_gain:.2g}x, {row.arrays:.0f} arrays"
+        ax.text(
+            end if inside else total,
+            height,
+            f"{note} " if inside else f" {note}",
+            ha="right" if inside else "left",
+            va="center_baseline",
+            fontsize="x-small",
+            color="white" if inside else BLACK,
+            fontweight="bold" if inside else "normal",
+        )
+    for height, name in heads:
+        ax.text(0, height, name, va="center_baseline", fontsize="small", fontweight="bold")
+    ax.set_yticks(heights, frame.bar.tolist(), fontsize="x-small")
+    ax.set(ylim=(at - 0.5, -0.6), xlim=(0, end * (1.0 if longest_j else 1.3)), xlabel="energy of an image")
+    ax.xaxis.set_major_formatter(EngFormatter("J"))
+    ax.grid(axis="y", visible=False)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, borderaxespad=0.2, fontsize="small")
+    return ax
+
+
+def accuracy_against_gain(frame: pd.DataFrame, marked: tuple[float, float] | None = None) -> list[Axes]:
+    """Accuracy (%) against what is gained over dense 8 bits, a panel a machine or quantity.
+
+    The best networks of each family are joined and named, those that none of it exceeds in both; all others
+    are gray dots, for scale. Up and to the right is better.
+
+    Parameters
+    ----------
+    frame
+        Columns ``panel``, ``series``, ``gain``, ``test_accuracy`` (%) and ``front`` (one of the best).
+    marked
+        A range of gains that is shaded in the first panel.
+    """
+    names = list(dict.fromkeys(frame.panel))
+    figure, grid = plt.subplots(1, len(names), figsize=(7.2, 4.6), sharey=True, squeeze=False)
+    for ax, name in zip(grid.flat, names, strict=True):
+        own = frame[frame.panel == name]
+        _error_scale(ax)
+        if marked is not None and name == names[0]:
+            ax.axvspan(*marked, color="#cccccc", alpha=0.35, linewidth=0)
+            ax.text(
+                marked[0], 0.02, " the talk's range", transform=ax.get_xaxis_transform(), fontsize="x-small"
+            )
+        others = own[~own.front | ~own.series.isin(SERIES_STYLE)]
+        ax.plot(others.gain, others.test_accuracy, ".", color="#bbbbbb", markersize=5)
+        for series, (color, marker) in SERIES_STYLE.items():
+            best = own[own.front & (own.series == series)].sort_values("gain")
+            size = 11 if marker == "*" else 6
+            ax.plot(
+                best.gain,
+                best.test_accuracy,
+                color=color,
+                marker=marker,
+                markersize=size,
+                linewidth=1.3,
+                label=series,
+            )
+        ax.set(title=name, xlabel="gain over dense 8 bits")
+        _ratios(ax)
+    grid[0, 0].set_ylabel("accuracy with 8-bit inputs (%)")
+    figure.legend(
+        *grid[0, 0].get_legend_handles_labels(), fontsize="small", ncols=3, loc="outside lower center"
+    )
+    return list(grid.flat)
+
+
+def lever_dots(frame: pd.DataFrame) -> list[Axes]:
+    """What each lever gains, a panel a device table: a dot in energy, a ring in energy times delay.
+
+    Columns ``lever``, ``panel``, ``gain``, ``edp_gain``; a lever without a gain is said not to have finished.
+    """
+    levers, names = list(dict.fromkeys(frame.lever)), list(dict.fromkeys(frame.panel))
+    rows = -(-len(names) // 2)
+    figure, grid = plt.subplots(
+        rows,
+        min(2, len(names)),
+        figsize=(7.2, rows * (0.9 + 0.24 * len(levers))),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    for ax, name in zip(grid.flat, names, strict=False):
+        own = frame[frame.panel == name].set_index("lever").loc[levers]
+        at = np.arange(len(levers))
+        ax.axvline(1, color=GRAY, linewidth=1)
+        ax.hlines(at, own.gain, own.edp_gain, color="#cccccc", linewidth=1.2)
+        ax.plot(own.gain, at, "o", color=BLUE, markersize=6, label="energy")
+        ax.plot(own.edp_gain, at, "o", color=RED, markersize=6, fillstyle="none", label="energy x delay")
+        for row in np.flatnonzero(own.gain.isna()):
+            ax.text(1, row, "  not finished", va="center", fontsize="x-small", color=GRAY)
+        ax.set_yticks(at, levers, fontsize="x-small")
+        ax.set(title=name)
+        _ratios(ax)
+    for ax in grid[-1]:
+        ax.set_xlabel("gain over dense 8 bits")
+    grid[0, 0].invert_yaxis()
+    figure.legend(
+        *grid[0, 0].get_legend_handles_labels(), fontsize="small", ncols=2, loc="outside lower center"
+    )
+    return list(grid.flat)[: len(names)]
