@@ -648,6 +648,124 @@ def _slots(sparsity):
         yield name, place, place.module.parametrizations[place.parameter]
 
 
+# ---- inputs, whatever way a weight is used ----
+
+
+class Handed(nn.Module):
+    """Weights handed to functions, as Swin does, a layer called by keyword, and a head for training alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3, stride=2, padding=1)
+        self.narrow = nn.Conv1d(3, 4, 1)
+        self.qkv = nn.Linear(4, 12)
+        self.graph = nn.Parameter(torch.randn(12, 5))
+        self.last = nn.Linear(5, 2)
+        self.aux = nn.Linear(5, 2)
+
+    def forward(self, images):
+        maps = F.conv2d(images, self.conv.weight, self.conv.bias, stride=2, padding=1).relu()
+        states = self.narrow(input=maps.flatten(2)).transpose(1, 2)
+        states = F.linear(states, self.qkv.weight, self.qkv.bias) @ self.graph
+        answer = self.last(states)
+        return answer + self.aux(states) if self.training else answer
+
+
+class Called(Handed):
+    """The same, each weight in the layer that it is made for."""
+
+    def __init__(self):
+        super().__init__()
+        self.turned = nn.Linear(12, 5, bias=False)
+
+    def forward(self, images):
+        states = self.narrow(self.conv(images).relu().flatten(2)).transpose(1, 2)
+        return self.last(self.turned(self.qkv(states)))
+
+
+@pytest.mark.parametrize("attached", [False, True])
+def test_inputs_are_measured_however_a_weight_is_used(attached):
+    torch.manual_seed(0)
+    handed, called = Handed(), Called()
+    called.load_state_dict(handed.state_dict(), strict=False)
+    with torch.no_grad():
+        called.turned.weight.copy_(handed.graph.t())
+    names = ["conv", "narrow", "qkv", "last", "aux"]
+    theirs = [*names, "turned"]
+    if attached:
+        Twofold(handed, layers=[*names, "graph"], transposed="graph", density=0.5, mask="magnitude")
+        Twofold(called, layers=theirs, density=0.5, mask="magnitude")
+    ours = twofold.activation_scales(handed, IMAGES, layers=[*names, "graph"], batch_size=4)
+    expected = twofold.activation_scales(called, IMAGES, layers=theirs)
+    assert list(expected) == ["conv", "narrow", "qkv", "turned", "last"]
+    assert ours.keys() == {*names, "graph"} - {"aux"}  # which runs in training only
+    counted = twofold.measure_activity(handed, IMAGES, scales=ours, layers=[*names, "graph"], batch_size=4)
+    wanted = twofold.measure_activity(called, IMAGES, scales=expected, layers=theirs)
+    for name, activity in wanted.items():
+        own = "graph" if name == "turned" else name
+        assert ours[own].scale == pytest.approx(expected[name].scale, rel=1e-5)
+        assert ours[own].signed == expected[name].signed
+        assert counted[own].reads == activity.reads
+        torch.testing.assert_close(counted[own].row_ones, activity.row_ones, rtol=0.02, atol=2)
+    assert handed.training and torch.backends.mha.get_fastpath_enabled()
+
+
+@pytest.mark.parametrize("first", ["batch", "words"])
+def test_inputs_of_attention_and_of_recurrent_layers_are_measured(first):
+    torch.manual_seed(0)
+    mix, rnn = nn.MultiheadAttention(4, 2, batch_first=first == "batch"), nn.LSTM(4, 3)
+    model = nn.ModuleDict({"mix": mix, "rnn": rnn})
+    model.forward = lambda words: rnn(mix(words, words, words)[0])[0]
+    words = torch.rand(5, 6, 4, generator=torch.Generator().manual_seed(2))
+    names = ["mix.in_proj_weight", "mix.out_proj", "rnn.weight_ih_l0", "rnn.weight_hh_l0"]
+    scales = twofold.activation_scales(model, words, layers=names)
+    assert scales["mix.in_proj_weight"] == (words.max().item(), False)
+    found = twofold.measure_activity(model, words, scales=scales, layers=names)
+    assert list(found) == names
+    assert [(own.reads, len(own.row_ones)) for own in found.values()] == [(30, 4), (30, 4), (30, 4), (30, 3)]
+    by_hand = twofold.measure_activity(
+        layer := nn.Linear(4, 1), words.flatten(0, 1), scales=twofold.activation_scales(layer, words)
+    )
+    assert torch.equal(found["mix.in_proj_weight"].row_ones, by_hand[""].row_ones)
+
+
+def test_a_use_that_has_no_inputs_to_count_is_named():
+    class Changed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, inputs):
+            return F.linear(inputs, self.fc.weight * 2)
+
+    with pytest.raises(ValueError, match=r"layer fc is not called, and its weight is used by aten\.mul\.T"):
+        twofold.activation_scales(Changed(), torch.rand(3, 4), layers=["fc"])
+
+
+def test_inputs_that_are_not_rounded_are_told():
+    model = Handed().eval()
+    scales = twofold.activation_scales(model, IMAGES)
+    with pytest.warns(UserWarning, match="the inputs of conv, qkv were not rounded: no call of these layers"):
+        with twofold.quantized_activations(model, scales):
+            model(IMAGES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with twofold.quantized_activations(model, scales, layers=["narrow", "last"]):
+            rounded = model(IMAGES)
+        with twofold.quantized_activations(Called(), scales):
+            pass
+    assert not torch.equal(rounded, model(IMAGES))
+
+
+@pytest.mark.parametrize("images", [{"words": IMAGES}, (IMAGES, IMAGES), IMAGES.numpy()])
+def test_images_that_are_no_tensor_are_refused(images):
+    from twofold.inputs.scales import watch_inputs
+
+    plain = getattr(watch_inputs, "__wrapped__", watch_inputs)  # past the tests' own checks of types
+    with pytest.raises(TypeError, match=f"images is a {type(images).__name__}; one tensor is needed"):
+        plain(Small(), images, 4, lambda *_: None)
+
+
 # ---- torch.func, ONNX, and the order of parameters ----
 
 
@@ -681,7 +799,7 @@ def test_torch_func_goes_through_an_attached_model(term):
         torch.testing.assert_close(value, loss({name: own[index] for name, own in two.items()}, inputs))
 
 
-@pytest.mark.parametrize("dynamo", [True, False])
+@pytest.mark.parametrize("dynamo", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_an_attached_model_is_no_network_for_onnx(dynamo, tmp_path):
     model = Small().eval()
     sparsity = Twofold(model, density=0.5)

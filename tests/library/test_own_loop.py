@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 
 import twofold
 from twofold import Twofold
-from twofold.masks.generator import LAYER_POLYNOMIAL, layer_seed, lfsr_mask
+from twofold.masks.generator import layer_generator
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -378,8 +378,8 @@ def test_two_processes_end_with_the_same_codes(tmp_path):
                 assert a == b if isinstance(a, float) else torch.equal(a, b), (way, name)
             codes, keep, _ = ours[name]
             if WAYS[way].get("mask") != "magnitude":
-                seed = layer_seed(LAYER_POLYNOMIAL, index)
-                assert torch.equal(keep, lfsr_mask(tuple(keep.shape), 0.5, seed=seed).keep)
+                drawn = layer_generator("rejection", tuple(keep.shape), index).draw(tuple(keep.shape), 0.5)
+                assert torch.equal(keep, drawn.keep)
             # One process with whole batches sums in another order: a few codes at a border may differ.
             assert (codes != alone[name].codes).double().mean() < 0.1, (way, name)
 

@@ -5,16 +5,20 @@ negative inputs occur; batch norm and all else stays digital and at full precisi
 """
 
 import math
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int8, Int32, UInt8
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.utils import parametrize
+
+from twofold.inputs.products import ProductWatch
 
 __all__ = [
     "InputScale",
@@ -156,6 +160,12 @@ def quantized_activations(
     ValueError
         A layer has no scale (the message names it), or is a transposed convolution.
 
+    Warns
+    -----
+    UserWarning
+        At the end, where the model was called and weights that have a scale were not used by calls of their
+        layers: what a function multiplies them by was not rounded.
+
     Examples
     --------
     >>> model = nn.Linear(2, 1, bias=False)
@@ -165,13 +175,23 @@ def quantized_activations(
     tensor([[1.]])
     """
 
-    def replace(name: str, _layer: nn.Module, inputs: tuple) -> tuple:
+    called: set[str] = set()
+
+    def replace(name: str, _layer: nn.Module, inputs: Tensor) -> Tensor:
+        called.add(name)
         scale = scale_of(name, scales)
-        codes = quantize_inputs(inputs[0], scale, input_bits)
-        return ((codes * (scale.scale / scale.limit(input_bits))).to(inputs[0].dtype), *inputs[1:])
+        codes = quantize_inputs(inputs, scale, input_bits)
+        return (codes * (scale.scale / scale.limit(input_bits))).to(inputs.dtype)
 
     with _hooked(model, replace, layers):
         yield model
+    passed = [name for name in scales if name not in called and (layers is None or name in layers)]
+    if called and passed:
+        warnings.warn(
+            f"the inputs of {', '.join(passed)} were not rounded: no call of these layers came by, and what "
+            "a function multiplies by their weights cannot be replaced",
+            stacklevel=3,
+        )
 
 
 def watch_inputs(
@@ -183,11 +203,18 @@ def watch_inputs(
 ) -> None:
     """Run `images` through `model` in evaluation mode and show `see` each layer's name, module and input.
 
+    A weight that a function multiplies by, past its layer or as a parameter of any module, counts as well:
+    its module is then a stand-in of the same sizes. `layers` names such parameters, too. What is not used in
+    evaluation mode is not shown.
+
     Raises
     ------
+    TypeError
+        The images are no tensor.
     ValueError
         An image holds NaN or infinite values, a convolution is transposed, or its input has no axis that
-        counts the images (the message names the layer).
+        counts the images, or a weight among `layers` is only used by operations that have no inputs to count
+        (the message names the layer).
 
     Examples
     --------
@@ -200,26 +227,85 @@ def watch_inputs(
     0 (2, 2)
     2 (2, 4)
     """
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            f"images is a {type(images).__name__}; one tensor is needed, its first axis the images: "
+            "torch.from_numpy makes one of an array, and a model of several inputs can be wrapped in a "
+            "module that takes one"
+        )
     if not bool(torch.isfinite(images).all()):
         raise ValueError(f"{int((~torch.isfinite(images)).sum())} values of the images are NaN or infinite")
 
-    def look(name: str, layer: nn.Module, inputs: tuple) -> None:
-        if isinstance(layer, nn.modules.conv._ConvNd) and inputs[0].dim() != len(layer.kernel_size) + 2:
+    seen: set[str] = set()
+    inside: set[str] = set()
+
+    def look(name: str, layer: nn.Module, inputs: Tensor) -> None:
+        if isinstance(layer, nn.modules.conv._ConvNd) and inputs.dim() != len(layer.kernel_size) + 2:
             raise ValueError(
-                f"layer {name}, a convolution, got an input of shape {tuple(inputs[0].shape)}; "
+                f"layer {name}, a convolution, got an input of shape {tuple(inputs.shape)}; "
                 "the images need a first axis that counts them, also where there is only one"
             )
-        see(name, layer, inputs[0])
+        inside.add(name)
+        seen.add(name)
+        see(name, layer, inputs)
+
+    def multiply(name: str, stand_in: nn.Module, inputs: Tensor) -> None:
+        seen.add(name)
+        see(name, stand_in, inputs)
 
     modes = {layer: layer.training for layer in model.modules()}
-    try:
-        model.eval()  # batch norm must neither use nor move its statistics by these images
-        with _hooked(model, look, layers), torch.no_grad():
-            for batch in images.split(batch_size):
-                model(batch)
-    finally:
+    with ExitStack() as stack:
         for layer, mode in modes.items():
-            layer.training = mode
+            stack.callback(setattr, layer, "training", mode)
+        model.eval()  # batch norm must neither use nor move its statistics by these images
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(_hooked(model, look, layers, inside.discard))
+        stack.enter_context(parametrize.cached())  # a computed weight is one tensor throughout
+        weights = _watched_weights(model, layers)
+        stack.enter_context(_taken_apart(weights))
+        products = ProductWatch({name: weight for name, (_, weight) in weights.items()}, multiply, inside)
+        # Watching every operation costs time; the first batch tells whether it is needed.
+        for index, batch in enumerate(images.split(batch_size)):
+            if index == 0 or products.used:
+                with products:
+                    model(batch)
+            else:
+                model(batch)
+    if layers is not None:
+        for name, operation in products.otherwise.items():
+            if name not in seen:
+                raise ValueError(
+                    f"layer {name} is not called, and its weight is used by {operation}, which has no inputs "
+                    "that can be counted; leave it out, with exclude when attaching"
+                )
+
+
+def _watched_weights(model: nn.Module, layers: Collection[str] | None) -> dict[str, tuple[nn.Module, Tensor]]:
+    """Module and weight of each layer, and of each parameter that is named."""
+    modules = {_plain(name): module for name, module in model.named_modules()}
+    if layers is None:
+        layers = [n for n, m in modules.items() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
+    found = {}
+    for name in layers:
+        path, _, parameter = name.rpartition(".")
+        holder, own = (modules[name], "weight") if name in modules else (modules.get(path), parameter)
+        weight = getattr(holder, own, None)
+        if isinstance(weight, Tensor):
+            found[name] = holder, weight
+    return found
+
+
+@contextmanager
+def _taken_apart(weights: Mapping[str, tuple[nn.Module, Tensor]]) -> Iterator[None]:
+    """Within the context torch computes attention, and recurrent layers that are watched, step by step."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
+        torch.backends.mha.set_fastpath_enabled(False)
+        if any(isinstance(holder, nn.RNNBase) for holder, _ in weights.values()):
+            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        yield
 
 
 def scale_of(name: str, scales: Mapping[str, InputScale]) -> InputScale:
@@ -232,12 +318,28 @@ def scale_of(name: str, scales: Mapping[str, InputScale]) -> InputScale:
 @contextmanager
 def _hooked(
     model: nn.Module,
-    hook: Callable[[str, nn.Module, tuple], tuple | None],
+    hook: Callable[[str, nn.Module, Tensor], Tensor | None],
     layers: Collection[str] | None,
+    leave: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
+    """Within the context the input of each layer goes through `hook`; `leave` is told when it is done."""
+
+    def enter(name: str, layer: nn.Module, inputs: tuple, options: dict[str, Any]) -> tuple | None:
+        if inputs:
+            given = hook(name, layer, inputs[0])
+            return None if given is None else ((given, *inputs[1:]), options)
+        (key, value), *others = options.items()  # called as layer(input=...)
+        given = hook(name, layer, value)
+        return None if given is None else ((), {key: given, **dict(others)})
+
+    def done(name: str, *_: Any) -> None:
+        if leave is not None:
+            leave(name)
+
     handles = []
     try:
-        for name, layer in model.named_modules():
+        for path, layer in model.named_modules():
+            name = _plain(path)
             if layers is not None and name not in layers:
                 continue
             if isinstance(layer, _ConvTransposeNd):
@@ -247,8 +349,14 @@ def _hooked(
                 )
             if not isinstance(layer, nn.modules.conv._ConvNd | nn.Linear):
                 continue
-            handles.append(layer.register_forward_pre_hook(partial(hook, name)))
+            handles.append(layer.register_forward_pre_hook(partial(enter, name), with_kwargs=True))
+            handles.append(layer.register_forward_hook(partial(done, name)))
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _plain(name: str) -> str:
+    """The name of a module where nothing is compiled: ``torch.compile`` puts a module of its own in."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")

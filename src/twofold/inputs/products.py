@@ -1,0 +1,152 @@
+"""Products with a weight that happen outside of its layer, found among all of torch's operations.
+
+A model may hand the weight of a layer to a function (attention does, and Swin), or multiply by a parameter
+that belongs to no layer. No hook sees either. But every operation passes by here, and a product is one that
+reads the memory of a weight.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+__all__ = ["ProductWatch"]
+
+
+# Where the two factors of a matrix product are among an operation's arguments.
+_FACTORS = {
+    torch.ops.aten.mm.default: (0, 1),
+    torch.ops.aten.addmm.default: (1, 2),
+    torch.ops.aten.bmm.default: (0, 1),
+    torch.ops.aten.baddbmm.default: (1, 2),
+    torch.ops.aten.mv.default: (0, 1),
+    torch.ops.aten.addmv.default: (1, 2),
+}
+
+
+class ProductWatch(TorchDispatchMode):
+    """Within the context ``see`` is shown the inputs of every product with one of the weights.
+
+    Parameters
+    ----------
+    weights
+        The tensors to watch by name. They must stay the same ones.
+    see
+        Called with a weight's name, a module that stands for what is computed (a linear layer, or a
+        convolution with its strides and margins), and the inputs.
+    inside
+        Names that are left out while they are in there: their layer is at work, and told already.
+
+    Attributes
+    ----------
+    otherwise : dict
+        What else, by name, reads a weight as a whole or in part; views do not count.
+    used : bool
+        Whether anything came by, a product or other.
+
+    Examples
+    --------
+    >>> weight, inputs = torch.ones(3, 2), torch.ones(4, 2)
+    >>> def see(name, layer, inputs):
+    ...     print(name, layer, tuple(inputs.shape))
+    >>> with ProductWatch({"mix": weight}, see) as products:
+    ...     _ = inputs @ weight.t()
+    ...     _ = weight.sum()
+    mix Linear(in_features=2, out_features=3, bias=False) (4, 2)
+    >>> products.otherwise
+    {'mix': 'aten.sum'}
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        see: Callable[[str, nn.Module, Tensor], None],
+        inside: Collection[str] = (),
+    ):
+        super().__init__()
+        self.see = see
+        self.inside = inside
+        self.otherwise: dict[str, str] = {}
+        self.used = False
+        self.weights = weights
+        self.names: dict[int, list[str]] = {}
+        for name, weight in weights.items():
+            if (address := _address(weight)) is not None:
+                self.names.setdefault(address, []).append(name)
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        found = operation(*args, **(kwargs or {}))
+        for factor in _tensors([*args, *(kwargs or {}).values()]):
+            for name in self.names.get(_address(factor), ()):
+                if name in self.inside or not _overlap(factor, self.weights[name]):
+                    continue
+                if isinstance(found, Tensor) and _address(found) == _address(factor):
+                    continue  # a view
+                self.used = True
+                weight = self.weights[name]
+                whole = factor.data_ptr() == weight.data_ptr() and _once(factor).numel() == weight.numel()
+                if not whole or not self._see(name, operation, args, factor):
+                    self.otherwise[name] = str(operation).removesuffix(".default")
+        return found
+
+    def _see(self, name: str, operation: Any, args: tuple, factor: Tensor) -> bool:
+        """Show the inputs, if this is a product with the weight."""
+        if operation is torch.ops.aten.convolution.default and factor is args[1] and not args[6]:
+            self.see(name, _convolution(factor, *args[3:6], args[8]), args[0])
+            return True
+        if operation not in _FACTORS:
+            return False
+        left, right = (args[position] for position in _FACTORS[operation])
+        if factor.dim() == 3 and factor.shape[0] > 1 and factor.stride(0):
+            return False  # a matrix for each member of the batch
+        if factor is right:
+            inputs = left.flatten(0, -2)
+        else:
+            inputs = right[:, None].t() if right.dim() == 1 else right.transpose(-1, -2).flatten(0, -2)
+        rows = inputs.shape[1]
+        self.see(name, nn.Linear(rows, _once(factor).numel() // rows, bias=False, device="meta"), inputs)
+        return True
+
+
+def _convolution(
+    weight: Tensor, stride: list[int], padding: list[int], dilation: list[int], groups: int
+) -> nn.Module:
+    kind = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[weight.dim() - 2]
+    outputs, inputs, *kernel = weight.shape
+    sizes = inputs * groups, outputs, tuple(kernel), tuple(stride), tuple(padding), tuple(dilation)
+    return kind(*sizes, groups=groups, bias=False, device="meta")
+
+
+def _once(factor: Tensor) -> Tensor:
+    """A tensor without the dimensions along which it only repeats itself."""
+    lengths = zip(factor.shape, factor.stride(), strict=True)
+    return factor[tuple(0 if length > 1 and not step else slice(None) for length, step in lengths)]
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _address(tensor: Tensor) -> int | None:
+    """Where the memory of a tensor begins, None where it has none of its own."""
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        return None
+    return tensor.untyped_storage().data_ptr() or None
+
+
+def _overlap(a: Tensor, b: Tensor) -> bool:
+    """Whether two dense tensors in one memory share a part of it."""
+    (a_start, a_end), (b_start, b_end) = (
+        (start, start + tensor.numel() * tensor.element_size())
+        for tensor in (a, b)
+        for start in (tensor.data_ptr(),)
+    )
+    return a_start < b_end and b_start < a_end
