@@ -298,6 +298,20 @@ EXPERIMENTS = (
         ),
     ),
     Experiment(
+        "bit-terms-tuning",
+        "Between the strength at which nothing moves and that at which a layer dies: what does each reading of "
+        "the talk's bit term reach on held-out images?",
+        tuple(
+            _run("twofold", 50, **UNSEEN | REJECTION, bit_term=term, strength=beta)
+            for term, strengths in (
+                ("counts", (20.0, 60.0, 150.0, 5.0, 400.0)),
+                ("popcount", (2.5, 5.0, 1.5, 7.0, 10.0)),
+                ("planes", (0.3, 0.6, 0.15, 1.0, 2.0)),
+            )
+            for beta in strengths
+        ),
+    ),
+    Experiment(
         "mlperf-tiny-float",
         "How good is the benchmark's network in float, and twice as wide?",
         tuple(
