@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from companion.book.examples import code_tables, register_tables, worked_example
+from companion.book.examples import code_tables, overlap_by_distance, register_tables, worked_example
 from companion.book.glue import explorer
-from twofold import LFSR, Polynomial, load_cell_table
+from twofold import LFSR, Polynomial, lfsr_mask, load_cell_table
 from twofold.codes.encodings import ENCODINGS
 from twofold.masks.generator import reduce_states
+from twofold.masks.gf2 import primitive_polynomial
 
 REGISTERS = register_tables()
 CELLS = load_cell_table()
@@ -47,12 +48,32 @@ def test_cycles_are_the_states_that_the_register_walks_through(data):
     assert register.states(len(walk)).tolist() == walk[at:] + walk[:at]
 
 
-def test_positions_are_those_of_the_index_generator():
+def test_positions_are_those_of_the_index_generators():
     for size, entry in REGISTERS["sizes"].items():
         assert size % entry["columns"] == 0
-        for degree, positions in entry["positions"].items():
+        for degree, positions in entry["positions"]["multiply-shift"].items():
             states = np.arange(2**degree, dtype=np.uint32)
             assert positions == reduce_states(states, size, degree).tolist()
+
+
+@given(st.data())
+def test_skipped_states_are_those_of_the_walk_by_rejection(data):
+    size = data.draw(st.sampled_from(list(REGISTERS["sizes"])))
+    degree = data.draw(st.integers(size.bit_length(), 9))
+    register = LFSR(primitive_polynomial(degree), data.draw(st.integers(1, 2**degree - 1)))
+    mask = lfsr_mask((size,), 1.0, register.polynomial, register.seed, reduction="rejection")
+    positions = REGISTERS["sizes"][size]["positions"]["rejection"][degree]
+    walked = [positions[state] for state in register.states(mask.clocks)]
+    assert [position for position in walked if position >= 0] == mask.order.tolist()
+
+
+def test_layers_of_one_polynomial_have_anything_in_common():
+    frame = overlap_by_distance(2304, 0.5, steps=8)
+    one, each = (own.set_index("distance").overlap for _, own in frame.groupby("polynomials", sort=False))
+    assert frame.polynomials.unique().tolist() == ["one for both layers", "one each"]
+    assert (one[0.0], one[1.0]) == (1.0, 1.0)
+    assert one.min() < 0.05
+    assert each.between(0.42, 0.58).all()
 
 
 def test_default_taps_are_primitive_and_the_slides_register_is_there():

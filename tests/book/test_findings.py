@@ -15,6 +15,7 @@ from companion.study.plan import EXPERIMENTS
 from companion.study.protocol import held_out_runs
 from twofold import LFSR, StoredLayer, lfsr_mask, load_cell_table
 from twofold.codes.tables import load_operation_energies
+from twofold.masks.kinds import Rejection
 from twofold.masks.measures import pair_coverage
 
 
@@ -190,8 +191,12 @@ def test_training():
 
 def test_registers():
     register, pair = LFSR("x^9+x^4+1", 1), LFSR("x^3+x+1", 1)
-    example = lfsr_mask((300,), 0.5, "x^9+x^4+1", 1)
-    layer = StoredLayer(torch.ones(2, 3, dtype=torch.int8), 1.0, torch.ones(2, 3, dtype=torch.bool))
+    walk, repeating = (
+        lfsr_mask((300,), 0.5, "x^9+x^4+1", 1, reduction=rule) for rule in ("rejection", "multiply-shift")
+    )
+    generator = Rejection("x^3+x+1", seed=2)
+    keep = generator.draw((2, 3), 0.5).keep
+    layer = StoredLayer(keep.to(torch.int8), 1.0, keep, generator=generator)
     network = FinishedNetwork("resnet20", 10, 3, {"conv1": layer}, {})
     schemes = {
         "packed LFSR": 10,
@@ -200,16 +205,21 @@ def test_registers():
         "float32": 99,
         "bitmap": 20,
     }
+    measures = ["spread of layers", "spread of columns", "corr(i, i/2)"]
+    quality = pd.DataFrame(
+        [(kind, 0.5, measure, 2.0) for kind in ("rejection", "column", "counter") for measure in measures],
+        columns=["generator", "density", "measure", "value"],
+    )
+    bits = {"generated": [80, 40], "stored": [16_000, 800], "scheme": ["bitmap", "csr"]}
     found = plain(
         findings.registers(
             register=register,
-            example=example,
-            own=example,
-            later=example,
+            walk=walk,
+            repeating=repeating,
             pair=pair,
             picture=pair_coverage(6, 6, pair, LFSR("x^3+x^2+1")),
-            far=pd.Series([0.4, 0.6]),
-            index_bytes=pd.Series({"lfsr": 8.0, "bitmap": 2000.0, "csr": 3000.0}),
+            quality=quality,
+            index_bits=pd.DataFrame(bits, index=[1, 64]),
             network=network,
             back=network,
             parts={"header": 3, "codes": 7},
@@ -218,10 +228,14 @@ def test_registers():
         )
     )
     assert (found["period"], found["ones"], found["zeros"]) == (511, 256, 255)
-    assert (found["lig_kept"], found["lig_m"], found["lig_clocks"]) == (150, 300, example.clocks)
+    assert (found["lig_kept"], found["lig_m"], found["walk_clocks"]) == (150, 300, walk.clocks)
+    assert found["repeating_clocks"] == repeating.clocks < walk.clocks
     assert found["pair_share"] == pytest.approx(100 * 7 / 36)
     assert (found["same"], found["weights"], found["on_disk"]) == (6, 6, 10)
-    assert (found["best_direct"], found["direct_bytes"], found["best_kb"]) == ("bitmap", 20, 2.0)
+    assert (found["packed_polynomial"], found["packed_seed"]) == ("x^3+x+1", 2)
+    assert (found["best_direct"], found["direct_bytes"]) == ("bitmap", 20)
+    assert (found["lfsr_bytes"], found["stored_kb"], found["shared_bytes"]) == (10.0, 2.0, 100.0)
+    assert (found["below_half"], found["below_ninety"]) == (0.5, -1.0)
 
 
 # ---- chapters, on the study's own rows ----

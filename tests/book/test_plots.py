@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from companion.book.figures import basic as plots
 from companion.book.figures import crossbar as plots_crossbar
+from companion.book.figures import lig as plots_lig
 
 matplotlib.use("Agg")
 
@@ -368,3 +369,79 @@ def test_column_bars():
     loads = pd.DataFrame({"slice": [0, 1, 0, 1], "mean": [3.0, 9.0, 1.0, 2.0], "label": ["a", "a", "b", "b"]})
     ax = plots_crossbar.column_bars(loads)
     assert [[bar.get_height() for bar in bars] for bars in ax.containers] == [[3.0, 9.0], [1.0, 2.0]]
+
+
+# ---- the index generator ----
+
+
+def test_dots():
+    frame = pd.DataFrame({"what": ["ADD", "DRAM"], "energy_j": [9e-13, 6.4e-10]}, index=[7, 3])
+    ax = plots.dots(frame, "energy_j", "what", unit="J")
+    assert points_of(ax) == [([9e-13, 6.4e-10], [0, 1])]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["ADD", "DRAM"]
+    assert [text.get_text() for text in ax.texts] == ["900 fJ", "640 pJ"]
+    assert ax.yaxis_inverted()
+    assert ax.get_xscale() == "log"
+
+
+@pytest.mark.parametrize("outputs", [["index"], ["row", "column"]])
+def test_waves(outputs):
+    clocks = {"state": [1, 256, 128], "valid": [1, 1, 0], "ready": [0, 1, 1], "last": [0, 0, 0]}
+    frame = pd.DataFrame(clocks)
+    for number, name in enumerate(outputs):
+        frame.insert(1 + number, name, [0, 127, -1])
+    ax = plots_lig.waves(frame)
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == list(frame)
+    boxes = [box for box in ax.collections if box.get_hatch()]
+    assert len(boxes) == 2 * len(outputs)  # held back, and not valid
+    assert [text.get_text() for text in ax.texts] == ["1", "256", "128", *["0", "127"] * len(outputs)]
+    assert len(ax.get_lines()) == 3
+
+
+def test_walks():
+    frame = pd.DataFrame(
+        {
+            "generator": ["rejection"] * 3 + ["multiply-shift"] * 2,
+            "clock": [0, 1, 2, 0, 1],
+            "position": [5, 310, 7, 4, 4],
+            "handed": [True, False, True, True, False],
+        }
+    )
+    left, right = plots_lig.walks(frame, {"rejection": 3, "multiply-shift": 1}, 300)
+    assert lines(left) == {"handed on": ([0, 2], [5, 7]), "skipped": ([1], [310])}
+    assert lines(right) == {"handed on": ([0], [4]), "skipped": ([1], [4])}
+    assert [line.get_xdata()[0] for line in left.get_lines()[2:3]] == [3]
+    assert [line.get_ydata()[0] for line in left.get_lines()[3:]] == [300]
+
+
+def test_quality():
+    frame = pd.DataFrame(
+        [
+            (kind, kept, m, kept + len(kind))
+            for kind in ("iid", "column")
+            for kept in (0.5, 0.1)
+            for m in "ab"
+        ],
+        columns=["generator", "density", "measure", "value"],
+    )
+    axes = plots_lig.quality(frame, {"a": "first", "b": "second"}, {"iid": "by chance", "column": "columns"})
+    for ax in axes:
+        drawn = {name: values for name, (_, values) in lines(ax).items()}
+        assert drawn == {"by chance": [3.1, 3.5], "columns": [6.1, 6.5]}
+        assert [tick.get_text() for tick in ax.get_xticklabels()] == ["10 %", "50 %"]
+        assert ax.get_ylim()[0] == 0
+
+
+def test_index_energy():
+    frame = pd.DataFrame(
+        {
+            "group": [1, 1, 8],
+            "density": [0.5, 0.1, 0.5],
+            "way": "rejection",
+            "weight_j": [2e-13, 3e-13, 4e-14],
+        }
+    )
+    one, eight = plots_lig.index_energy(frame, {"rejection": "by rejection", "SRAM": "s"}, {1: "one", 8: "8"})
+    assert lines(one) == {"by rejection": ([10.0, 50.0], [pytest.approx(0.3), pytest.approx(0.2)])}
+    assert lines(eight) == {"by rejection": ([50.0], [pytest.approx(0.04)])}
+    assert one.get_yscale() == "log"

@@ -160,9 +160,11 @@ def test_search_finds_from_the_disk(visit):
 # ---- the register explorer ----
 
 
-def set_register(tab, degree: int, exponents: tuple[int, ...], seed: int, size: int, percent: int) -> None:
+def set_register(
+    tab, degree: int, exponents: tuple[int, ...], seed: int, size: int, percent: int, rule: str
+) -> None:
     tab.evaluate(
-        """([degree, exponents, seed, size, percent]) => {
+        """([degree, exponents, seed, size, percent, rule]) => {
             const form = document.querySelector("#register-explorer form");
             const set = (control, value) => {
                 control.value = value;
@@ -171,12 +173,13 @@ def set_register(tab, degree: int, exponents: tuple[int, ...], seed: int, size: 
             };
             set(form.elements.degree, degree);
             set(form.elements.size, size);
+            set(form.elements.rule, rule);
             for (const box of form.querySelectorAll("[name=tap]"))
                 if (box.checked !== exponents.includes(Number(box.value))) box.click();
             set(form.elements.seed, seed);
             set(form.elements.density, percent);
         }""",
-        [str(degree), list(exponents), str(seed), str(size), str(percent)],
+        [str(degree), list(exponents), str(seed), str(size), str(percent), rule],
     )
 
 
@@ -189,7 +192,7 @@ def shown_register(tab) -> dict:
                 ...Object.fromEntries(at("[data-value]", (b) => [b.dataset.value, Number(b.textContent)])),
                 grid: at(".grid rect", (r) => r.getAttribute("class")),
                 states: at("tbody code", (c) => parseInt(c.textContent, 2)),
-                places: at("tbody td:nth-child(3)", (c) => Number(c.textContent)),
+                places: at("tbody td:nth-child(3)", (c) => (c.textContent === "none" ? -1 : +c.textContent)),
                 label: root.querySelector(".grid").getAttribute("aria-label"),
             };
         }"""
@@ -203,15 +206,19 @@ def test_register_explorer_agrees_with_the_library(visit):
         polynomial = Polynomial(2**degree + 2 * draw.randrange(2 ** (degree - 1)) + 1)
         polynomial = primitive_polynomial(degree) if trial % 4 == 0 else polynomial
         seed, percent = draw.randrange(1, 2**degree), draw.randint(1, 100)
-        set_register(tab, degree, polynomial.exponents[1:-1], seed, size, percent)
+        rule = draw.choice(["rejection", "multiply-shift"])
+        set_register(tab, degree, polynomial.exponents[1:-1], seed, size, percent, rule)
         shown = shown_register(tab)
 
         register = LFSR(polynomial, seed, require_primitive=False)
         states = register.states(register.period)
-        places = reduce_states(states, size, degree).tolist()
-        first = list(dict.fromkeys(places))
+        if rule == "rejection":
+            places = [state - 1 if state <= size else -1 for state in states.tolist()]
+        else:
+            places = reduce_states(states, size, degree).tolist()
+        first = list(dict.fromkeys(place for place in places if place >= 0))
         kept = min(max(1, round(percent / 100 * size)), len(first))
-        case = (str(polynomial), seed, size, percent)
+        case = (str(polynomial), seed, size, percent, rule)
         assert shown["period"] == register.period, case
         assert shown["reached"] == len(first), case
         assert shown["kept"] == kept, case
@@ -220,9 +227,9 @@ def test_register_explorer_agrees_with_the_library(visit):
         classes = dict.fromkeys(first, "reached") | dict.fromkeys(first[:kept], "kept")
         assert shown["grid"] == [classes.get(p, "never") for p in range(size)], case
         assert shown["label"].startswith(f"Grid of {size} positions: {kept} kept"), case
-        if polynomial.is_primitive() and "clocks" in shown:
-            mask = lfsr_mask((size,), percent / 100, polynomial, seed)
-            assert (shown["clocks"], shown["repeats"]) == (mask.clocks, mask.clocks - mask.kept), case
+        if polynomial.is_primitive() and "clocks" in shown and (rule != "rejection" or size < 2**degree):
+            mask = lfsr_mask((size,), percent / 100, polynomial, seed, reduction=rule)
+            assert (shown["clocks"], shown["lost"]) == (mask.clocks, mask.clocks - mask.kept), case
             assert [c == "kept" for c in shown["grid"]] == mask.keep.tolist(), case
 
 

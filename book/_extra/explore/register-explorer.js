@@ -1,5 +1,5 @@
 // A shift register and its mask. The cycles of states and the positions come from the tables that the library put into
-// the page (twofold.explorers.register_tables); here they are only looked up, counted and drawn.
+// the page (companion.book.examples.register_tables); here they are only looked up, counted and drawn.
 (() => {
   const CLOCKS_SHOWN = 12;
   const root = document.getElementById("register-explorer");
@@ -10,6 +10,7 @@
       <label>Degree <select name="degree"></select></label>
       <label>Seed <input name="seed" type="number" min="1" step="1" value="1" aria-describedby="register-story"></label>
       <label>Positions <i>M</i> <select name="size"></select></label>
+      <label>Rule <select name="rule"></select></label>
       <label class="wide">Density <output name="percent"></output>
         <input name="density" type="range" min="1" max="100" value="50"></label>
       <fieldset class="wide"><legend>Taps, besides the powers that are always there</legend>
@@ -27,15 +28,16 @@
       </div>
       <table><caption>The first clocks</caption>
         <thead><tr><th scope="col">Clock</th><th scope="col">State</th><th scope="col">Position</th>
-          <th scope="col">Sight</th></tr></thead>
+          <th scope="col">Index</th></tr></thead>
         <tbody></tbody></table>
     </div>`;
   const form = root.querySelector("form");
-  const { degree, seed, size, density } = form.elements;
+  const { degree, seed, size, rule, density } = form.elements;
   const find = (selector) => root.querySelector(selector);
 
   for (const n of Object.keys(tables.degrees)) degree.add(new Option(n, n));
   for (const m of Object.keys(tables.sizes)) size.add(new Option(m, m));
+  for (const name of Object.keys(Object.values(tables.sizes)[0].positions)) rule.add(new Option(name, name));
   degree.value = "9";
   size.value = "300";
 
@@ -88,24 +90,26 @@
     const mask = exponents.reduce((sum, e) => sum + 2 ** e, 0);
     const states = walk(n, mask, start);
     const wanted = Math.max(1, Math.round((m * density.value) / 100));
-    const place = states.map((state) => positions[n][state]);
-    const firstClock = new Map(); // position -> clock of its first sight, in that order
-    place.forEach((position, clock) => firstClock.has(position) || firstClock.set(position, clock));
-    const sights = [...firstClock];
-    const kept = Math.min(wanted, sights.length);
-    const clocks = sights[kept - 1][1] + 1;
+    const place = states.map((state) => positions[rule.value][n][state]); // -1: the rule skips this state
+    const firstClock = new Map(); // position -> clock at which it is handed on, in that order
+    place.forEach((position, clock) => position < 0 || firstClock.has(position) || firstClock.set(position, clock));
+    const handed = [...firstClock];
+    const kept = Math.min(wanted, handed.length);
+    const clocks = kept ? handed[kept - 1][1] + 1 : 0;
+    const skips = rule.value === "rejection";
 
-    tell({ n, m, exponents, full, start, wanted, kept, clocks, period: states.length, reached: sights.length });
+    tell({ n, m, exponents, full, start, wanted, kept, clocks, skips, period: states.length, reached: handed.length });
     const lastKept = clocks - 1;
     drawGrid(m, columns, (p) => (!firstClock.has(p) ? "never" : firstClock.get(p) <= lastKept ? "kept" : "reached"));
     find(".grid").setAttribute(
       "aria-label",
-      `Grid of ${m} positions: ${kept} kept, ${sights.length - kept} reached later, ${m - sights.length} never reached`,
+      `Grid of ${m} positions: ${kept} kept, ${handed.length - kept} reached later, ${m - handed.length} never reached`,
     );
     find("tbody").innerHTML = Array.from({ length: Math.min(CLOCKS_SHOWN, states.length) }, (_, t) => {
-      const first = firstClock.get(place[t]) === t;
+      const what = place[t] < 0 ? "skipped" : firstClock.get(place[t]) === t ? "handed on" : "repeat";
       const bits = states[t].toString(2).padStart(n, "0");
-      return `<tr><td>${t}</td><td><code>${bits}</code></td><td>${place[t]}</td><td>${first ? "first" : "repeat"}</td></tr>`;
+      const shown = place[t] < 0 ? "none" : place[t];
+      return `<tr><td>${t}</td><td><code>${bits}</code></td><td>${shown}</td><td>${what}</td></tr>`;
     }).join("");
   }
 
@@ -120,8 +124,9 @@
     const cost = short
       ? ""
       : ` To keep <b data-value="kept">${f.kept}</b> of ${f.m} positions it is clocked
-         <b data-value="clocks">${f.clocks}</b> times, <b data-value="repeats">${f.clocks - f.kept}</b> of them for
-         a position seen before: ${(f.clocks / f.kept).toFixed(2)} clocks an index.`;
+         <b data-value="clocks">${f.clocks}</b> times, <b data-value="lost">${f.clocks - f.kept}</b> of them for
+         a ${f.skips ? "state beyond the last position" : "position seen before"}:
+         ${(f.clocks / f.kept).toFixed(2)} clocks an index.`;
     find(".story").innerHTML =
       `${polynomial} ${cycle}${cost}${short} Over a whole period it reaches
        <b data-value="reached">${f.reached}</b> of ${f.m} positions.`;

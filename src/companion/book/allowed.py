@@ -158,7 +158,7 @@ class Registers(Parameters):
     seed: Whole
     size_m: Annotated[int, Field(ge=1, le=10**6)]
     reduction: Literal["multiply-shift", "modulo"]
-    density: Share
+    density: Annotated[Real, Field(ge=0.02, le=1)]
     rows: Annotated[int, Field(ge=1, le=2048)]
     columns: Annotated[int, Field(ge=1, le=2048)]
     run: LfsrRun
@@ -171,7 +171,10 @@ class Registers(Parameters):
                 f"polynomial is {self.polynomial!r}, of degree {degree}; it must be of at most 24, "
                 "as the chapter walks a whole period"
             )
-        lfsr_mask((self.size_m,), self.density, self.polynomial, self.seed, self.form, self.reduction)
+        for reduction in ("rejection", self.reduction):
+            lfsr_mask((self.size_m,), self.density, self.polynomial, self.seed, self.form, reduction)
+        if round(self.density * self.rows) == 0:
+            raise ValueError(f"density is {self.density}; of rows, {self.rows}, it keeps none")
         return self
 
 

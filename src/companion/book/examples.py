@@ -13,15 +13,24 @@ import torch
 from jaxtyping import Float, UInt32
 from torch import Tensor
 
-from twofold import CellTable, Polynomial, quantize
+from twofold import LFSR, CellTable, Polynomial, quantize
 from twofold.codes.cells import cells_per_code, code_energy_table, to_cells
 from twofold.codes.encodings import ENCODINGS, EncodingName, encode, popcount
 from twofold.codes.quantizer import code_limit
-from twofold.masks.generator import reduce_states
+from twofold.masks.generator import layer_polynomial, reduce_states
 from twofold.masks.gf2 import primitive_polynomial
+from twofold.masks.kinds import Rejection
 from twofold.masks.lfsr import states_of_seeds
+from twofold.masks.measures import overlap
 
-__all__ = ["bit_truth_table", "code_tables", "encoding_control", "register_tables", "worked_example"]
+__all__ = [
+    "bit_truth_table",
+    "code_tables",
+    "encoding_control",
+    "overlap_by_distance",
+    "register_tables",
+    "worked_example",
+]
 
 
 def bit_truth_table(r_lrs_ohm: float, r_hrs_ohm: float, v_read_v: float) -> pd.DataFrame:
@@ -110,6 +119,37 @@ def worked_example(
     )
 
 
+def overlap_by_distance(size: int, density: float, steps: int = 40) -> pd.DataFrame:
+    """Positions that two layers of one size have in common, by how far apart their seeds lie.
+
+    Both walk by rejection. Where they have one polynomial they are arcs of one cycle, and have anything in
+    common; two polynomials are two cycles.
+
+    Parameters
+    ----------
+    size : positions of a layer
+    density : share of them that each keeps
+    steps : seeds of the second layer, spread evenly over its cycle
+
+    Returns
+    -------
+    DataFrame
+        ``distance`` of the seeds, as a share of the cycle; ``polynomials``, "one for both layers" or "one
+        each"; ``overlap``, the share of the first layer's positions that the second keeps too.
+    """
+    degree = Rejection.least_degree((size,))
+    first = layer_polynomial(degree, 0)
+    mask = Rejection(first).draw((size,), density)
+    rows = []
+    for words, second in (("one for both layers", first), ("one each", layer_polynomial(degree, 1))):
+        for step in range(steps + 1):
+            register = LFSR(second)
+            seed = register.jump(step * register.period // steps).seed
+            common = overlap(mask, Rejection(second, seed).draw((size,), density))
+            rows.append((step / steps, words, common))
+    return pd.DataFrame(rows, columns=["distance", "polynomials", "overlap"])
+
+
 _DEGREES = range(3, 10)  # to the slides' own x^9+x^4+1; the table doubles twice with each further degree
 
 
@@ -128,8 +168,8 @@ def register_tables() -> dict:
         ``degrees``: by degree, ``primitive`` (the mask of the first primitive polynomial) and ``cycles``: by
         the mask of each polynomial with constant term 1, the output bits of every cycle but that of state 0,
         as text. State number t of a cycle is its window of n bits from t on, the first bit lowest.
-        ``sizes``: by M, ``columns`` of its drawing and, by degree, the ``positions`` of the states 0 to
-        2^n - 1 by multiply-shift.
+        ``sizes``: by M, ``columns`` of its drawing and, by rule and degree, the ``positions`` of the states
+        0 to 2^n - 1; -1 is a state that the rule skips.
     """
     degrees = {}
     for degree in _DEGREES:
@@ -139,7 +179,13 @@ def register_tables() -> dict:
             "cycles": {mask: _cycles(Polynomial(mask)) for mask in masks},
         }
     sizes = {
-        size: {"columns": columns, "positions": {degree: _positions(size, degree) for degree in _DEGREES}}
+        size: {
+            "columns": columns,
+            "positions": {
+                rule: {degree: positions(size, degree) for degree in _DEGREES}
+                for rule, positions in _RULES.items()
+            },
+        }
         for size, columns in _GRIDS.items()
     }
     return {"degrees": degrees, "sizes": sizes}
@@ -198,5 +244,12 @@ def _cycles(polynomial: Polynomial) -> list[str]:
     return cycles
 
 
-def _positions(size: int, degree: int) -> list[int]:
+def _by_rejection(size: int, degree: int) -> list[int]:
+    return [state - 1 if state <= size else -1 for state in range(2**degree)]
+
+
+def _by_multiply_shift(size: int, degree: int) -> list[int]:
     return reduce_states(np.arange(2**degree, dtype=np.uint32), size, degree).tolist()
+
+
+_RULES = {"rejection": _by_rejection, "multiply-shift": _by_multiply_shift}

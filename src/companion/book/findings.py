@@ -5,7 +5,6 @@ the names where they are not percent or ratios. Runs of the study are named in f
 prose can be traced to the folder that it comes from.
 """
 
-import math
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -17,7 +16,6 @@ from companion.book.series import MASKS
 from companion.study.networks import FinishedNetwork
 from twofold import LFSR, CellTable, Mask
 from twofold.codes.cells import code_energy_table
-from twofold.masks.measures import overlap
 
 __all__ = [
     "accuracy",
@@ -33,9 +31,6 @@ __all__ = [
     "training",
     "your_network",
 ]
-
-FAR_SIZE = 36_864
-"""Weights of the masks that chapter 2 compares: the largest layer of ResNet-20."""
 
 Findings = dict[str, float | int | str]
 """Plain numbers and names, by the words of the prose."""
@@ -117,13 +112,12 @@ def motivation(operations: pd.DataFrame, truth: pd.DataFrame, cells: CellTable) 
 def registers(
     *,
     register: LFSR,
-    example: Mask,
-    own: Mask,
-    later: Mask,
+    walk: Mask,
+    repeating: Mask,
     pair: LFSR,
     picture: Tensor,
-    far: pd.Series,
-    index_bytes: pd.Series,
+    quality: pd.DataFrame,
+    index_bits: pd.DataFrame,
     network: FinishedNetwork,
     back: FinishedNetwork,
     parts: Mapping[str, int],
@@ -134,12 +128,11 @@ def registers(
 
     Parameters
     ----------
-    register, example : the register of the page, and a mask drawn from it
-    own, later : masks of one register, the second started a clock later
+    register : the register of the page
+    walk, repeating : masks drawn from it, by rejection and where positions repeat
     pair, picture : one of two registers of equal period, and the positions that both together visit
-    far : share of positions that two masks of seeds far apart have in common, a value a pair; each keeps
-        half of `FAR_SIZE` weights
-    index_bytes : bytes of ResNet-20's index by scheme
+    quality : as `masks.measures.mask_quality`, of several generators
+    index_bits : as `index_costs.network_index_bits`, from one column an index to all columns
     network, back : a finished network, and the same read back from its packed file
     parts : bytes of that file, as `storage.format.file_parts`
     own_bytes, rival_bytes : bytes by scheme, as `storage.sizes.storage_bytes`: of the network's weights, of
@@ -155,24 +148,29 @@ def registers(
             "period": register.period,
             "ones": ones,
             "zeros": register.period - ones,
-            "lig_m": size,
-            "lig_kept": example.kept,
-            "lig_clocks": example.clocks,
-            "lig_clocks_per_index": example.clocks / example.kept,
-            "lig_chance": -size * math.log(1 - min(example.kept / size, 1 - 1 / size)),
-            "later_overlap": 100 * overlap(own, later),
+            "lig_m": walk.keep.numel(),
+            "lig_kept": walk.kept,
+            "walk_clocks": walk.clocks,
+            "walk_per_index": walk.clocks / walk.kept,
+            "repeating_clocks": repeating.clocks,
             "pair_share": 100 * float(picture.double().mean()),
             "pair_period": pair.period,
             "pair_size": picture.numel(),
-            "far_pairs": len(far),
-            "far_low": 100 * far.min(),
-            "far_high": 100 * far.max(),
-            "far_mean": 100 * far.mean(),
-            "far_spread": far.std() / (0.25 / FAR_SIZE) ** 0.5,
-            "lfsr_bytes": index_bytes["lfsr"],
-            "best_kb": index_bytes.drop("lfsr").min() / 1e3,
+            "spread_rejection": half["rejection", "spread of layers"],
+            "spread_column": half["column", "spread of layers"],
+            "spread_counter": half["counter", "spread of layers"],
+            "even_counter": half["counter", "spread of columns"],
+            "halves_rejection": half["rejection", "corr(i, i/2)"],
+            "below_half": accuracy["lfsr-ms-r50"] - accuracy["lfsr-r50"],
+            "below_ninety": accuracy["lfsr-ms-r90"] - accuracy["lfsr-r90"],
+            "lfsr_bytes": alone.generated / 8,
+            "stored_kb": alone.stored / 8e3,
+            "stored_scheme": alone.scheme,
+            "shared_bytes": shared.stored / 8,
             "packed_layer": name,
             "packed_kept": int(first.keep.sum()),
+            "packed_polynomial": str(first.generator.polynomial) if first.generator else "none",
+            "packed_seed": first.generator.seed if first.generator else 0,
             "same": sum(int((ours == theirs).sum()) for ours, theirs in pairs),
             "weights": sum(ours.numel() for ours, _ in pairs),
             "on_disk": sum(parts.values()),

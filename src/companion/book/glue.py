@@ -12,7 +12,7 @@ from companion.provenance import provenance
 if TYPE_CHECKING:
     from IPython.display import HTML
 
-__all__ = ["closing", "explorer", "numbers"]
+__all__ = ["closing", "explorer", "numbers", "schematic"]
 
 # A chapter works on tensors of a layer's size, for which a second thread brings little; where another
 # process is busy as well, two threads wait for each other at every step: pricing the runs took four times as
@@ -45,6 +45,13 @@ def explorer(name: str, tables: dict) -> "HTML":
         f'<script type="application/json" id="{name}-tables">{content}</script>'
         f'<script src="explore/{name}.js"></script>'
     )
+
+
+def schematic(svg: str, caption: str) -> "HTML":
+    """A drawing of `book.figures.schematics` with its caption, in the page itself and in its colors."""
+    from IPython.display import HTML
+
+    return HTML(f"<figure>{svg}<figcaption><p>{caption}</p></figcaption></figure>")
 
 
 def closing(**parameters: object) -> pd.DataFrame:

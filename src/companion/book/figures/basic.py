@@ -21,6 +21,7 @@ __all__ = [
     "code_energies",
     "code_histogram",
     "curves",
+    "dots",
     "energy_by_layer",
     "gain_against_sparsity",
     "masks",
@@ -93,6 +94,26 @@ def bars(
     ax.xaxis.set_major_formatter(form)
     ax.grid(axis="y", visible=False)
     ax.set(xlabel="", ylabel="")
+    return ax
+
+
+def dots(frame: pd.DataFrame, x: str, y: str, *, unit: str, ax: Axes | None = None) -> Axes:
+    """A dot a row of ``frame`` on a logarithmic axis, each with its value; ``y`` names what, ``x`` how much.
+
+    For amounts that differ by orders: a bar's length would mean nothing there.
+    """
+    ax = _axes(ax, figsize=(7.2, 0.9 + 0.42 * len(frame)))
+    rows = range(len(frame))
+    ax.plot(frame[x], rows, "o", color=BLUE, markersize=9)
+    form = EngFormatter(unit, places=None)
+    for row, value in zip(rows, frame[x], strict=True):
+        words = form(float(f"{value:.3g}"))
+        ax.annotate(words, (value, row), (9, 0), textcoords="offset points", va="center", fontsize="small")
+    ax.set(xscale="log", xlabel="", ylabel="")
+    ax.set_yticks(rows, frame[y].astype(str))
+    ax.margins(x=0.18, y=0.12)
+    ax.invert_yaxis()
+    ax.xaxis.set_major_formatter(form)
     return ax
 
 

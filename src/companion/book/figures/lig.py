@@ -1,35 +1,57 @@
-"""The index generator as a picture: its signals over time. A tidy frame in, an Axes out; see `plots`."""
+"""The index generator as pictures: its signals over time, its price, its masks. See `basic` for the rules."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from companion.book.figures.basic import BLUE, RED, _axes
+from companion.book.figures.basic import BLUE, GREEN, ORANGE, PURPLE, RED, _axes
 
-__all__ = ["waves"]
+__all__ = ["index_energy", "quality", "walks", "waves"]
 
 
-BUSES = ("state", "raw", "index")
+INNER, LEVELS = ("state", "raw", "scramble"), ("valid", "ready", "last")
+"""Signals of a trace that are inside the generator, and those that are single bits."""
+
+
+GREY = "#777777"
+
+
+WAYS = {
+    "rejection": (BLUE, "o"),
+    "column": (GREEN, "s"),
+    "counter": (ORANGE, "^"),
+    "multiply-shift": (RED, "X"),
+    "SRAM": (PURPLE, "D"),
+    "register file": (GREY, "v"),
+    "DRAM": (GREY, "P"),
+    "iid": (GREY, "o"),
+}
+"""How a way to say positions looks in every figure: color and marker."""
 
 
 def waves(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Signals over time, a clock a unit: numbers in boxes, single bits as levels.
 
-    Boxes of ``index`` are filled where it is handed on (``valid`` and ``ready``), hatched where it is held
-    back or not valid. Columns as `hardware.lig_trace`; -1, what is not known yet, stays empty.
+    Boxes of what is handed out (``index``; ``row`` and ``column``; ``pair`` and ``place``) are filled where a
+    consumer takes it (``valid`` and ``ready``), hatched where it is held back or not valid. Columns as
+    `study.verilog.simulate`; -1, what is not known yet, stays empty.
     """
-    names = [name for name in ("state", "raw", "index", "valid", "ready", "last") if name in frame]
+    names = list(frame)
     ax = _axes(ax, figsize=(0.5 * len(frame) + 1.2, 0.55 * len(names) + 0.6))
     taken = (frame.valid == 1) & (frame.ready == 1)
     for row, name in enumerate(names):
         values = frame[name].tolist()
-        if name not in BUSES:
+        if name in LEVELS:
             level = [value for value in values for _ in (0, 1)]
             edges = [t + end for t in range(len(values)) for end in (0, 1)]
             ax.plot(edges, [row + 0.4 - 0.7 * bit for bit in level], color=BLUE, linewidth=1.6)
             continue
         for t, value in enumerate(values):
-            filled = name == "index" and taken.iloc[t]
-            repeat = name == "index" and not filled
+            filled = name not in INNER and taken.iloc[t]
+            repeat = name not in INNER and not filled
             ax.broken_barh(
                 [(t + 0.04, 0.92)],
                 (row - 0.35, 0.75),
@@ -38,7 +60,7 @@ def waves(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
                 hatch="////" if repeat else None,
             )
             if value >= 0:
-                color = "#333333" if name != "index" or filled else RED
+                color = RED if repeat else "#333333"
                 ax.text(t + 0.5, row + 0.03, value, ha="center", va="center", fontsize="x-small", color=color)
     ax.set(xlim=(0, len(frame)), ylim=(len(names) - 0.4, -0.6), xlabel="clock")
     ax.set_yticks(range(len(names)), names)
@@ -46,3 +68,88 @@ def waves(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.tick_params(labelsize="small")
     ax.grid(axis="y", visible=False)
     return ax
+
+
+def walks(frame: pd.DataFrame, ends: Mapping[str, int], size: int) -> list[Axes]:
+    """What generators point at clock by clock, a panel each.
+
+    Parameters
+    ----------
+    frame : columns ``generator``, ``clock``, ``position`` and ``handed``: whether it is an index, rather than
+        skipped
+    ends : generator -> clock of its last kept index, where a line stands
+    size : positions that there are
+    """
+    axes = plt.subplots(1, len(ends), figsize=(7.2, 3.4), sharex=True, sharey=True, squeeze=False)[1][0]
+    for ax, (name, end) in zip(axes, ends.items(), strict=True):
+        own = frame[frame.generator == name]
+        for handed, color, words in ((True, BLUE, "handed on"), (False, RED, "skipped")):
+            points = own[own.handed == handed]
+            marker = "o" if handed else "x"
+            ax.plot(points.clock, points.position, marker, color=color, markersize=3.5, label=words)
+        ax.axvline(end, color=GREY, linestyle=":")
+        ax.axhline(size, color=GREY, linewidth=1)
+        ax.set(title=name, xlabel="clock")
+    axes[0].set_ylabel("position")
+    axes[0].legend(loc="upper left", bbox_to_anchor=(-0.02, -0.16), ncols=2, fontsize="small")
+    return list(axes)
+
+
+def quality(frame: pd.DataFrame, measures: Mapping[str, str], names: Mapping[str, str]) -> list[Axes]:
+    """Masks of every generator beside masks drawn by chance, a panel a measure.
+
+    Parameters
+    ----------
+    frame : columns ``generator``, ``density``, ``measure``, ``value``
+    measures : measure -> title of its panel
+    names : generator -> its words in the legend, in that order; "iid" is drawn in gray
+    """
+    columns = 2
+    rows = -(-len(measures) // columns)
+    grid = plt.subplots(rows, columns, figsize=(7.2, 2.3 * rows + 0.6), sharex=True, squeeze=False)[1]
+    axes = list(grid.flat)
+    shares = sorted(frame.density.unique())
+    for ax, (measure, title) in zip(axes, measures.items(), strict=False):
+        for number, (generator, words) in enumerate(names.items()):
+            color, marker = WAYS[generator]
+            own = frame[(frame.generator == generator) & (frame.measure == measure)].set_index("density")
+            at = np.arange(len(shares)) + 0.12 * (number - (len(names) - 1) / 2)
+            ax.plot(at, own.value.reindex(shares), marker, color=color, markersize=7, label=words)
+        ax.set(title=title, ylim=(min(0, *ax.get_ylim()), None))
+        ax.set_xticks(range(len(shares)), [f"{100 * share:g} %" for share in shares])
+    for ax in axes[len(measures) :]:
+        ax.set_visible(False)
+    for ax in grid[-1]:
+        ax.set_xlabel("weights kept")
+    figure = grid[0, 0].get_figure()
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, fontsize="small")
+    return axes[: len(measures)]
+
+
+def index_energy(frame: pd.DataFrame, names: Mapping[str, str], groups: Mapping[int, str]) -> list[Axes]:
+    """Joules that a kept weight pays for its index, against the share kept; a panel a group of columns.
+
+    Parameters
+    ----------
+    frame : columns ``group``, ``density``, ``way``, ``weight_j``
+    names : way -> the words beside its line in the last panel; those in `WAYS` that are gray are context
+    groups : columns that share an index -> title of its panel
+    """
+    figure, grid = plt.subplots(1, len(groups), figsize=(7.2, 4.2), sharey=True, squeeze=False)
+    for ax, (group, title) in zip(grid[0], groups.items(), strict=True):
+        for way, words in names.items():
+            own = frame[(frame.group == group) & (frame.way == way)].sort_values("density")
+            if own.empty:
+                continue
+            color, _ = WAYS[way]
+            style = "--" if way in ("SRAM", "DRAM", "register file") else "-"
+            ax.plot(100 * own.density, 1e12 * own.weight_j, style, color=color, linewidth=2, label=words)
+        ax.set(yscale="log", title=title, xlim=(0, 100), xlabel="weights kept (%)")
+        ax.set_xticks([0, 50, 100])
+    grid[0][0].set_ylabel("index of a kept weight (pJ)")
+    grid[0][0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    figure.legend(
+        *grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small"
+    )
+    return list(grid[0])
