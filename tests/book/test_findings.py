@@ -225,6 +225,9 @@ def test_registers():
             parts={"header": 3, "codes": 7},
             own_bytes=pd.Series(schemes),
             rival_bytes=pd.Series(schemes).drop(["packed LFSR", "packed LFSR + deflate"]),
+            accuracy=pd.Series(
+                {"lfsr-ms-r50": 90.0, "lfsr-r50": 89.5, "lfsr-ms-r90": 80.0, "lfsr-r90": 81.0}
+            ),
         )
     )
     assert (found["period"], found["ones"], found["zeros"]) == (511, 256, 255)

@@ -123,6 +123,7 @@ def registers(
     parts: Mapping[str, int],
     own_bytes: pd.Series,
     rival_bytes: pd.Series,
+    accuracy: pd.Series,
 ) -> Findings:
     """Chapter 2: a register, its masks, and the bytes of an index that nobody stores.
 
@@ -137,11 +138,13 @@ def registers(
     parts : bytes of that file, as `storage.format.file_parts`
     own_bytes, rival_bytes : bytes by scheme, as `storage.sizes.storage_bytes`: of the network's weights, of
         the dense network's, as many of them kept by magnitude
+    accuracy : of the study's recipes (%), means over seeds
     """
-    size = example.keep.numel()
     ones, (name, first) = int(register.bits(register.period).sum()), next(iter(network.layers.items()))
     pairs = [(layer.codes, back.layers[key].codes) for key, layer in network.layers.items()]
     in_place = rival_bytes.dropna().drop(["int8 + deflate", "float32"])
+    half = quality[quality.density == 0.5].set_index(["generator", "measure"]).value
+    alone, shared = index_bits.iloc[0], index_bits.iloc[-1]
     return _plain(
         {
             "degree": register.degree,
@@ -177,7 +180,6 @@ def registers(
             "header": parts["header"],
             "packed_bytes": own_bytes["packed LFSR"],
             "both_bytes": own_bytes["packed LFSR + deflate"],
-            "own_deflate": own_bytes["int8 + deflate"],
             "best_direct": str(in_place.idxmin()),
             "direct_bytes": in_place.min(),
             "deflate_bytes": rival_bytes["int8 + deflate"],
