@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from html import escape
 from typing import Any
@@ -18,8 +18,9 @@ from twofold.codes.tables import load_cell_table
 from twofold.energy.machine import Machine
 from twofold.energy.price import PARTS, network_energy
 from twofold.inputs.activity import Activity, measure_activity
-from twofold.inputs.scales import activation_scales
+from twofold.inputs.scales import activation_scales, check_images
 from twofold.layer import StoredLayer
+from twofold.sparsity.choose import Coverage, find_module
 from twofold.sparsity.twofold import Twofold
 
 __all__ = ["Report", "report"]
@@ -56,10 +57,14 @@ class Report:
         ``baseline_cycles`` and ``edp_gain`` (of energy times delay); in the encoding that is cheapest for the
         baseline in total, ``baseline_best_j`` and ``gain_best_untrained``. Joules and bytes, no prefixes.
     title : str
+    coverage : Coverage or None
+        What share of the weights that the model multiplies by is in the frame; the title says it where that
+        is not all. None where the source does not know it.
     """
 
     frame: pd.DataFrame
     title: str
+    coverage: Coverage | None = None
 
     @property
     def total(self) -> pd.Series:
@@ -160,7 +165,8 @@ def report(
         chosen for, see `StoredLayer.encoding_in`.
     images
         Network inputs that the activity is measured on, their scales calibrated on the same; needs a model,
-        so not for the layers of ``finish``. Joules are then those of one image.
+        so not for the layers of ``finish``. Joules are then those of one image. A layer that the model does
+        not use in evaluation mode, a head for training say, spends nothing, and the title names it.
     activity
         Of each layer, if measured elsewhere (:func:`~twofold.inputs.activity.measure_activity`); None: what
         the file holds. Joules are those of one read of the layer that is read least often; a linear layer is
@@ -176,10 +182,11 @@ def report(
     Raises
     ------
     TypeError
-        The source is none of these, or a change is of no such field.
+        The source is none of these, the images are no tensor, or a change is of no such field.
     ValueError
-        An encoding other than that which the codes were chosen for; a layer without activity or baseline
-        (named); and as :func:`~twofold.energy.price.layer_energy`.
+        An encoding other than that which the codes were chosen for; a layer without activity or baseline, or
+        whose inputs are as many as it has outputs (named); and as
+        :func:`~twofold.energy.price.layer_energy`.
 
     Examples
     --------
@@ -204,7 +211,9 @@ def report(
     layers, own = _layers(source)
     machine = _machine(source, layers, machine, changes)
     what, count = "all ones (the slides' counting: each row read once with an input bit of 1)", 1
+    idle: list[str] = []
     if images is not None:
+        check_images(images)
         if images.dim() < 2 or len(images) == 0:
             raise ValueError(
                 f"images is of shape {tuple(images.shape)}; its first axis must count the images"
@@ -212,6 +221,11 @@ def report(
         model = source.model if isinstance(source, Twofold) else _built(source)
         scales = activation_scales(model, images, layers=layers)
         activity = measure_activity(model, images, scales=scales, layers=layers)
+        if not activity:
+            raise ValueError(f"the model uses none of its layers {', '.join(layers)} in evaluation mode")
+        _check_rows(layers, activity)
+        idle = [name for name in layers if name not in activity]
+        activity |= {name: Activity.all_ones(layers[name].codes[0].numel()) for name in idle}
         what, count = f"measured, mean of {len(images)} images", len(images)
     elif given := activity or own:
         activity = given
@@ -221,12 +235,9 @@ def report(
     if activity is None:
         activity = {name: Activity.all_ones(layer.codes[0].numel()) for name, layer in layers.items()}
     elif missing := [name for name in layers if name not in activity]:
-        raise ValueError(
-            f"no activity of layer {', '.join(missing)}; there is {', '.join(activity)}. A layer that the "
-            "model does not call in evaluation mode has none: leave it out when attaching, with exclude"
-        )
+        raise ValueError(f"no activity of layer {', '.join(missing)}; there is {', '.join(activity)}")
 
-    frame = _priced(layers, activity, machine, count)
+    frame = _priced(layers, activity, machine, count, idle)
     held = frame.encoding.iloc[0]
     first = frame[["layer", "weights", "kept", "zero_codes", "bits", "cells", "sign_cells", "arrays"]]
     first.insert(1, "shape", ["x".join(map(str, layer.codes.shape)) for layer in layers.values()])
@@ -235,10 +246,15 @@ def report(
     out = first.join(frame[_SPENT])
     title = f"Energy and storage: {machine.dataflow} dataflow, encoding {held}, {_charges(machine)}, "
     title += f"table {machine.table.name}; activity {what}"
+    if idle:
+        title += f"; {', '.join(idle)} not used in evaluation mode, so without energy"
+    if (coverage := _coverage(source)) is not None and coverage.left:
+        title += f"; {coverage}"
     if isinstance(source, Twofold) and source.finished is None and not source.pruned:
         title += "; MASKS NOT ACTIVE YET: priced as if pruned now, while the model still has all weights"
     if baseline is not None:
-        references = _references(_baseline_layers(baseline, layers), activity, machine, count, held)
+        theirs = _baseline_layers(baseline, layers, _transposed(source))
+        references = _references(theirs, activity, machine, count, held, idle)
         out["baseline_j"] = references[held].energy_j
         best = min(references, key=lambda encoding: references[encoding].energy_j.sum())
         out["gain"] = over(out.baseline_j, out.energy_j)
@@ -248,7 +264,7 @@ def report(
         out["gain_best_untrained"] = over(out.baseline_best_j, out.energy_j)
         title += f"; gain over the baseline with the same inputs, and over it in {best}, cheapest for it"
     arguments = {name: value for name, value in machine.describe().items() if name not in out}
-    return Report(out.assign(**arguments | {"encoding": frame.encoding}, activity=what), title)
+    return Report(out.assign(**arguments | {"encoding": frame.encoding}, activity=what), title, coverage)
 
 
 def _layers(source: Any) -> tuple[dict[str, StoredLayer], Mapping[str, Activity]]:
@@ -265,6 +281,31 @@ def _layers(source: Any) -> tuple[dict[str, StoredLayer], Mapping[str, Activity]
         f"report takes a Twofold, the layers that its finish() handed back, or a loaded network, "
         f"not {type(source).__name__}{hint}"
     )
+
+
+def _transposed(source: Any) -> set[str]:
+    """The parameters that lie in the model with their inputs first."""
+    if isinstance(source, Twofold):
+        return {name for name, place in source.places.items() if place.transposed}
+    return set(getattr(source, "facts", {}).get("transposed", ()))
+
+
+def _coverage(source: Any) -> Coverage | None:
+    if isinstance(source, Twofold):
+        return source.coverage
+    left = getattr(source, "facts", {}).get("in_float")
+    return None if left is None else Coverage({n: own.size for n, own in source.layers.items()}, left)
+
+
+def _check_rows(layers: Mapping[str, StoredLayer], activity: Mapping[str, Activity]) -> None:
+    """Raise ``ValueError`` where a matrix has been attached the wrong way round, as its inputs show."""
+    for name, own in activity.items():
+        layer = layers[name]
+        if layer.codes.dim() == 2 and len(own.row_ones) != layer.rows and len(own.row_ones) == layer.columns:
+            raise ValueError(
+                f"layer {name} has {layer.columns} inputs, which are taken for its outputs, the columns; attach "
+                f"it with transposed={name!r}"
+            )
 
 
 def _machine(
@@ -314,10 +355,15 @@ def _built(source: object) -> nn.Module:
 
 
 def _priced(
-    layers: Mapping[str, StoredLayer], activity: Mapping[str, Activity], machine: Machine, count: int
+    layers: Mapping[str, StoredLayer],
+    activity: Mapping[str, Activity],
+    machine: Machine,
+    count: int,
+    idle: Collection[str],
 ) -> pd.DataFrame:
     frame = network_energy(layers, activity, machine).rename(columns={"total_j": "energy_j"})
-    return frame.assign(**(frame[_SPENT] / count))
+    spent = frame[_SPENT] / count
+    return frame.assign(**spent.mask(frame.layer.isin(idle), 0.0))
 
 
 def _references(
@@ -326,24 +372,31 @@ def _references(
     machine: Machine,
     count: int,
     held: str,
+    idle: Collection[str],
 ) -> dict[str, pd.DataFrame]:
     """The baseline's layers in each encoding that the machine and the table have energies for."""
     found: dict[str, pd.DataFrame] = {}
     for encoding in CELL_ENCODINGS:
         try:
-            found[encoding] = _priced(layers, activity, replace(machine, encoding=encoding), count)
+            found[encoding] = _priced(layers, activity, replace(machine, encoding=encoding), count, idle)
         except ValueError:
             if encoding == held:
                 raise
     return found
 
 
-def _baseline_layers(baseline: object, layers: Mapping[str, StoredLayer]) -> dict[str, StoredLayer]:
+def _baseline_layers(
+    baseline: object, layers: Mapping[str, StoredLayer], transposed: Collection[str] = ()
+) -> dict[str, StoredLayer]:
     """The baseline's layers of these names and widths, as codes that were chosen for no encoding."""
     if isinstance(baseline, nn.Module):
-        modules = dict(baseline.named_modules())
-        missing = [name for name in layers if not hasattr(modules.get(name), "weight")]
-        weights = {name: modules[name].weight.detach() for name in layers if name not in missing}
+        found = {name: _weight(baseline, name) for name in layers}
+        missing = [name for name, weight in found.items() if weight is None]
+        weights = {
+            name: weight.detach().transpose(0, 1) if name in transposed else weight.detach()
+            for name, weight in found.items()
+            if weight is not None
+        }
         theirs = {
             name: StoredLayer(
                 quantize(weight, layers[name].bits),
@@ -364,6 +417,16 @@ def _baseline_layers(baseline: object, layers: Mapping[str, StoredLayer]) -> dic
                 f"the baseline has codes of {theirs[name].bits} bits, the network of {layer.bits}"
             )
     return {name: replace(theirs[name], encoding="twos_complement") for name in layers}
+
+
+def _weight(model: nn.Module, name: str) -> Tensor | None:
+    """The weight of a layer, or the parameter of this name, if the model has it."""
+    holder, parameter = find_module(model, name), "weight"
+    if holder is None:
+        path, _, parameter = name.rpartition(".")
+        holder = find_module(model, path)
+    weight = getattr(holder, parameter, None)
+    return weight if isinstance(weight, Tensor) else None
 
 
 def _packed_bytes(layer: StoredLayer) -> int:

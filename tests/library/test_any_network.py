@@ -766,6 +766,54 @@ def test_images_that_are_no_tensor_are_refused(images):
         plain(Small(), images, 4, lambda *_: None)
 
 
+# ---- reports ----
+
+
+def test_a_report_says_what_share_it_covers_and_what_is_not_used(tmp_path):
+    torch.manual_seed(0)
+    model = Handed()
+    names = ["conv", "narrow", "qkv", "last", "aux"]
+    sparsity = Twofold(model, layers=names, density=0.5)
+    made = twofold.report(sparsity, images=IMAGES)
+    assert "; aux not used in evaluation mode, so without energy" in made.title
+    assert (
+        "; 64.1 % of the weights that the model multiplies by are attached; in float are graph (60)"
+        in made.title
+    )
+    frame = made.frame.set_index("layer")
+    spent = ["cells_j", "sign_j", "adc_j", "energy_j", "conversions", "cycles"]
+    assert (frame.loc["aux", spent] == 0).all() and frame.loc["aux", "cells"] > 0
+    assert (frame.drop("aux")[spent] > 0).all(axis=None)
+    assert made.coverage == sparsity.coverage and made.coverage.share == 107 / 167
+    with_baseline = twofold.report(sparsity, images=IMAGES, baseline=Handed()).frame.set_index("layer")
+    assert with_baseline.loc["aux", "baseline_j"] == 0 and with_baseline.gain.drop("aux").min() > 0
+    twofold.save(tmp_path / "net", sparsity)
+    loaded = twofold.report(twofold.load(tmp_path / "net"))
+    assert "64.1 % of the weights" in loaded.title and loaded.coverage.left == {"graph": 60}
+    assert "%" not in twofold.report(Twofold(Small(), density=0.5)).title
+
+
+def test_a_report_covers_named_parameters_and_sees_which_way_round_they_are():
+    torch.manual_seed(0)
+    model, dense = Handed(), Handed()
+    sparsity = Twofold(model, layers=["graph", "qkv"], transposed="graph", density=0.5)
+    frame = twofold.report(sparsity, images=IMAGES, baseline=dense).frame.set_index("layer")
+    assert frame["shape"].to_dict() == {"qkv": "12x4", "graph": "5x12"}
+    assert (frame.gain > 0).all()
+    wrong = Twofold(Handed(), layers=["graph", "qkv"], density=0.5)
+    with pytest.raises(ValueError, match=r"layer graph has 12 inputs, .* transposed='graph'"):
+        twofold.report(wrong, images=IMAGES)
+
+
+def test_a_report_of_no_images_at_all_says_so():
+    plain = getattr(twofold.report, "__wrapped__", twofold.report)
+    with pytest.raises(TypeError, match="images is a dict; one tensor is needed"):
+        plain(Twofold(Small()), images={"images": IMAGES})
+    heads = Twofold(Handed(), layers="aux")
+    with pytest.raises(ValueError, match="the model uses none of its layers aux in evaluation mode"):
+        twofold.report(heads, images=IMAGES)
+
+
 # ---- torch.func, ONNX, and the order of parameters ----
 
 

@@ -23,6 +23,7 @@ from twofold.inputs.products import ProductWatch
 __all__ = [
     "InputScale",
     "activation_scales",
+    "check_images",
     "quantize_inputs",
     "quantized_activations",
     "scale_of",
@@ -227,12 +228,7 @@ def watch_inputs(
     0 (2, 2)
     2 (2, 4)
     """
-    if not isinstance(images, Tensor):
-        raise TypeError(
-            f"images is a {type(images).__name__}; one tensor is needed, its first axis the images: "
-            "torch.from_numpy makes one of an array, and a model of several inputs can be wrapped in a "
-            "module that takes one"
-        )
+    check_images(images)
     if not bool(torch.isfinite(images).all()):
         raise ValueError(f"{int((~torch.isfinite(images)).sum())} values of the images are NaN or infinite")
 
@@ -278,6 +274,16 @@ def watch_inputs(
                     f"layer {name} is not called, and its weight is used by {operation}, which has no inputs "
                     "that can be counted; leave it out, with exclude when attaching"
                 )
+
+
+def check_images(images: object) -> None:
+    """Raise ``TypeError`` where the images are no tensor, with what helps."""
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            f"images is a {type(images).__name__}; one tensor is needed, its first axis the images: "
+            "torch.from_numpy makes one of an array, and a model of several inputs can be wrapped in a "
+            "module that takes one"
+        )
 
 
 def _watched_weights(model: nn.Module, layers: Collection[str] | None) -> dict[str, tuple[nn.Module, Tensor]]:

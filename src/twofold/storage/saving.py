@@ -81,7 +81,11 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
             raise ValueError(f"the state dict holds {key!r}, which {why} and cannot be saved")
     # Copies: tied tensors share memory, which safetensors refuses.
     rest = {key: value.detach().cpu().clone() for key, value in rest.items()}
-    facts = {"model": type(model).__name__, "versions": _versions(state)}
+    facts = {
+        "model": type(model).__name__,
+        "versions": _versions(state),
+        "in_float": dict(sparsity.coverage.left),
+    }
     if transposed:
         facts["transposed"] = transposed
     save_packed(Path(path), Packed(layers, rest, activity or {}, facts))
@@ -109,13 +113,13 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
         There is no such file.
     """
     packed = load_packed(Path(path))
+    turned, versions = _facts(path, packed)
     if model is None:
         return packed
     model = uncompiled(model)
     fresh = model.state_dict()
     keys = {plain_name(key): key for key in fresh}
     there = {name: fresh[key] for name, key in keys.items()}
-    turned, versions = _facts(path, packed)
     # A layer goes by its own name, and a parameter that belongs to none by its own.
     weights = {name: name if name in there else _key(name) for name in packed.layers}
     coded = {name: _turned(layer.codes, name in turned) for name, layer in packed.layers.items()}
@@ -204,6 +208,9 @@ def _facts(path: str | Path, packed: Packed) -> tuple[list[str], dict | None]:
         raise ValueError(f"{path} is damaged: transposed is {turned!r}, allowed are names of its layers")
     if any(packed.layers[name].codes.dim() < 2 for name in turned):
         raise ValueError(f"{path} is damaged: {turned!r} are transposed, and one of them is no matrix")
+    left = packed.facts.get("in_float", {})
+    if not isinstance(left, dict) or not all(type(size) is int and size > 0 for size in left.values()):
+        raise ValueError(f"{path} is damaged: in_float is {left!r}, allowed are sizes by name")
     simple = isinstance(versions, dict) and all(isinstance(v, int | str | None) for v in versions.values())
     if versions is not None and not simple:
         raise ValueError(
