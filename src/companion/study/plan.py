@@ -299,8 +299,8 @@ EXPERIMENTS = (
     ),
     Experiment(
         "bit-terms-tuning",
-        "Between the strength at which nothing moves and that at which a layer dies: what does each reading of "
-        "the talk's bit term reach on held-out images?",
+        "Between the strength at which nothing moves and that at which a layer dies: what does each reading "
+        "of the talk's bit term reach on held-out images?",
         tuple(
             _run("twofold", 50, **UNSEEN | REJECTION, bit_term=term, strength=beta)
             for term, strengths in (
