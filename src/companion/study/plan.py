@@ -65,9 +65,10 @@ TALK = {
 BF16 = {"precision": "bf16"}
 # A register that steps over repeats says no index twice.
 REJECTION = {"generator": "rejection", **BF16}
-# The columns of a layer share their kept rows, all of them or as many as a pilot on held-out images allows.
+# The columns of a layer share their kept rows: all of them, or as many as cost nothing at 90 % on held-out
+# images (76.0 %, where 8 have 73.3, 16 have 70.0, and no sharing 75.5).
 ALL_COLUMNS = 64
-SOME_COLUMNS = 8
+SOME_COLUMNS = 4
 COLUMN = {"generator": "column", **BF16}
 
 
