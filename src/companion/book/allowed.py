@@ -5,6 +5,7 @@ papermill alone puts it in. What a parameter means stands beside its default in 
 or the study refuses is refused here by the function that the chapter calls later.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -27,17 +28,20 @@ from pydantic_core import ErrorDetails
 from companion import paths
 from companion.benchmarks.results import growth
 from companion.book.examples import bit_truth_table, worked_example
-from companion.book.series import chosen
 from companion.study.config import METHODS, PRECISIONS, RunConfig
 from companion.study.images import DATASETS
-from companion.study.results import load_float_weights, load_network, load_results, select, starting_from
+from companion.study.index_costs import index_prices
+from companion.study.results import load_float_weights, load_network, load_results, select
+from companion.study.verilog import design_of
 from companion.study.zoo import NETWORKS
-from twofold import load_cell_table
+from twofold import Device, load_cell_table
 from twofold.codes.tables import load_operation_energies
 from twofold.crossbar.adc import AdcRange
-from twofold.energy.index import gate_energy_j, lig_energy_parts
-from twofold.energy.machine import AdcRule
-from twofold.masks import LFSR, Polynomial, lfsr_mask
+from twofold.energy.index import gate_energy_j
+from twofold.energy.machine import AdcRule, IndexRule
+from twofold.masks import Polynomial, lfsr_mask
+from twofold.masks.generator import generator_of
+from twofold.masks.kinds import Reduction
 from twofold.masks.lfsr import Form
 from twofold.sparsity.twofold import BitTerm
 
@@ -236,25 +240,28 @@ class Accuracy(Parameters):
         return self
 
 
-def _experiments(names: list[str]) -> list[str]:
-    chosen(starting_from(_runs()), names)
-    return names
-
-
 class Energy(Parameters):
     cell_table: CellTable
     encoding: SignedEncoding
-    dataflow: Literal["crossbar", "packed"]
-    adc_rule: AdcRule
+    converters: Literal["lossless", "table", "free"]
     array_rows: Rows
-    lig_dedup: bool
-    layers_of: Annotated[list[StoredRun], Field(min_length=1, max_length=LONGEST)]
-    experiments: Annotated[list[Text], Field(max_length=LONGEST), AfterValidator(_experiments)]
+    input_memory: Literal["SRAM", "register file"]
+    index_rule: IndexRule
+    networks: Annotated[list[StoredRun], Field(min_length=1, max_length=LONGEST)]
+
+
+def _of_two_bits(name: str) -> str:
+    if (bits := load_cell_table(name).cell_bits) != 2:
+        raise ValueError(f"its cells are of {bits} bits; this chapter cuts codes into cells of 2")
+    Device.of_table(load_cell_table(name))
+    return name
 
 
 class OnCrossbars(Parameters):
     network: StoredRun
     baseline: StoredRun
+    cell_table: Annotated[CellTable, AfterValidator(_of_two_bits)]
+    even_levels: bool
     adc_bits: Annotated[int, Field(ge=1, le=16)]
     adc_range: AdcRange
     array_rows: Rows
@@ -262,34 +269,48 @@ class OnCrossbars(Parameters):
     figure_of_merit_fj: NotNegative
 
 
-def _synthesized(size: int) -> int:
-    for dedup in (True, False):
-        lig_energy_parts(size, dedup=dedup)
-    return size
-
-
 class IndexGenerator(Parameters):
     polynomial: Text
     seed: Whole
     size_m: Annotated[int, Field(ge=2, le=10**4)]
+    columns: Annotated[int, Field(ge=1, le=10**4)]
+    kernel: Annotated[int, Field(ge=1, le=10**4)]
     kept: Annotated[int, Field(ge=0, le=10**4)]
-    reduction: Literal["multiply-shift", "modulo"]
+    reduction: Reduction
     form: Form
     dedup: bool
     stall: Annotated[int, Field(ge=0, le=10**4)]
     clocks: Annotated[int, Field(ge=1, le=40)]
-    layer_size: Annotated[int, Field(ge=1, le=10**7), AfterValidator(_synthesized)]
-    density: Annotated[Real, Field(gt=0, lt=1)]
+    layer_shape: Annotated[
+        list[Annotated[int, Field(ge=1, le=10**6)]], Field(min_length=2, max_length=LONGEST)
+    ]
+    group: Annotated[int, Field(ge=2, le=63)]
+    density: Annotated[Real, Field(ge=0.05, le=0.95)]
     gate_reference: Annotated[Text, _taken_by(gate_energy_j)]
     access_pj: NotNegative
     sram_overhead: Positive
     run: LfsrRun
+    shared_run: LfsrRun
 
     @model_validator(mode="after")
     def _check_together(self) -> "IndexGenerator":
-        LFSR(self.polynomial, self.seed, self.form)
         if self.kept > self.size_m:
             raise ValueError(f"kept is {self.kept}; there are {self.size_m} positions, size_m")
+        columns = self.columns if self.reduction == "column" else 1
+        kernel = self.kernel if self.reduction == "counter" else 1
+        generator = generator_of(self.reduction)(self.polynomial, self.seed, self.form)
+        if self.size_m % (columns * kernel):
+            raise ValueError(f"size_m is {self.size_m}; it must be a multiple of {columns * kernel}")
+        shape = (columns, self.size_m // (columns * kernel), kernel)
+        design_of(generator, shape, self.kept, dedup=self.dedup)
+        generator.draw(shape, max(self.kept, columns) / self.size_m)
+        weights = math.prod(self.layer_shape)
+        if weights > 10**6 or math.prod(self.layer_shape[2:]) % 2 == 0:
+            raise ValueError(
+                f"layer_shape is {self.layer_shape}; it must have at most 1000000 weights and a kernel of an "
+                "odd number of places"
+            )
+        index_prices(self.layer_shape, [0.05], {1, min(self.group, self.layer_shape[0]), self.layer_shape[0]})
         return self
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from torch import Tensor
 
 from companion.book.series import MASKS
+from companion.study.index_costs import crossovers
 from companion.study.networks import FinishedNetwork
 from twofold import LFSR, CellTable, Mask
 from twofold.codes.cells import code_energy_table
@@ -22,6 +23,7 @@ __all__ = [
     "bits",
     "crossbar",
     "energy",
+    "even_levels",
     "first_page",
     "index_generator",
     "measured",
@@ -339,60 +341,91 @@ def _held_out(tried: pd.DataFrame) -> Findings:
 
 
 def energy(
-    priced: Mapping[str, pd.DataFrame],
+    alone: Mapping[str, pd.DataFrame],
+    account: Mapping[str, pd.DataFrame],
     *,
     ceiling: float,
-    goals: pd.DataFrame,
-    index_uj: pd.Series,
-    totals: pd.DataFrame,
+    tables: pd.DataFrame,
 ) -> Findings:
-    """Chapter 6: gains on each machine, and where they end.
+    """Chapter 6: gains in cells alone, with everything charged, and on other cells.
 
     Parameters
     ----------
-    priced : by machine, as `energies.machines` names them: means over seeds with ``energy_j`` and ``gain``
+    alone : cells and signs only, on "packed" and "crossbar": means over seeds, columns of `energies.energies`
+    account : the same with everything charged, on "crossbar", "packed" and "grouped"
     ceiling : as `energies.crossbar_ceiling`
-    goals : as `protocol.goal_table`
-    index_uj : microjoules an image of a stored index, by share removed, memory, reads and scheme
-    totals : microjoules an image of the networks drawn by layer, columns as `energy.price.PARTS`
+    tables : as `machines.load_machines`
     """
-    packed, stored = (priced[machine].set_index("run") for machine in ("packed", "crossbar"))
-    plain = stored[stored.experiment != "talk"]
-    eight = plain[(plain.bits == 8) & (plain.encoding == "twos_complement")]
-    verdicts = goals[["8 bits", "any bits", "rounding"]]
-    found: dict[str, Any] = {"ceiling": ceiling, "dense_accuracy": packed.test_accuracy["dense-b8"]}
-    for word, row in {
-        "best_crossbar": eight.loc[eight.gain.idxmax()],
-        "best_shorter": stored.loc[stored.gain[stored.bits < 8].idxmax()],
-        "best_packed": packed.loc[packed.gain.idxmax()],
-        "low_both": packed.loc["twofold-ms-r10-mu125"],
-        "low_bits": packed.loc["bits-mu125"],
-        "bits": packed.loc["bits-mu1000"],
-        "lfsr": packed.loc["lfsr-ms-r50"],
-        "half_both": packed.loc["twofold-ms-r50-mu125"],
-        "more_removed": packed.loc["twofold-ms-r70-mu125"],
-        "stronger": packed.loc["twofold-ms-r50-mu500"],
-        "short_rounded": packed.loc["rounded-b3-rows"],
-        "short_bits": packed.loc["bits-mu0.8-b3-rows"],
-    }.items():
-        found |= {f"{word}_gain": row.gain, f"{word}_accuracy": row.test_accuracy}
-    half = index_uj.loc[0.5].groupby(["memory", "reads"]).min()
-    last = totals.iloc[-1]
-    found |= {
-        "bits_zero": 100 * packed.zero_codes["bits-mu1000"],
-        "dense_uj": 1e6 * packed.energy_j["dense-b8"],
-        "index_dram": half["DRAM", "each vector"],
-        "index_sram": half["SRAM", "each vector"],
-        "index_once": half["SRAM", "once an image"],
-        "goals": len(goals),
-        "goals_eight": int((verdicts["8 bits"] == "reached").sum()),
-        "goals_any": int((verdicts["any bits"] == "reached").sum()),
-        "goals_rounding": int((verdicts.rounding == "reached").sum()),
-        "rounding_open": int((verdicts.rounding == "open").sum()),
-        "charged_run": str(totals.index[-1]),
-        "lig_share": 100 * last.index_j / last.sum(),
+    packed, stored = (alone[machine].set_index("run") for machine in ("packed", "crossbar"))
+    whole = {machine: frame.set_index("run") for machine, frame in account.items()}
+    plain = stored[
+        (stored.experiment != "talk") & (stored.bits == 8) & (stored.encoding == "twos_complement")
+    ]
+    dense = whole["crossbar"].loc["dense-b8"]
+    half, ninety, chosen = "twofold-r50-mu80-b8-rows", "twofold-r90-mu60-b8-rows", "magnitude-bits-r{}-mu125"
+    found: dict[str, Any] = {
+        "ceiling": ceiling,
+        "rewritten": 1 / packed.gain_best_untrained["dense-b8"],
+        "dense_accuracy": dense.test_accuracy,
+        "dense_uj": 1e6 * dense.energy_j,
+        "dense_cells": 1e6 * dense.cells_j,
+        "dense_adc": 1e6 * dense.adc_j,
     }
-    return _plain(found)
+    for word, row in {
+        "low": packed.loc["twofold-ms-r10-mu125"],
+        "high": packed.loc["twofold-ms-r90-mu125"],
+        "low_bits": packed.loc["bits-mu125"],
+        "most_packed": packed.loc[packed.gain.idxmax()],
+        "most_crossbar": plain.loc[plain.gain.idxmax()],
+        "half_alone": packed.loc[half],
+        "short_alone": packed.loc["rounded-b3-rows"],
+        "spared": packed.loc["twofold-ms-r90-mu125-erk"],
+        "eighty": packed.loc["twofold-ms-r80-mu125"],
+        "codes": whole["crossbar"].loc["bits-mu500"],
+        "short": whole["crossbar"].loc["rounded-b3-rows"],
+        "half": whole["grouped"].loc[half],
+        "half_packed": whole["packed"].loc[half],
+        "ninety": whole["grouped"].loc[ninety],
+        "shared": whole["grouped"].loc["twofold-col-g64-r50-mu0.8-b3-rows"],
+        "scratch": whole["packed"].loc["twofold-ms-r50-mu125"],
+        "rival": whole["grouped"].loc[chosen.format(50)],
+        "rival_ninety": whole["grouped"].loc[chosen.format(90)],
+    }.items():
+        found |= {
+            f"{word}_gain": row.gain,
+            f"{word}_edp": row.edp_gain,
+            f"{word}_accuracy": row.test_accuracy,
+        }
+    spent = {
+        "gather": (half, "input_j"),
+        "index": (half, "index_j"),
+        "stored": (chosen.format(50), "index_j"),
+        "scratch": ("twofold-ms-r50-mu125", "index_j"),
+    }
+    found |= {f"{word}_uj": 1e6 * whole["packed"][part][run] for word, (run, part) in spent.items()}
+    found |= {
+        "dense_arrays": dense.arrays,
+        "column_arrays": whole["grouped"].arrays["lfsr-r50"],
+        "shared_arrays": whole["grouped"].arrays["twofold-col-g64-r50-mu0.8-b3-rows"],
+    }
+    return _plain(found | _on_other_cells(tables[tables.table != "slides"]))
+
+
+def _on_other_cells(tables: pd.DataFrame) -> Findings:
+    """The least and the most that levers gain on the tables given, each on its best machine."""
+    best = tables.groupby(["run", "table"]).gain.max()
+    dense = tables[(tables.run == "dense-b8") & (tables.machine == "crossbar")]
+    share = 100 * dense.cells_j / dense.total_j
+    found = {"cells_least": share.min(), "cells_most": share.max()}
+    for word, run in {
+        "codes": "bits-mu500",
+        "short": "rounded-b3-rows",
+        "mask": "lfsr-r50",
+        "mask_ninety": "lfsr-r90",
+        "shared": "twofold-col-g64-r50-mu0.8-b3-rows",
+    }.items():
+        found |= {f"{word}_least": best[run].min(), f"{word}_most": best[run].max()}
+    return found
 
 
 def crossbar(
@@ -426,48 +459,74 @@ def crossbar(
     )
 
 
+def even_levels(cells: CellTable, measured: pd.DataFrame) -> Findings:
+    """Chapter 7: what the levels of a table of cells compute as they stand, and what even ones cost.
+
+    Parameters
+    ----------
+    cells : the slides' table of 2-bit cells
+    measured : as `study.crossbar.load_crossbar`
+    """
+    as_given = measured[(measured.levels == cells.name) & (measured.run == "dense-b8-s1")]
+    even = cells.with_even_levels()
+    found = {
+        "given_dense": as_given.test_accuracy.max(),
+        "slides_ratio": cells.energy_j[-1] / cells.energy_j[0],
+    }
+    for word, table in (("given", cells), ("even", even)):
+        found |= {f"{word}_one": 1e12 * table.energy_j[1], f"{word}_two": 1e12 * table.energy_j[2]}
+    return _plain(found)
+
+
 def index_generator(
     *,
-    area: pd.DataFrame,
     prices: pd.DataFrame,
-    mask: Mask,
-    words: float,
+    density: float,
+    gates: pd.DataFrame,
+    area: pd.Series,
     charged: pd.DataFrame,
-    access_pj: float,
+    half: pd.Series,
+    half_dense: pd.DataFrame,
 ) -> Findings:
     """Chapter 8: area and energy of an index that is generated, beside one that is stored.
 
     Parameters
     ----------
-    area : ``gate_equivalents`` of the stored index, of the scratch memory, and of the generators with it and
-        without
-    prices : ``energy_j`` of one index, a row a way: generated from every state; generated as first sights,
-        its gates and its scratch bits; read from SRAM; read from DRAM
-    mask : of the layer that is priced
-    words : words of memory that a stored index takes for one position
-    charged : microjoules an image of a network's cells and index, by generator
-    access_pj : of one access to the scratch memory
+    prices : of an index of the layer that is priced, as `index_costs.index_prices`
+    density : the one that the page speaks of
+    gates : of the kinds for that layer, as `index_costs.gates_by_kind`
+    area : as `index_costs.network_areas`
+    charged : as `index_costs.charged_runs`: a run, then one whose columns share, each packed and grouped
+    half : joules an image of the indices of a network with half of its weights removed, by way
+    half_dense : as ``charged``, of that network, packed
     """
-    stored, scratch, first, raw = area.gate_equivalents
-    raw_pj, gates_pj, scratch_pj, sram_pj, dram_pj = 1e12 * prices.energy_j
-    per_index = mask.clocks / mask.kept
-    every, sights = charged.loc["every state"], charged.loc["first sights"]
+    own = prices[(prices.group == 1) & (prices.density == density)].set_index("way")
+    index_pj, removed = 1e12 * own.index_j, half_dense.iloc[0]
+    packed, shared = charged.iloc[0], charged.iloc[-1]
     return _plain(
         {
-            "area_ratio": stored / (scratch + first),
-            "raw_ratio": stored / raw,
-            "scratch_share": 100 * scratch / (scratch + first),
-            "raw_pj": raw_pj,
-            "clock_pj": raw_pj / per_index,
-            "first_pj": gates_pj + scratch_pj,
-            "sram_pj": sram_pj,
-            "dram_pj": dram_pj,
-            "per_index": per_index,
-            "dummies": 100 * (per_index - 1),
-            "words_read": 1 / words,
-            "even_pj": access_pj * gates_pj / scratch_pj if scratch_pj else 0.0,
-            "raw_share": 100 * every["index (µJ)"] / every.sum(),
-            "first_times": sights["index (µJ)"] / sights["cells (µJ)"],
+            "rejection_pj": index_pj["rejection"],
+            "counter_pj": index_pj["counter"],
+            "scratch_pj": index_pj["multiply-shift"],
+            "sram_pj": index_pj["SRAM"],
+            "counter_clocks": own.clocks["counter"],
+            "rejection_clocks": own.clocks["rejection"],
+            "cross_percent": 100 * crossovers(prices, "SRAM")[1]["rejection"],
+            "gates": gates.gates.iloc[0],
+            "block_gates": area["one block"],
+            "area_ratio": area["stored"] / area["rejection"],
+            "shared_ratio": area["stored, shared"] / area["rejection"],
+            "charged_run": packed.label,
+            "index_share": 100 * packed.index_j / (packed.cells_j + packed.index_j),
+            "gain_free": packed.gain_free,
+            "gain_paid": packed.gain,
+            "shared_label": shared.label,
+            "shared_share": 100 * shared.index_j / (shared.cells_j + shared.index_j),
+            "half_label": removed.label,
+            "half_scratch": 1e6 * half["multiply-shift"],
+            "half_over": half["multiply-shift"] / (removed.gain_free * removed.cells_j),
+            "half_rejection": 1e6 * half["rejection"],
+            "half_gain": removed.gain,
         }
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-__all__ = ["FAMILIES", "MASKS", "SERIES", "as_series", "by_share", "chosen", "families"]
+__all__ = ["FAMILIES", "MASKS", "SERIES", "as_series", "brief", "by_share", "chosen", "families"]
 
 
 MASKS = ("masks", "curve", "chance")
@@ -38,8 +38,8 @@ FAMILIES = {
     "rounded": "fewer bits",
     "lfsr": "LFSR mask",
     "twofold": "twofold",
-    "magnitude": "magnitude mask",
-    "magnitude-bits": "magnitude + bits",
+    "magnitude": "magnitude masks",
+    "magnitude-bits": "magnitude masks",
     "iid": "i.i.d. mask",
 }
 """Method -> what the figures of energy call it; `families` says which of them count for another one."""
@@ -92,8 +92,9 @@ def families(frame: pd.DataFrame) -> pd.Series:
     """What each network is an example of, in words of `FAMILIES`.
 
     Codes of fewer than 8 bits count as *fewer bits* also where a term chose them and, behind an LFSR's mask,
-    as *twofold*: both are ways to cheaper bits. Networks that were trained unlike the others, twice as long,
-    on another network's answers or in the slides' order, are *trained otherwise*.
+    as *twofold*: both are ways to cheaper bits. *Magnitude masks* are those with a bit term and without.
+    Networks that were trained unlike the others, twice as long, on another network's answers or in the
+    slides' order, are *trained otherwise*.
 
     Parameters
     ----------
@@ -105,6 +106,12 @@ def families(frame: pd.DataFrame) -> pd.Series:
     in_the_talk_s_way = frame.bit_term.notna() & (frame.bit_term != "energy")
     otherwise = in_the_talk_s_way | (frame.distillation > 0) | frame.experiment.isin(UNLIKE)
     return named.mask(otherwise, "trained otherwise")
+
+
+def brief(labels: pd.Series) -> pd.Series:
+    """Shorter labels of shared rows: 64 columns are all of any layer of ResNet-20."""
+    labels = labels.str.replace(", column by column", "", regex=False)
+    return labels.str.replace("rows shared by 64 columns", "rows shared by all columns", regex=False)
 
 
 def by_share(frame: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,17 @@ from companion.study.images import Images, load_images, normalize
 from companion.study.networks import FinishedNetwork
 from companion.study.results import RESULTS_VERSION, load_network, load_results
 from companion.study.train import evaluate
-from twofold import Adc, CellTable, Crossbar, Device, Machine, activation_scales, network_energy, on_crossbars
+from twofold import (
+    Adc,
+    CellTable,
+    Crossbar,
+    Device,
+    Machine,
+    activation_scales,
+    load_cell_table,
+    network_energy,
+    on_crossbars,
+)
 from twofold._files import read_csv, written_whole
 from twofold.codes.encodings import ENCODINGS, slice_codes
 from twofold.codes.slices import check_slices
@@ -31,6 +41,7 @@ __all__ = [
     "accuracy",
     "column_loads",
     "converter_energies",
+    "gains_by_levels",
     "load_crossbar",
     "measure",
     "needed_bits",
@@ -58,6 +69,9 @@ class Point:
         A finished run of ``data/results``.
     adc_range, adc_bits, percentile
         As `adc.Adc`.
+    levels
+        "even", evenly spaced conductances between those of `r_hrs_ohm` and 10 kΩ; or the name of a table of
+        cells, whose joules are read as conductances (`Device.of_table`), with resistances of its own.
     r_hrs_ohm, variation, seed
         As `devices.Device`; with its R_LRS of 10 kΩ, 1 MΩ is an on/off ratio of 100.
     images
@@ -71,6 +85,7 @@ class Point:
     encoding: str = "twos_complement"
     slices: str = "2-2-2-2"
     array_rows: int = 128
+    levels: str = "even"
     r_hrs_ohm: float = 1e6
     variation: float = 0.0
     seed: int = 0
@@ -78,12 +93,17 @@ class Point:
 
     def machine(self) -> Crossbar:
         """The crossbar that the point names."""
+        effects = {"variation": self.variation, "seed": self.seed}
+        if self.levels == "even":
+            device = Device(r_hrs_ohm=self.r_hrs_ohm, **effects)
+        else:
+            device = Device.of_table(load_cell_table(self.levels), **effects)
         return Crossbar(
             adc=Adc(range_rule=self.adc_range, bits=self.adc_bits, percentile=self.percentile),
             encoding=self.encoding,
             slices=check_slices([int(width) for width in self.slices.split("-")], 8),
             array_rows=self.array_rows,
-            device=Device(r_hrs_ohm=self.r_hrs_ohm, variation=self.variation, seed=self.seed),
+            device=device,
         )
 
     def key(self) -> dict[str, object]:
@@ -93,6 +113,8 @@ class Point:
             settings |= {"adc_bits": math.nan, "percentile": math.nan}
         elif self.adc_range != "calibrated":
             settings |= {"percentile": math.nan}
+        if self.levels != "even":
+            settings |= {"r_hrs_ohm": math.nan}
         return settings
 
 
@@ -330,6 +352,32 @@ def converter_energies(
             row |= {"conversions": conversions, "adc_j": conversions * energy_j}
             rows.append(row | {"total_j": cells_j + sign_j + conversions * energy_j})
     return pd.DataFrame(rows)
+
+
+def gains_by_levels(runs: Sequence[str], table: CellTable) -> pd.DataFrame:
+    """What networks take in a crossbar of a table's cells as they are given, and programmed to even levels.
+
+    Returns
+    -------
+    DataFrame
+        A row a run; µJ an image of its cells, those for the sign included, and gains over the first run in
+        cells alone and with everything charged: each *given* and *even*.
+    """
+    found: dict[str, pd.Series] = {}
+    for word, cells in (("given", table), ("even", table.with_even_levels())):
+        machine = Machine.whole(cells, "crossbar")
+        spent = {}
+        for run in runs:
+            network = load_network(run)
+            frame = network_energy(network.layers, network.activity, machine)
+            spent[run] = frame[["cells_j", "sign_j", "total_j"]].sum() / network.images
+        joules = pd.DataFrame(spent).T
+        alone = joules.cells_j + joules.sign_j
+        found[f"cells (µJ), {word}"] = 1e6 * alone
+        found[f"gain, {word}"] = alone[runs[0]] / alone
+        found[f"whole gain, {word}"] = joules.total_j[runs[0]] / joules.total_j
+    order = [f"{what}, {word}" for what in ("cells (µJ)", "gain", "whole gain") for word in ("given", "even")]
+    return pd.DataFrame(found)[order]
 
 
 def needed_bits(measured: pd.DataFrame, points: float = 1.0) -> pd.DataFrame:

@@ -76,6 +76,7 @@ def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
         seed (or, where that one has not finished, the mean of those that have); ``reached``. Sorted by
         ``gain``.
     """
+    runs = runs.assign(generator=runs.generator.fillna("none"))  # a missing one would be alike to no other
     close = _close(runs.sparsity, goal.sparsity)
     own, other = (runs[close & (runs.method == method)] for method in (goal.method, goal.against))
     own = own[own.bits < 8] if goal.method == goal.without else own
@@ -148,9 +149,9 @@ def machine_goals(runs: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Index: the goal in words. ``label``, ``seeds``, ``test_accuracy_w8a8`` (%), ``gain`` and ``edp_gain``
-        of the candidate of largest gain; ``asked``, the gain that reaches the goal; ``lost``, points of accuracy
-        against the same recipe without shared rows, where the goal has a limit on it; ``verdict``: "reached",
-        "not reached", or "not finished" where a recipe that decides it is missing.
+        of the candidate of largest gain; ``asked``, the gain that reaches the goal; ``lost``, points of
+        accuracy against the same recipe without shared rows, where the goal has a limit on it; ``verdict``:
+        "reached", "not reached", or "not finished" where a recipe that decides it is missing.
     """
     plain = runs[(runs.bit_term == "energy") & (runs.density_rule == "uniform") & (runs.distillation == 0)]
     masked = runs[runs.generator.notna() & (runs.generator != "multiply-shift")]
@@ -218,8 +219,8 @@ def held_out_runs(start: str = TUNING_START) -> pd.DataFrame:
     -------
     DataFrame
         ``run``, ``label``, ``method``, ``sparsity``, ``strength`` (LSB^2/pJ), ``clip_ratio``,
-        ``distillation``, ``encoding``, ``precision``, ``epochs``, ``cell_energy_j``, ``learning_rate`` (peak) and
-        ``held_out_accuracy`` (%); no rows where no such run has finished.
+        ``distillation``, ``encoding``, ``precision``, ``epochs``, ``cell_energy_j``, ``learning_rate`` (peak)
+        and ``held_out_accuracy`` (%); no rows where no such run has finished.
     """
     runs = load_results()
     runs = runs[runs.held_out & (runs.init == start)]

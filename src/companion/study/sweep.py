@@ -45,6 +45,12 @@ SEEDS = (0, 1, 2)
 R_HRS_OHM = (1e7, 1e8)
 """Besides 1 MΩ: cells at level 0 that leak a tenth and a hundredth as much."""
 
+SLIDES = "rram_2bit_cell"
+"""The slides' cells, whose joules are read as conductances."""
+
+SLIDES_R_HRS_OHM = 188_608.0
+"""Level 0 of the same cells where they are programmed to even levels: 1.49 pJ over .079 pJ times 10 kΩ."""
+
 
 def points(runs: Sequence[str] = RUNS) -> list[Point]:
     """All points of some runs, in the order in which they are measured."""
@@ -78,6 +84,25 @@ def points(runs: Sequence[str] = RUNS) -> list[Point]:
         for variation in (0.0, 0.1)
         for run in runs
     ]
+    given = [
+        Point(run=run, adc_range="none", encoding=encoding, levels=SLIDES)
+        for encoding in ("twos_complement", "differential")
+        for run in PAIR
+    ]
+    same_ends = [
+        Point(
+            run=run,
+            adc_range="none",
+            encoding=encoding,
+            r_hrs_ohm=SLIDES_R_HRS_OHM,
+            variation=variation,
+            seed=seed,
+        )
+        for encoding, variations in (("twos_complement", (0.0,)), ("differential", (0.0, 0.05, 0.1)))
+        for variation in variations
+        for seed in (SEEDS if variation else (0,))
+        for run in PAIR
+    ]
     encodings = [Point(run=PAIR[0], adc_range="none", encoding=e, variation=0.05) for e in ENCODINGS]
     whole = [
         Point(run=run, adc_range="calibrated", adc_bits=bits, images=10_000)
@@ -86,6 +111,8 @@ def points(runs: Sequence[str] = RUNS) -> list[Point]:
     ]
     return [
         *first,
+        *given,
+        *same_ends,
         *calibrated,
         *others[0],
         *tighter,

@@ -35,7 +35,7 @@ SERIES_STYLE = {
     "fewer bits": ("#8C6A00", "d"),
     "LFSR mask": (BLUE, "o"),
     "twofold": (RED, "*"),
-    "magnitude + bits": (PURPLE, "X"),
+    "magnitude masks": (PURPLE, "X"),
 }
 """Family of networks -> color and marker; those of `figures.basic.METHOD_STYLE`. All others are gray dots."""
 
@@ -109,7 +109,7 @@ def account_bars(frame: pd.DataFrame, *, longest_j: float | None = None) -> Axes
     end = left.max() if longest_j is None else longest_j
     for height, total, row in zip(heights, left, frame.itertuples(), strict=True):
         inside = total > end
-        note = f"{row.gain:.3g}x, EDP {row.edp_gain:.2g}x, {row.arrays:.0f} arrays"
+        note = f"{row.gain:.2g}x, EDP {row.edp_gain:.2g}x, {row.arrays:,.0f} arrays"
         ax.text(
             end if inside else total,
             height,
@@ -119,9 +119,10 @@ def account_bars(frame: pd.DataFrame, *, longest_j: float | None = None) -> Axes
             fontsize="x-small",
             color="white" if inside else BLACK,
             fontweight="bold" if inside else "normal",
+            in_layout=False,
         )
     for height, name in heads:
-        ax.text(0, height, name, va="center_baseline", fontsize="small", fontweight="bold")
+        ax.text(0, height, name, va="center_baseline", fontsize="small", fontweight="bold", in_layout=False)
     ax.set_yticks(heights, frame.bar.tolist(), fontsize="x-small")
     ax.set(ylim=(at - 0.5, -0.6), xlim=(0, end * (1.0 if longest_j else 1.3)), xlabel="energy of an image")
     ax.xaxis.set_major_formatter(EngFormatter("J"))
