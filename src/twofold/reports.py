@@ -303,8 +303,8 @@ def _check_rows(layers: Mapping[str, StoredLayer], activity: Mapping[str, Activi
         layer = layers[name]
         if layer.codes.dim() == 2 and len(own.row_ones) != layer.rows and len(own.row_ones) == layer.columns:
             raise ValueError(
-                f"layer {name} has {layer.columns} inputs, which are taken for its outputs, the columns; attach "
-                f"it with transposed={name!r}"
+                f"layer {name} has {layer.columns} inputs, which are taken for its outputs, the columns; "
+                f"attach it with transposed={name!r}"
             )
 
 

@@ -409,6 +409,10 @@ for use in (
     lambda: twofold.Twofold(nn.Linear(2, 2), bits=8.0),
     lambda: twofold.Twofold(nn.Linear(2, 2), table="rram_2bit_cell"),
     lambda: twofold.save("nowhere", nn.Linear(2, 2)),
+    lambda: twofold.cell_table([1e-15, 2e-15], adc_energy_j=0.0),
+    lambda: twofold.lfsr_mask((4, 4), 0.5, polynomial=19),
+    lambda: twofold.report(twofold.Twofold(nn.Linear(2, 2)), images={"words": 3}),
+    lambda: twofold.measure_activity(nn.Linear(2, 2), (1, 2), scales={}),
 ):
     try:
         use()
@@ -427,6 +431,13 @@ def test_values_of_other_types_are_refused_without_a_type_checker():
         "bits is 8.0, allowed are 2..16 (a sign and at least one bit of magnitude)",
         "table is 'rram_2bit_cell', no CellTable; load_cell_table(name or path) gives one",
         "save takes a path and a Twofold, not a Linear",
+        "energy_j is a list; a mapping of levels to joules is needed, such as {0: 20e-15, 1: 500e-15}",
+        "polynomial is 19; give its powers, 'x^4+x+1' or (4, 1, 0), or Polynomial(0b10011)",
+        *(
+            f"images is a {kind}; one tensor is needed, its first axis the images: torch.from_numpy makes "
+            "one of an array, and a model of several inputs can be wrapped in a module that takes one"
+            for kind in ("dict", "tuple")
+        ),
     ]
 
 

@@ -334,6 +334,8 @@ def cell_table(
 
     Raises
     ------
+    TypeError
+        ``energy_j`` is no mapping.
     ValueError
         A level is missing, unknown or given twice, or an energy is negative or infinite.
 
@@ -343,6 +345,11 @@ def cell_table(
     >>> mine.cell_bits, mine.energy_j
     (1, (2e-14, 5e-13))
     """
+    if not isinstance(energy_j, Mapping):
+        raise TypeError(
+            f"energy_j is a {type(energy_j).__name__}; a mapping of levels to joules is needed, such as "
+            "{0: 20e-15, 1: 500e-15}"
+        )
     levels: dict[int, float] = {}
     for key, value in energy_j.items():
         if isinstance(key, str) and (not key or set(key) - set("01")):

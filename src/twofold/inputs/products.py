@@ -96,7 +96,7 @@ class ProductWatch(TorchDispatchMode):
     def _see(self, name: str, operation: Any, args: tuple, factor: Tensor) -> bool:
         """Show the inputs, if this is a product with the weight."""
         if operation is torch.ops.aten.convolution.default and factor is args[1] and not args[6]:
-            self.see(name, _convolution(factor, *args[3:6], args[8]), args[0])
+            self.see(name, _convolution(factor, args[3], args[4], args[5], args[8]), args[0])
             return True
         if operation not in _FACTORS:
             return False

@@ -296,7 +296,7 @@ def _watched_weights(model: nn.Module, layers: Collection[str] | None) -> dict[s
         path, _, parameter = name.rpartition(".")
         holder, own = (modules[name], "weight") if name in modules else (modules.get(path), parameter)
         weight = getattr(holder, own, None)
-        if isinstance(weight, Tensor):
+        if holder is not None and isinstance(weight, Tensor):
             found[name] = holder, weight
     return found
 

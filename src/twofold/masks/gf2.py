@@ -69,6 +69,8 @@ class Polynomial:
 
         Raises
         ------
+        TypeError
+            For a number alone: it could be a degree, or the bits of all terms.
         ValueError
             For any other text, a repeated term, or a degree outside 1..64.
 
@@ -79,6 +81,10 @@ class Polynomial:
         """
         if isinstance(source, Polynomial):
             return source
+        if not isinstance(source, Iterable):
+            raise TypeError(
+                f"polynomial is {source!r}; give its powers, 'x^4+x+1' or (4, 1, 0), or Polynomial(0b10011)"
+            )
         terms = _text_exponents(source) if isinstance(source, str) else [operator.index(e) for e in source]
         if not terms or min(terms) < 0 or not 1 <= max(terms) <= MAX_DEGREE:
             raise ValueError(

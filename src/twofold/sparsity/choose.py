@@ -290,8 +290,8 @@ def coverage_of(
 
 def uncompiled(model: nn.Module) -> nn.Module:
     """The model inside of what ``torch.compile`` made, or itself."""
-    while "_orig_mod" in model._modules:
-        model = model._modules["_orig_mod"]
+    while (inside := model._modules.get("_orig_mod")) is not None:
+        model = inside
     return model
 
 

@@ -318,8 +318,8 @@ def _take_plain_weights(layer: nn.Module, state: dict, prefix: str, *others: Any
 def _forget_flat_weights(layer: nn.RNNBase, *_: Any) -> None:
     """After a pass: torch's list of its weights holds on to the computed ones, and could not be copied."""
     names = layer._flat_weights_names
-    layer._flat_weights = [None] * len(names)
-    layer._flat_weight_refs = [_gone] * len(names)  # so that the next pass lists them anew
+    layer._flat_weights = [None for _ in names]
+    layer._flat_weight_refs = [_gone for _ in names]  # type: ignore[misc]  # so that the next pass lists them anew
 
 
 def _gone() -> None:

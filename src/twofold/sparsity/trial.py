@@ -9,6 +9,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from twofold.layer import WeightLayer
 __all__ = ["obstacle_in_forward", "output_dimension"]
 
 
-_KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_KINDS: tuple[Any, ...] = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 _OVERRIDABLE = ("forward", "_conv_forward", "__call__")
 
@@ -124,7 +125,7 @@ def _samples(layer: WeightLayer) -> list[tuple[int, ...]]:
     return [(2, layer.in_channels, *sizes)]
 
 
-def _parent(kind: type[nn.Module], layer: WeightLayer, inputs: Tensor) -> Tensor:
+def _parent(kind: Any, layer: WeightLayer, inputs: Tensor) -> Tensor:
     if isinstance(layer, nn.Linear):
         return functional.linear(inputs, layer.weight, layer.bias)
     return kind._conv_forward(layer, inputs, layer.weight, layer.bias)
@@ -143,7 +144,9 @@ def _computes(
     with _random_state_kept(device):
         try:
             # Without its hooks: those may hold on to anything, the whole model say.
-            none = {id(hooks): OrderedDict() for hooks in (module._forward_hooks, module._forward_pre_hooks)}
+            none: dict[int, Any] = {
+                id(hooks): OrderedDict() for hooks in (module._forward_hooks, module._forward_pre_hooks)
+            }
             twin = copy.deepcopy(module, none).eval()
         except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
             raise _Untried(f"it cannot be copied: {error}") from error

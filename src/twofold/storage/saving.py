@@ -8,6 +8,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as to_bytes
@@ -117,7 +118,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
     if model is None:
         return packed
     model = uncompiled(model)
-    fresh = model.state_dict()
+    fresh: Any = model.state_dict()
     keys = {plain_name(key): key for key in fresh}
     there = {name: fresh[key] for name, key in keys.items()}
     # A layer goes by its own name, and a parameter that belongs to none by its own.
@@ -146,7 +147,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
         raise ValueError(
             f"{path} holds a {kind} that does not fit this {type(model).__name__}: {'; '.join(faults)}"
         )
-    state = OrderedDict((keys[name], value) for name, value in packed.rest.items())
+    state: Any = OrderedDict((keys[name], value) for name, value in packed.rest.items())
     for name, layer in packed.layers.items():
         own = _turned(there[weights[name]], name in turned)
         state[keys[weights[name]]] = _turned(layer.weight_like(own), name in turned)
@@ -192,7 +193,7 @@ def _unsaveable(value: object) -> str | None:
     return None
 
 
-def _versions(state: Mapping[str, Tensor]) -> dict[str, int | str | None]:
+def _versions(state: Any) -> dict[str, int | str | None]:
     """The versions of modules, as torch keeps them beside a state dict, where they are not the first."""
     versions = {plain_name(name): entry.get("version", 1) for name, entry in state._metadata.items()}
     for name, version in versions.items():
@@ -201,7 +202,7 @@ def _versions(state: Mapping[str, Tensor]) -> dict[str, int | str | None]:
     return {name: version for name, version in versions.items() if version != 1}
 
 
-def _facts(path: str | Path, packed: Packed) -> tuple[list[str], dict | None]:
+def _facts(path: str | Path, packed: Packed) -> tuple[list[str], Any]:
     """Which layers are transposed in the model, and the versions of its modules; None: the file has none."""
     turned, versions = packed.facts.get("transposed", []), packed.facts.get("versions")
     if not isinstance(turned, list) or any(name not in packed.layers for name in turned):
