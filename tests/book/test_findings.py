@@ -96,24 +96,43 @@ def test_crossbar():
 
 
 def test_index_generator():
+    ways = {"rejection": 0.4, "counter": 0.2, "multiply-shift": 10.0, "SRAM": 0.3}
+    prices = pd.DataFrame(
+        [
+            (1, kept, way, 1e-12 * pj / (kept if way == "SRAM" else 1), 1.5)
+            for kept in (0.5, 1.0)
+            for way, pj in ways.items()
+        ],
+        columns=["group", "density", "way", "index_j", "clocks"],
+    )
     charged = pd.DataFrame(
-        {"cells (µJ)": 2.0, "index (µJ)": [3.0, 8.0]}, index=["every state", "first sights"]
+        {
+            "label": ["a", "a", "b", "b"],
+            "cells_j": [3e-6, 4e-6, 8e-6, 9e-6],
+            "index_j": [1e-6, 1e-6, 2e-6, 1e-6],
+            "gain_free": [8.0, 6.0, 4.0, 3.0],
+            "gain": [6.0, 5.0, 3.0, 2.5],
+        }
     )
     found = plain(
         findings.index_generator(
-            area=pd.DataFrame({"gate_equivalents": [600.0, 90.0, 30.0, 20.0]}),
-            prices=pd.DataFrame({"energy_j": [0.5e-12, 1e-12, 9e-12, 0.3e-12, 40e-12]}),
-            mask=(mask := lfsr_mask((36864,), 0.5)),
-            words=0.0625,
+            prices=prices,
+            density=0.5,
+            gates=pd.DataFrame({"gates": [375.5, 1203.0]}, index=["rejection", "multiply-shift"]),
+            area=pd.Series({"stored": 600.0, "stored, shared": 12.0, "rejection": 6.0, "one block": 5.0}),
             charged=charged,
-            access_pj=5.0,
+            half=pd.Series({"multiply-shift": 48e-6, "rejection": 2e-6}),
+            half_dense=charged.iloc[:1],
         )
     )
-    assert (found["area_ratio"], found["raw_ratio"], found["scratch_share"]) == (5.0, 30.0, 75.0)
-    assert found["clock_pj"] == pytest.approx(0.5 * mask.kept / mask.clocks)
-    assert found["first_pj"] == pytest.approx(10.0)
-    assert found["even_pj"] == pytest.approx(5.0 / 9)
-    assert (found["words_read"], found["raw_share"], found["first_times"]) == (16.0, 60.0, 4.0)
+    assert (found["rejection_pj"], found["scratch_pj"], found["counter_clocks"]) == (0.4, 10.0, 1.5)
+    assert found["sram_pj"] == pytest.approx(0.6)
+    assert found["cross_percent"] == pytest.approx(50 + 50 * (1.5 - 1) / (1.5 - 0.75))
+    assert (found["gates"], found["block_gates"]) == (375.5, 5.0)
+    assert (found["area_ratio"], found["shared_ratio"]) == (100.0, 2.0)
+    assert (found["index_share"], found["shared_share"]) == (pytest.approx(25.0), pytest.approx(10.0))
+    assert (found["gain_free"], found["gain_paid"], found["half_gain"]) == (8.0, 6.0, 6.0)
+    assert (found["half_scratch"], found["half_over"]) == (pytest.approx(48.0), pytest.approx(2.0))
 
 
 def test_your_network():

@@ -310,7 +310,11 @@ class IndexGenerator(Parameters):
                 f"layer_shape is {self.layer_shape}; it must have at most 1000000 weights and a kernel of an "
                 "odd number of places"
             )
-        index_prices(self.layer_shape, [0.05], {1, min(self.group, self.layer_shape[0]), self.layer_shape[0]})
+        try:
+            outputs = self.layer_shape[0]
+            index_prices(self.layer_shape, [0.05], {1, min(self.group, outputs), outputs})
+        except ValueError as error:
+            raise ValueError(f"layer_shape is {self.layer_shape}: {error}") from None
         return self
 
 

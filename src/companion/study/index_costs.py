@@ -7,16 +7,18 @@ many in the schemes that count gaps.
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 
-from companion.study.results import load_network
+from companion.study.energies import cells_only, layer_energies
+from companion.study.results import baseline_of, load_network, load_results
 from companion.study.zoo import build_model
 from twofold.codes.tables import memory_word_energy_j, memory_words
 from twofold.energy.index import lig_design, load_lig_cells, sram_gate_equivalents, walk_energy_j
-from twofold.energy.machine import input_word_energies_j
+from twofold.energy.machine import Dataflow, input_word_energies_j
 from twofold.layer import StoredLayer, weight_layers
 from twofold.masks.draw import random_mask
 from twofold.masks.generator import layer_generator
@@ -25,6 +27,7 @@ from twofold.masks.measures import cheapest_index_bits, index_storage_bits
 
 __all__ = [
     "KINDS",
+    "charged_runs",
     "crossovers",
     "gates_by_kind",
     "index_energies_of_run",
@@ -174,6 +177,32 @@ def index_energies_of_run(
             for way, joules in costs.items():
                 total[way, group] = total.get((way, group), 0.0) + vectors * joules
     return pd.Series(total).unstack().loc[[*KINDS, *memories], [*groups]]
+
+
+def charged_runs(runs: Sequence[str], dataflows: Sequence[Dataflow] = ("packed", "grouped")) -> pd.DataFrame:
+    """What finished runs pay for cells and index an image, each with its own generator or stored index.
+
+    Cells of the slides' table, and nothing else charged.
+
+    Returns
+    -------
+    DataFrame
+        A row a run and machine: ``run``, ``label``, ``group`` (columns that share an index), ``machine``,
+        ``cells_j`` (those of the sign included), ``index_j``; ``gain_free`` and ``gain``, without the index
+        and with it, over the dense 8-bit network in a crossbar.
+    """
+    pool = load_results()
+    rows = []
+    for run in runs:
+        row = pool[pool.run == run].iloc[0]
+        dense_j = layer_energies(baseline_of(row, pool), cells_only("crossbar")).total_j.sum()
+        for dataflow in dataflows:
+            spent = layer_energies(run, replace(cells_only(dataflow), index_rule="charged"))
+            total_j, index_j = spent.total_j.sum(), spent.index_j.sum()
+            gains = dense_j / (total_j - index_j), dense_j / total_j
+            rows.append((run, row.label, row.group, dataflow, total_j - index_j, index_j, *gains))
+    names = ["run", "label", "group", "machine", "cells_j", "index_j", "gain_free", "gain"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def network_index_bits(name: str, density: float, groups: Iterable[int]) -> pd.DataFrame:
