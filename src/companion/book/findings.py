@@ -290,6 +290,9 @@ def accuracy(means: pd.DataFrame, by_bits: pd.DataFrame, talk: pd.DataFrame, tri
     for word, name in (("lfsr", "lfsr-ms-r90"), ("twofold", "twofold-ms-r90-mu125")):
         found[f"alike_{word}"] = rows.test_accuracy[name]
         found[f"spared_{word}"] = rows.test_accuracy[f"{name}-erk"]
+    for word, run in (("half", "lfsr{}-r50"), ("ninety", "lfsr{}-r90")):
+        found[f"rejection_{word}"] = rows.test_accuracy[run.format("")]
+        found[f"repeating_{word}"] = rows.test_accuracy[run.format("-ms")]
     terms = by_bits.set_index("run")
     for word, name in (
         ("popcount", "bits-popcount-beta10-s1"),

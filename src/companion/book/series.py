@@ -65,7 +65,8 @@ def as_series(frame: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    frame : columns ``experiment``, ``sparsity``, ``strength``, ``bit_term``, ``bits``
+    frame : columns ``experiment``, ``sparsity``, ``strength``, ``bit_term``, ``bits``; and ``distillation``
+        where there are distilled networks
 
     Returns
     -------
@@ -84,6 +85,8 @@ def as_series(frame: pd.DataFrame) -> pd.DataFrame:
             parts.append(f"{row.bits} bits")
         notes.append(", ".join(parts))
         words = [SERIES.get(row.experiment, ""), row.bit_term if talks else ""]
+        if getattr(row, "distillation", 0) and "distilled" not in words:
+            words.append("distilled")
         series.append(", ".join(word for word in words if word))
     return frame.assign(series=series, note=notes)
 
@@ -108,9 +111,10 @@ def families(frame: pd.DataFrame) -> pd.Series:
     return named.mask(otherwise, "trained otherwise")
 
 
-def brief(labels: pd.Series) -> pd.Series:
-    """Shorter labels of shared rows: 64 columns are all of any layer of ResNet-20."""
-    labels = labels.str.replace(", column by column", "", regex=False)
+def brief(labels: pd.Series, *without: str) -> pd.Series:
+    """Labels without words that go without saying; 64 columns are all of any layer of ResNet-20."""
+    for words in ("column by column", *without):
+        labels = labels.str.replace(f", {words}", "", regex=False)
     return labels.str.replace("rows shared by 64 columns", "rows shared by all columns", regex=False)
 
 

@@ -84,10 +84,10 @@ def points(runs: Sequence[str] = RUNS) -> list[Point]:
         for variation in (0.0, 0.1)
         for run in runs
     ]
-    given = [
-        Point(run=run, adc_range="none", encoding=encoding, levels=SLIDES)
-        for encoding in ("twos_complement", "differential")
+    given = [  # levels that are no whole numbers take their sums bit by bit
+        Point(run=run, adc_range="none", encoding=encoding, levels=SLIDES, images=300)
         for run in PAIR
+        for encoding in ("twos_complement", "differential")
     ]
     same_ends = [
         Point(
@@ -111,8 +111,8 @@ def points(runs: Sequence[str] = RUNS) -> list[Point]:
     ]
     return [
         *first,
-        *given,
         *same_ends,
+        *given,
         *calibrated,
         *others[0],
         *tighter,
