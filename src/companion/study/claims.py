@@ -139,10 +139,10 @@ def clocks_of_an_index():
     return (
         by_rejection.clocks / by_rejection.kept,
         "holds within two clocks",
-        f"M = {size}: by rejection, position = state - 1, no index repeats, and about as many clocks an index "
-        f"go by at any density. By multiply-shift indices repeat: {repeating.clocks / repeating.kept:.2f} clocks "
-        f"with half of them kept, {nearly_all.clocks / nearly_all.kept:.2f} with 90 %, and a memory that "
-        "recognizes them.",
+        f"M = {size}: by rejection, position = state - 1, no index repeats, and about as many clocks "
+        f"an index go by at any density. By multiply-shift indices repeat: "
+        f"{repeating.clocks / repeating.kept:.2f} clocks with half of them kept, "
+        f"{nearly_all.clocks / nearly_all.kept:.2f} with 90 %, and a memory that recognizes them.",
     )
 
 
