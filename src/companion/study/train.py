@@ -231,6 +231,9 @@ def _restore(path: Path, model: nn.Module, optimizer: torch.optim.SGD, recipe: R
         )
     state = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     try:
+        # An attached model takes the state of a plain one as its start; a training does not go on from there.
+        if others := state.keys() ^ model.state_dict().keys():
+            raise RuntimeError(f"only one of them has {', '.join(sorted(others))}")
         model.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(f"{path} belongs to another model, move it away to start afresh: {error}") from error
