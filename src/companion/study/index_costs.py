@@ -102,6 +102,7 @@ def index_prices(
                 if kind != "counter" or counted:
                     layer = _generated(kind, shape, density, group)
                     joules = walk_energy_j(layer, gate_j=gate_j, access_j=access_j)
+                    assert layer.clocks is not None  # a generator walks
                     clocks = layer.clocks / layer.indices
                     rows.append((group, density, kind, joules, layer.indices, layer.kept, clocks))
             bits, indices, kept = _stored(shape, density, group)
@@ -169,7 +170,7 @@ def index_energies_of_run(
         shape, density = tuple(layer.keep.shape), layer.kept / layer.size
         for group in groups:
             made = {kind: _generated(kind, shape, density, group, number) for kind in KINDS}
-            costs = {
+            costs: dict[str, float] = {
                 kind: walk_energy_j(layer, gate_j=gate_j, access_j=access_j) for kind, layer in made.items()
             }
             bits, *_ = _stored(shape, density, group)
