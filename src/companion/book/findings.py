@@ -38,45 +38,43 @@ Findings = dict[str, float | int | str]
 """Plain numbers and names, by the words of the prose."""
 
 
-def first_page(priced: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd.DataFrame) -> Findings:
+def first_page(accounts: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd.DataFrame) -> Findings:
     """The numbers of the first page.
 
     Parameters
     ----------
-    priced : by machine, as `energies.machines` names them: means over seeds, columns ``run``,
-        ``test_accuracy`` (%), ``gain``, ``gain_best_untrained``
+    accounts : as `headline.priced`: means over seeds by what is charged, columns ``run``, ``test_accuracy``
+        (%), ``gain``, ``edp_gain``, ``gain_best_untrained``
     cells : the table that they were priced with
     costs : as `results.run_costs`
     """
-    packed = priced["packed"].set_index("run")
-    both, alone = packed.loc["twofold-ms-r50-mu125"], packed.loc["bits-mu125"]
-    weak, strong = packed.loc["twofold-ms-r50-mu80-b8-rows"], packed.loc["twofold-ms-r50-mu400-b8-rows"]
-    short, twofold = packed.loc["rounded-b3-rows"], "twofold-ms-r50-mu125"
+    priced = {name: frame.set_index("run") for name, frame in accounts.items()}
+    alone, whole = priced["cells"], priced["whole"]
+    found: dict[str, Any] = {"dense": alone.test_accuracy["dense-b8"]}
+    for word, run in {
+        "low": "twofold-ms-r10-mu125",
+        "high": "twofold-ms-r90-mu125",
+        "codes": "bits-mu500",
+        "short": "rounded-b3-rows",
+        "half": "twofold-r50-mu80-b8-rows",
+        "shared": "twofold-col-g64-r50-mu0.8-b3-rows",
+        "ninety": "twofold-r90-mu60-b8-rows",
+        "rival": "magnitude-bits-r90-mu125",
+    }.items():
+        found |= {
+            word: alone.test_accuracy[run],
+            f"{word}_cells": alone.gain[run],
+            f"{word}_index": priced["index"].gain[run],
+            f"{word}_whole": whole.gain[run],
+            f"{word}_edp": whole.edp_gain[run],
+        }
     return _plain(
-        {
-            "dense": packed.test_accuracy["dense-b8"],
-            "both": both.test_accuracy,
-            "both_gain": both.gain,
-            "both_share": 100 * both.sparsity,
-            "both_untrained": both.gain_best_untrained,
-            "charged_gain": priced["packed + index"].set_index("run").gain[twofold],
-            "bare_gain": priced["packed + bare index"].set_index("run").gain[twofold],
-            "strength": both.strength,
-            "bits": alone.test_accuracy,
-            "bits_gain": alone.gain,
-            "rows": weak.test_accuracy,
-            "rows_gain": weak.gain,
-            "strong_rows": strong.test_accuracy,
-            "strong_rows_gain": strong.gain,
-            "short": short.test_accuracy,
-            "short_gain": short.gain,
-            "blind": packed.test_accuracy["lfsr-ms-r90"],
-            "looking": packed.test_accuracy["magnitude-r90"],
-            "most_removed": 100 * packed.sparsity["lfsr-ms-r90"],
+        found
+        | {
+            "rewritten": 1 / alone.gain_best_untrained["dense-b8"],
             "dearest": cells.energy_j[-1] / cells.energy_j[0],
             "finished": len(costs),
             "hours": costs.minutes.sum() / 60,
-            "shown": int(packed.seeds.sum()),
         }
     )
 

@@ -2,24 +2,33 @@
 
 import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from companion import paths
 from companion.book.figures import basic as plots
-from companion.book.series import as_series
-from companion.study.energies import cells_only, energies, headline, machines
+from companion.book.figures.energy import accuracy_against_gain
+from companion.book.series import brief, families
+from companion.study.energies import energies
 from companion.study.grouping import over_seeds, recipe_names
-from companion.study.results import load_results
+from companion.study.levers import best_machine, on_front
+from companion.study.machines import whole_machines
+from companion.study.results import load_results, starting_from
+from twofold import CellTable, Machine, load_cell_table
 from twofold._files import written_whole
 
 __all__ = [
+    "PANELS",
     "RECIPES",
     "SCHEMES",
+    "TALK",
     "data_mark",
     "headline_points",
     "headline_runs",
+    "headline_table",
+    "priced",
     "readme_table",
     "save_headline",
 ]
@@ -27,17 +36,25 @@ __all__ = [
 
 RECIPES = (
     "dense-b8",
-    *("bits-mu60", "bits-mu125", "bits-mu250", "bits-mu500", "bits-mu1000"),
-    *("rounded-b3-rows", "bits-mu0.8-b3-rows", "bits-mu2-b5-rows"),
-    *("lfsr-ms-r50", "iid-r50", "magnitude-r50", "magnitude-bits-r50-mu125"),
-    *("twofold-ms-r50-mu125", "twofold-ms-r50-mu500"),
-    *("twofold-ms-r50-mu80-b8-rows", "twofold-ms-r50-mu400-b8-rows"),
-    *("lfsr-ms-r50-b3-rows", "twofold-ms-r50-mu0.8-b3-rows", "twofold-ms-r50-mu1-b5-rows"),
-    *("lfsr-ms-r90", "iid-r90", "magnitude-r90", "magnitude-bits-r90-mu125", "twofold-ms-r90-mu125"),
-    *("twofold-ms-r90-mu60-b8-rows", "twofold-ms-r90-mu200-b8-rows"),
-    *("lfsr-ms-r90-b5-rows", "twofold-ms-r90-mu1-b5-rows"),
+    "bits-mu500",
+    "rounded-b3-rows",
+    "lfsr-r50",
+    "twofold-r50-mu80-b8-rows",
+    "twofold-col-g64-r50-mu125",
+    "twofold-col-g64-r50-mu0.8-b3-rows",
+    "magnitude-bits-r50-mu125",
+    "twofold-r90-mu60-b8-rows",
+    "magnitude-bits-r90-mu125",
 )
-"""What README and the first page show: names of runs without their seeds."""
+"""What the table shows, as far as it has finished: names of runs without their seeds."""
+
+
+PANELS = {"cells": "cells alone, packed", "whole": "everything charged"}
+"""What is charged -> the title of its panel."""
+
+
+TALK = (2.2, 14.0)
+"""The gains that the talk's abstract states, at 10 and at 90 % removed."""
 
 
 SCHEMES = ("light", "dark")
@@ -49,48 +66,97 @@ _DARK = {
     "#333333": "#e6e6e6",  # the dense networks, drawn in near black
     "#262626": "#d0d0d0",  # axes and their labels
     "#555555": "#b8b8b8",
+    "#bbbbbb": "#6a6f77",  # networks that are there for scale
     "#e4e4e4": "#3a3f47",  # the grid
     "#cccccc": "#5a5f67",
 }
-"""What the colors of `figures.basic.use_style` become on a dark page; the methods' own stay."""
+"""What the colors of `figures.basic.use_style` become on a dark page; the families' own stay."""
 
 
 def headline_runs() -> pd.DataFrame:
-    """The finished runs of `RECIPES`, all seeds: rows of `results.load_results`.
+    """The finished runs that the figure draws, quantized and from the study's start: rows of `load_results`.
 
     Raises
     ------
     ValueError
-        A recipe has no finished run.
+        The dense network that all gains are over has no finished run.
     """
-    runs = load_results()
-    names = recipe_names(runs)
-    missing = sorted(set(RECIPES) - set(names))
-    if missing:
-        raise ValueError(f"no finished run of {', '.join(missing)}, which the first figure shows")
-    return runs[names.isin(RECIPES)]
+    runs = starting_from(load_results())
+    runs = runs[runs.method != "dense"]
+    if RECIPES[0] not in set(recipe_names(runs)):
+        raise ValueError(f"no finished run of {RECIPES[0]}, which all gains of the first figure are over")
+    return runs
 
 
-def headline_points() -> pd.DataFrame:
-    """Accuracy (8-bit inputs too) and energy an image of `RECIPES`: packed, neither ADC nor index charged.
+def priced(runs: pd.DataFrame, cells: CellTable) -> dict[str, pd.DataFrame]:
+    """The recipes of some runs by what is charged, with accuracies of 8-bit inputs; means over seeds.
 
-    A row a recipe, means over seeds. Columns ``run``, ``method``, ``energy_j``, ``test_accuracy`` (%),
-    ``gain``, and what `figures.basic.accuracy_against_energy` writes.
+    Returns
+    -------
+    dict
+        Columns of `energies.energies`. ``cells`` and ``index``: cells and signs of packed weights, without
+        and with their index, over the dense network as it is there. ``whole``: everything, each recipe on
+        the machine where it gains most energy (``machine``), over the dense network in a crossbar.
     """
-    frame = energies(headline_runs(), cells_only("packed"))
-    frame = as_series(over_seeds(frame.assign(test_accuracy=frame.test_accuracy_w8a8)))
-    frame = frame.sort_values(["sparsity", "strength", "run"], ignore_index=True)
-    told_apart = ["method", "series", "bit_term", "strength", "bits", "sparsity", "note"]
-    return frame[["run", *told_apart, "energy_j", "test_accuracy", "gain", "lowest", "highest"]]
+    judged = runs.assign(test_accuracy=runs.test_accuracy_w8a8)
+    packed = Machine.cells_only(cells, "packed")
+    accounts = {"cells": packed, "index": replace(packed, index_rule="charged")}
+    found = {name: over_seeds(energies(judged, machine)) for name, machine in accounts.items()}
+    whole = whole_machines(cells)
+    on_each = {
+        name: over_seeds(energies(judged, machine, baseline_model=whole["crossbar"]))
+        for name, machine in whole.items()
+    }
+    return found | {"whole": best_machine(on_each)}
+
+
+def headline_points(accounts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The points of the first figure: accuracy (8-bit inputs too) against gain, by what is charged.
+
+    A row a recipe and panel. Columns ``run``, ``panel``, ``series``, ``gain``, ``test_accuracy`` (%),
+    ``front``, as `figures.energy.accuracy_against_gain` draws them. Networks that the talk's order ruined,
+    below 60 %, are left out.
+
+    Parameters
+    ----------
+    accounts : as `priced`
+    """
+    frames = [accounts[name].assign(panel=title) for name, title in PANELS.items()]
+    frame = pd.concat(frames, ignore_index=True)
+    frame = frame[frame.test_accuracy > 60]
+    frame = frame.assign(series=families(frame))
+    frame = frame.assign(front=on_front(frame, "gain", "test_accuracy", ["panel", "series"]))
+    frame = frame.sort_values(["panel", "series", "gain", "run"], ignore_index=True)
+    return frame[["run", "panel", "series", "gain", "test_accuracy", "front"]]
+
+
+def headline_table(accounts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The table of `RECIPES` that have finished, a row each: accuracy, and gains by what is charged."""
+    cells, index, whole = (accounts[name].set_index("run") for name in ("cells", "index", "whole"))
+    there = [name for name in RECIPES if name in cells.index]
+    table = pd.DataFrame(
+        {
+            "accuracy (%)": cells.test_accuracy,
+            "cells": cells.gain,
+            "cells + index": index.gain,
+            "everything": whole.gain,
+            "with delay": whole.edp_gain,
+            "arrays": whole.arrays.round().astype(int),
+            "seeds": cells.seeds,
+        }
+    ).loc[there]
+    return table.set_axis(brief(cells.label[there]), axis=0).rename_axis(None)
 
 
 def readme_table() -> str:
-    """The table of `RECIPES` in Markdown: no converter charged, the baseline in two's complement."""
-    table = headline(headline_runs(), machines(cells_only("packed")))
-    head = ["network", *table.columns]
-    lines = [head, ["---", *["---:"] * len(table.columns)]]
-    for row in table.itertuples(name=None):
-        lines.append([f"{value:.2f}" if isinstance(value, float) else f"{value}" for value in row])
+    """`headline_table` in Markdown, with the slides' cells."""
+    names = recipe_names(runs := headline_runs())
+    table = headline_table(priced(runs[names.isin(RECIPES)], load_cell_table()))
+    lines = [["network", *table.columns], ["---", *["---:"] * len(table.columns)]]
+    for label, row in table.iterrows():
+        counts = [f"{row[name]:,.0f}" for name in ("arrays", "seeds")]
+        ratios = [f"{row[name]:.1f}x" for name in ("cells", "cells + index", "everything", "with delay")]
+        lines.append([str(label), f"{row['accuracy (%)']:.1f}", *ratios, *counts])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -107,12 +173,11 @@ def save_headline() -> list[Path]:
     """
     from matplotlib import pyplot as plt
 
-    points, file = headline_points(), io.StringIO()
+    points, file = headline_points(priced(headline_runs(), load_cell_table())), io.StringIO()
     plots.use_style()
-    axes = plots.accuracy_against_energy(points)
+    accuracy_against_gain(points, TALK)
     figure = plt.gcf()
-    axes.set_xlabel("energy of the cells for one image")
-    about = {"Date": None, "Title": "Accuracy against energy", "Description": data_mark(points)}
+    about = {"Date": None, "Title": "Accuracy against gain", "Description": data_mark(points)}
     figure.savefig(file, format="svg", metadata=about)
     plt.close(figure)
     written = []
