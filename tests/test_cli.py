@@ -178,7 +178,7 @@ def test_mask_draws_what_the_library_draws(tmp_path):
 
 
 def test_mask_alone_takes_the_library_s_register():
-    mask = twofold.lfsr_mask((64, 10), 0.25)
+    mask = twofold.Rejection("x^10+x^3+1").draw((64, 10), 0.25)
     assert f"clocks: {mask.clocks}\n" in of_the_library("mask", "64,10", "--density", "0.25")
 
 
@@ -191,7 +191,7 @@ def test_mask_alone_takes_the_library_s_register():
         ("16x3 --density 1.5", 1, "density 1.5 is outside (0, 1]"),
         ("16x3 --density 0.5 --seed 1.5", 1, "seed is '1.5'; it must be a whole number"),
         ("16x3 --density 0.5 --show -1", 1, "show is -1; allowed are 0 to 10000"),
-        ("16x3 --density 0.5 --generator dice", 1, "'dice' is unknown; allowed are multiply-shift,"),
+        ("16x3 --density 0.5 --generator dice", 1, "'dice' is unknown; allowed are rejection,"),
         ("16x3 --density 0.5 --polynomial x^4+x^2+1", 1, "x^4+x^2+1 is not primitive"),
         ("16x3 --density 0.5 --save mask.png", 1, "save is 'mask.png'; its name must end in .csv or .npy"),
         ("16x3", 2, "the following arguments are required: --density; see twofold mask --help"),

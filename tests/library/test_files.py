@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import string
 from itertools import pairwise

@@ -197,10 +197,10 @@ def test_sram_gate_equivalents():
     "call, told",
     [
         (
-            lambda: lig_energy_j(36865),
-            "kind multiply-shift, .* reaches degree 31, positions 36865;",
+            lambda: lig_energy_j(147457),
+            "kind multiply-shift, .* reaches degree 31, positions 147457;",
         ),
-        (lambda: lig_energy_j(36865), r"were \(degree x positions\): 9 x 300; 31 x 432; .* 31 x 36864$"),
+        (lambda: lig_energy_j(147457), r"were \(degree x positions\): 9 x 300; 31 x 432; .* 31 x 147456$"),
         (
             lambda: lig_energy_j(2**25, reduction="rejection"),
             "degree 26, positions 33554432; .* 16777215$",

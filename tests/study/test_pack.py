@@ -124,20 +124,20 @@ def test_kept_codes_only_and_a_bitmap_only_without_an_lfsr(method, tmp_path):
 
 
 def test_codes_lie_in_the_order_of_the_generator(twofold_net, packed):
-    """An oracle that clocks the slides' way: state by state, first sights only."""
+    """An oracle that clocks the register state by state and skips those above the layer."""
     layer, entry = twofold_net.layers["conv1"], header_of(packed)["layers"]["conv1"]
     state, size, flat = entry["seed"], layer.codes.numel(), layer.codes.flatten().tolist()
     assert (entry["polynomial"], entry["form"], entry["reduction"]) == (
-        "x^31+x^3+1",
+        "x^8+x^7+x^6+x^5+x^2+x+1",
         "fibonacci",
-        "multiply-shift",
+        "rejection",
     )
     walked = []
     while len(walked) < entry["kept"]:
-        index = state * size >> 31
-        if index not in walked:
-            walked.append(index)
-        state = state >> 1 | ((state ^ state >> 3) & 1) << 30
+        if state <= size:
+            walked.append(state - 1)
+        fed = sum(state >> tap & 1 for tap in (0, 1, 2, 5, 6, 7)) % 2
+        state = state >> 1 | fed << 7
     assert load_file(packed)["codes.conv1"].tolist() == [flat[index] for index in walked]
 
 

@@ -260,7 +260,7 @@ EXPERIMENTS = (
         ),
     ),
     Experiment(
-        "shared-rows-pilot",
+        "shared-rows-tuning",
         "How many columns can share their rows at 90 % before held-out images notice?",
         tuple(
             _run("lfsr", 90, **UNSEEN | COLUMN | {"learning_rate": 0.1}, group=group) for group in (8, 4, 16)
