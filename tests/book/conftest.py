@@ -5,10 +5,11 @@ import pytest
 from companion.study.results import load_results, starting_from
 
 NAMED = (
-    *("dense-b8", "rounded-b3-rows", "bits-mu125", "bits-mu1000", "bits-mu0.8-b3-rows"),
-    *("lfsr-ms-r50", "lfsr-ms-r90", "magnitude-r90"),
-    *("twofold-ms-r10-mu125", "twofold-ms-r50-mu125", "twofold-ms-r70-mu125", "twofold-ms-r50-mu500"),
-    *("twofold-ms-r50-mu80-b8-rows", "twofold-ms-r50-mu400-b8-rows"),
+    *("dense-b8", "rounded-b3-rows", "bits-mu125", "bits-mu500"),
+    *("lfsr-r50", "lfsr-r90", "lfsr-ms-r50", "lfsr-ms-r90"),
+    *("twofold-ms-r10-mu125", "twofold-ms-r50-mu125", "twofold-ms-r80-mu125", "twofold-ms-r90-mu125"),
+    *("twofold-r50-mu80-b8-rows", "twofold-r90-mu60-b8-rows", "twofold-col-g64-r50-mu0.8-b3-rows"),
+    *("magnitude-bits-r50-mu125", "magnitude-bits-r90-mu125", "twofold-ms-r90-mu125-erk"),
     "twofold-ms-r90-popcount-beta10-lambda1-p6",
 )
 

@@ -8,7 +8,7 @@ import torch
 
 from companion.book import findings
 from companion.book.examples import bit_truth_table
-from companion.book.series import SERIES, as_series, chosen
+from companion.book.series import SERIES, as_series, brief, by_share, chosen, families
 from companion.study.grouping import over_seeds
 from companion.study.networks import FinishedNetwork
 from companion.study.plan import EXPERIMENTS
@@ -56,6 +56,54 @@ def test_experiments_are_chosen_by_name_or_refused():
 
 def test_words_are_of_experiments_of_the_plan():
     assert set(SERIES) - {"own"} <= {experiment.name for experiment in EXPERIMENTS}
+
+
+SHARED = "twofold-col-g64-r50-mu0.8-b3-rows"
+
+
+FAMILY = pd.DataFrame(
+    [
+        ("dense-8bit", 8, None, 0.0, "baseline", "dense, 8 bits"),
+        ("bits", 8, "energy", 0.0, "bits", "cheap codes"),
+        ("bits", 3, "energy", 0.0, "fewer-bits", "fewer bits"),
+        ("lfsr", 8, None, 0.0, "masks", "LFSR mask"),
+        ("lfsr", 3, None, 0.0, "fewer-bits", "twofold"),
+        ("magnitude-bits", 8, "energy", 0.0, "masks", "magnitude masks"),
+        ("bits", 8, "popcount", 0.0, "bits", "trained otherwise"),
+        ("lfsr", 8, None, 0.5, "distillation", "trained otherwise"),
+        ("twofold", 8, "energy", 0.0, "longer", "trained otherwise"),
+    ],
+    columns=["method", "bits", "bit_term", "distillation", "experiment", "family"],
+)
+
+
+def test_families_of_networks():
+    assert families(FAMILY).tolist() == FAMILY.family.tolist()
+
+
+def test_distilled_networks_are_a_series_of_their_own():
+    frame = as_series(ROWS.assign(distillation=0.5, experiment="levers"))
+    assert set(frame.series) == {"distilled", "popcount, distilled"}
+    named = as_series(ROWS.assign(distillation=0.5, experiment="distillation"))
+    assert set(named.series) == {"distilled", "distilled, popcount"}
+
+
+def test_curves_by_the_share_removed_begin_at_networks_that_keep_all(study):
+    frame = by_share(over_seeds(study))
+    first = frame.sort_values("sparsity").drop_duplicates("series").set_index("series").run
+    assert first["LFSR mask"] == "dense-b8"
+    assert first["twofold"] == "bits-mu125"
+    assert first["3 bits, signed rows"] == "rounded-b3-rows"
+    assert not frame.duplicated(["series", "sparsity"]).any()
+    assert set(frame[frame.series == "LFSR mask"].bits) == {8}
+
+
+def test_labels_can_be_shorter():
+    label = "twofold, column by column, rows shared by 64 columns, 50 % removed, µ 0.8"
+    labels = pd.Series([label, "LFSR mask, multiply-shift, 10 % removed"])
+    short = "twofold, rows shared by all columns, 50 % removed, µ 0.8"
+    assert brief(labels).tolist() == [short, labels[1]]
+    assert brief(labels, "multiply-shift")[1] == "LFSR mask, 10 % removed"
 
 
 # ---- chapters, on frames by hand ----
@@ -263,23 +311,26 @@ def test_registers():
 # ---- chapters, on the study's own rows ----
 
 
+MADE_UP = {"edp_gain": 1.5, "gain_best_untrained": 0.5, "energy_j": 1e-6, "cells_j": 6e-7, "adc_j": 1e-7}
+"""A finding only looks up what it is given."""
+
+
 @pytest.fixture(scope="module")
-def priced(few):
-    """By machine; the gains are made up, as a finding only looks them up."""
-    frame = over_seeds(few).assign(energy_j=1e-6, gain_best_untrained=1.0)
-    frame["gain"] = 2.0 + frame.index
-    charges = {"crossbar": 0.5, "packed + index": 0.1, "packed + bare index": 0.7, "packed": 1.0}
-    return {machine: frame.assign(gain=share * frame.gain) for machine, share in charges.items()}
+def recipes(few):
+    frame = over_seeds(few).assign(**MADE_UP, input_j=2e-7, index_j=1e-7, arrays=100.0)
+    return frame.assign(gain=2.0 + frame.index)
 
 
-def test_first_page(priced):
+def test_first_page(recipes):
     costs = pd.DataFrame({"minutes": [30.0, 90.0]})
-    found = plain(findings.first_page(priced, load_cell_table(), costs))
-    packed = priced["packed"].set_index("run")
-    assert found["both_gain"] == packed.gain["twofold-ms-r50-mu125"]
-    assert found["hours"] == 2.0
-    assert found["charged_gain"] == pytest.approx(0.1 * found["both_gain"])
-    assert found["bare_gain"] == pytest.approx(0.7 * found["both_gain"])
+    shares = {"cells": 1.0, "index": 0.7, "whole": 0.5}
+    accounts = {name: recipes.assign(gain=share * recipes.gain) for name, share in shares.items()}
+    found = plain(findings.first_page(accounts, load_cell_table(), costs))
+    gains = recipes.set_index("run").gain
+    assert found["half_cells"] == gains["twofold-r50-mu80-b8-rows"]
+    assert found["half_index"] == pytest.approx(0.7 * found["half_cells"])
+    assert found["half_whole"] == pytest.approx(0.5 * found["half_cells"])
+    assert (found["hours"], found["rewritten"]) == (2.0, 2.0)
 
 
 def test_accuracy(study):
@@ -294,24 +345,41 @@ def test_accuracy(study):
     assert found["count"] == len(study)
 
 
-def test_energy(priced):
-    verdicts = {"8 bits": ["reached", "open"], "any bits": "reached", "rounding": ["open", "not reached"]}
-    names = ["removed", "memory", "reads", "scheme"]
-    index = pd.MultiIndex.from_product(
-        [[0.5], ["DRAM", "SRAM"], ["each vector", "once an image"], ["a", "b"]], names=names
-    )
-    totals = pd.DataFrame({"cells_j": [1.0, 3.0], "adc_j": 0.0, "index_j": [0.0, 1.0]}, index=["a", "b"])
+def test_energy(recipes):
+    rows = [
+        (run, table, machine, gain, 1.0, 4.0)
+        for run in ("dense-b8", "bits-mu500", "rounded-b3-rows", "lfsr-r50", "lfsr-r90", SHARED)
+        for table, gain in (("slides", 9.0), ("isaac", 2.0), ("neurram", 1.0))
+        for machine, gain in (("crossbar", gain), ("grouped", 3 * gain))
+    ]
+    tables = pd.DataFrame(rows, columns=["run", "table", "machine", "gain", "cells_j", "total_j"])
+    whole = {"crossbar": 0.2, "packed": 0.3, "grouped": 0.4}
     found = plain(
         findings.energy(
-            priced,
+            {machine: recipes for machine in ("packed", "crossbar")},
+            {machine: recipes.assign(gain=share * recipes.gain) for machine, share in whole.items()},
             ceiling=9.0,
-            goals=pd.DataFrame(verdicts),
-            index_uj=pd.Series(range(8, 0, -1), index=index, dtype=float),
-            totals=totals,
+            tables=tables,
         )
     )
-    assert (found["goals_eight"], found["goals_any"], found["goals_rounding"]) == (1, 2, 0)
-    assert (found["index_dram"], found["index_sram"], found["index_once"]) == (7.0, 3.0, 1.0)
-    assert (found["charged_run"], found["lig_share"]) == ("b", 25.0)
-    assert found["best_packed_gain"] == priced["packed"].gain.max()
-    assert found["best_crossbar_accuracy"] > 60  # not a network that the talk's order ruined
+    gains = recipes.set_index("run").gain
+    assert found["low_gain"] == gains["twofold-ms-r10-mu125"]
+    assert found["half_gain"] == pytest.approx(0.4 * gains["twofold-r50-mu80-b8-rows"])
+    assert found["half_packed_gain"] == pytest.approx(0.3 * gains["twofold-r50-mu80-b8-rows"])
+    assert found["codes_gain"] == pytest.approx(0.2 * gains["bits-mu500"])
+    assert (found["gather_uj"], found["scratch_uj"]) == (pytest.approx(0.2), pytest.approx(0.1))
+    # On other cells than the slides', each on its best machine.
+    assert (found["short_least"], found["short_most"]) == (3.0, 6.0)
+    assert (found["cells_least"], found["cells_most"]) == (25.0, 25.0)
+    assert found["most_packed_gain"] == gains.max()
+    assert found["most_crossbar_accuracy"] > 60  # not a network that the talk's order ruined
+
+
+def test_even_levels():
+    rows = [("rram_2bit_cell", "dense-b8-s1", 11.0), ("even", "dense-b8-s1", 92.0)]
+    measured = pd.DataFrame(rows, columns=["levels", "run", "test_accuracy"])
+    found = plain(findings.even_levels(load_cell_table(), measured))
+    assert found["given_dense"] == 11.0
+    assert (found["given_one"], found["given_two"]) == (pytest.approx(0.36), pytest.approx(0.73))
+    assert found["even_one"] == pytest.approx(0.079 + (1.49 - 0.079) / 3)
+    assert found["even_two"] == pytest.approx(0.079 + 2 * (1.49 - 0.079) / 3)

@@ -5,42 +5,69 @@ import re
 import pytest
 
 from companion.book import headline
-from companion.book.headline import RECIPES, SCHEMES, data_mark, save_headline
-from companion.book.series import as_series
-from companion.study.grouping import over_seeds
+from companion.book.headline import PANELS, RECIPES, SCHEMES, data_mark, save_headline
+from companion.study.plan import PLAN
+from twofold import load_cell_table
 
 
 @pytest.fixture(scope="module")
-def points(few):
-    """The points of three recipes; all of them would be priced for minutes and say no more."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(headline, "headline_runs", lambda: few.head(3))
-        return headline.headline_points()
+def accounts(few):
+    """Of four recipes; all of them would be priced for minutes and say no more."""
+    names = [f"{name}-s1" for name in ("dense-b8", "bits-mu500", "lfsr-r50", "magnitude-bits-r50-mu125")]
+    return headline.priced(few[few.run.isin(names)], load_cell_table())
 
 
-def test_every_recipe_is_drawn_once_and_no_two_look_alike():
-    frame = as_series(over_seeds(headline.headline_runs()))
-    assert sorted(frame.run) == sorted(RECIPES)
-    assert not frame.duplicated(["method", "series", "note"]).any()
+@pytest.fixture(scope="module")
+def points(accounts):
+    return headline.headline_points(accounts)
 
 
-def test_a_recipe_without_a_run_is_told(monkeypatch):
-    monkeypatch.setattr(headline, "RECIPES", (*RECIPES, "sorcery-r50"))
-    with pytest.raises(ValueError, match="no finished run of sorcery-r50"):
+def test_every_recipe_is_one_of_the_plan_and_the_dense_network_is_the_first():
+    assert RECIPES[0] == "dense-b8"
+    assert all(f"{name}-s1" in PLAN for name in RECIPES)
+
+
+def test_without_the_dense_network_nothing_is_drawn(monkeypatch, study):
+    monkeypatch.setattr(headline, "load_results", lambda: study[study.method != "dense-8bit"])
+    with pytest.raises(ValueError, match="no finished run of dense-b8"):
         headline.headline_runs()
 
 
-def test_table_has_a_row_a_recipe_in_markdown(few, monkeypatch):
-    monkeypatch.setattr(headline, "headline_runs", lambda: few.head(3))
-    head, rule, *rows = headline.readme_table().splitlines()
-    assert {line.count(" | ") for line in (head, rule, *rows)} == {head.count(" | ")}
-    assert sorted(row.split(" | ")[0] for row in rows) == sorted(f"| {label}" for label in few.label.head(3))
+def test_points_are_drawn_once_a_panel(points):
+    assert set(points.panel) == set(PANELS.values())
+    assert not points.duplicated(["panel", "run"]).any()
+    dense = points[points.run == "dense-b8"]
+    assert dense.gain.tolist() == [1.0, 1.0]
+    assert dense.front.all()
+
+
+def test_what_is_charged_is_charged_on_top(accounts):
+    cells, index, whole = (accounts[name].set_index("run") for name in ("cells", "index", "whole"))
+    masked = ["lfsr-r50", "magnitude-bits-r50-mu125"]
+    assert (index.gain[masked] < cells.gain[masked]).all()
+    assert (index.gain.drop(masked) == cells.gain.drop(masked)).all()
+    assert (whole.energy_j > cells.energy_j).all()
+    assert set(whole.machine[masked]) == {"grouped"}
+
+
+def test_table_has_a_row_a_recipe_that_has_finished_in_markdown(accounts, monkeypatch):
+    table = headline.headline_table(accounts)
+    assert table.index.tolist() == [
+        "dense, 8 bits",
+        "bits only, µ 500",
+        "LFSR mask, 50 % removed",
+        "magnitude + bits, 50 % removed, µ 125",
+    ]
+    monkeypatch.setattr(headline, "priced", lambda *_: accounts)
+    head, rule, first, *rows = headline.readme_table().splitlines()
+    assert {line.count(" | ") for line in (head, rule, first, *rows)} == {len(table.columns)}
+    assert first == "| dense, 8 bits | 91.6 | 1.0x | 1.0x | 1.0x | 1.0x | 132 | 1 |"
 
 
 def test_mark_changes_with_a_point(points):
     moved = points.assign(test_accuracy=points.test_accuracy + 0.01)
     assert data_mark(points) != data_mark(moved)
-    assert data_mark(points) == data_mark(points.assign(energy_j=points.energy_j * (1 + 1e-12)))
+    assert data_mark(points) == data_mark(points.assign(gain=points.gain * (1 + 1e-12)))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +76,9 @@ def drawings(points, tmp_path_factory):
     folder = tmp_path_factory.mktemp("headline")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("companion.paths.results_dir", lambda: folder)
-        patch.setattr(headline, "headline_points", lambda: points)
+        patch.setattr(headline, "headline_runs", lambda: None)
+        patch.setattr(headline, "priced", lambda *_: {})
+        patch.setattr(headline, "headline_points", lambda _: points)
         first = [path.read_text(encoding="utf-8") for path in save_headline()]
         assert [path.read_text(encoding="utf-8") for path in save_headline()] == first
     return dict(zip(SCHEMES, first, strict=True))

@@ -143,12 +143,6 @@ def over_codes(y: str, hue: str) -> pd.DataFrame:
     return pd.DataFrame({"code": [-1, 0, 1] * 2, y: values, hue: ["a_b"] * 3 + ["c"] * 3})
 
 
-def test_code_histogram():
-    ax = plots.code_histogram(over_codes("share", "network"))
-    assert by_legend(ax) == {"a_b": ([-1, 0, 1], [0.5, 0.2, 0.3]), "c": ([-1, 0, 1], [0.1, 0.8, 0.1])}
-    assert ax.get_yscale() == "log"
-
-
 def test_code_energies_have_a_panel_an_encoding():
     axes = plots.code_energies(over_codes("energy_j", "encoding"))
     drawn = {ax.get_title("left") or ax.get_title(): ax.lines[0] for ax in axes}
@@ -194,18 +188,6 @@ def test_three_sparsities_are_joined_with_a_band_between_the_seeds():
     (band,) = ax.collections  # only where they differ
     corners = {tuple(corner) for corner in band.get_paths()[0].vertices.round(6).tolist()}
     assert corners == {(50.0, 89.0), (50.0, 90.0), (70.0, 84.0), (90.0, 84.0)}
-
-
-def test_gain_against_sparsity():
-    claims = pd.DataFrame({"sparsity": [0.1, 0.9], "gain": [2.2, 14.0]})
-    ax = plots.gain_against_sparsity(RUNS[RUNS.method != "dense"], claims=claims)
-    drawn = lines(ax)
-    assert drawn["LFSR mask"] == ([50.0, 90.0], [2.5, 8.0])
-    assert drawn["twofold"] == ([90.0], [20.0])  # of strength 60
-    assert ([50.0, 90.0], [12.0, 30.0]) in points_of(ax)
-    assert drawn["stated in the talk"] == ([10.0, 90.0], [2.2, 14.0])
-    assert ax.get_yscale() == "log"
-    assert ax.yaxis.get_major_formatter()(14.0, 0) == "14x"
 
 
 def test_accuracy_against_energy():
@@ -289,7 +271,6 @@ def test_energy_by_layer_is_stacked():
         lambda ax: plots.points(RUNS, "sparsity", "gain", ax=ax),
         lambda ax: plots.curves(RUNS, "sparsity", "gain", hue="method", ax=ax),
         lambda ax: plots.accuracy_against_sparsity(RUNS, ax=ax),
-        lambda ax: plots.gain_against_sparsity(RUNS, ax=ax),
         lambda ax: plots.accuracy_against_energy(RUNS, ax=ax),
     ],
 )

@@ -13,6 +13,7 @@ from companion.study.crossbar import (
     Point,
     column_loads,
     converter_energies,
+    gains_by_levels,
     load_crossbar,
     needed_bits,
     range_table,
@@ -26,6 +27,7 @@ from companion.study.run import execute
 from companion.study.train import evaluate
 from twofold.codes.tables import load_cell_table
 from twofold.crossbar.adc import Adc
+from twofold.crossbar.device import Device
 from twofold.crossbar.matrix import Crossbar
 from twofold.energy.machine import Machine
 from twofold.inputs.scales import activation_scales, quantized_activations
@@ -94,7 +96,34 @@ def test_points_that_cannot_be():
         Point(run="a", adc_range="none", slices="two").machine()
 
 
+def test_a_point_s_levels_are_even_or_a_table_s():
+    even = Point(run="a", adc_range="none", r_hrs_ohm=188_608.0).machine().device
+    given = Point(run="a", adc_range="none", levels="rram_2bit_cell", variation=0.1).machine().device
+    table = load_cell_table().with_even_levels()
+    as_programmed = Device.of_table(table).conductances(2)
+    assert even.conductances(2).numpy() == pytest.approx(as_programmed.numpy(), rel=1e-5)
+    assert given.conductances(2).numpy() * 1e4 == pytest.approx([e / 1.49 for e in (0.079, 0.36, 0.73, 1.49)])
+    assert given.variation == 0.1
+    with pytest.raises(FileNotFoundError, match="no energy table gold"):
+        Point(run="a", adc_range="none", levels="gold").machine()
+
+
 # ---- from committed codes ----
+
+
+def test_gains_by_levels_are_those_of_two_tables():
+    table, runs = load_cell_table(), ["dense-b8-s1", "bits-mu125-s1"]
+    frame = gains_by_levels(runs, table)
+    assert list(frame.index) == runs
+    assert (frame.loc["dense-b8-s1"].filter(like="gain") == 1).all()
+    for word, cells in (("given", table), ("even", table.with_even_levels())):
+        machine = Machine.cells_only(cells, "crossbar")
+        dense, own = (layer_energies(run, machine).total_j.sum() for run in runs)
+        assert frame[f"cells (µJ), {word}"].tolist() == pytest.approx([1e6 * dense, 1e6 * own])
+        assert frame[f"gain, {word}"]["bits-mu125-s1"] == pytest.approx(dense / own)
+        whole = Machine.whole(cells, "crossbar")
+        dense, own = (layer_energies(run, whole).total_j.sum() for run in runs)
+        assert frame[f"whole gain, {word}"]["bits-mu125-s1"] == pytest.approx(dense / own)
 
 
 def test_energies_with_converters_are_those_of_the_accounts():

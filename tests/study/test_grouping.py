@@ -7,7 +7,7 @@ import pytest
 
 from companion.study import protocol as goals
 from companion.study.grouping import over_seeds
-from companion.study.protocol import GOALS, goal_candidates, goal_table
+from companion.study.protocol import GOALS, goal_candidates, goal_table, machine_goals
 from companion.study.results import load_results, starting_from
 
 RUNS = load_results()
@@ -115,3 +115,49 @@ def test_a_goal_shows_the_best_from_either_side(monkeypatch):
     monkeypatch.setattr(goals, "GOALS", (replace(goal, gain=2 * strong.gain, points=0.0),))
     (row,) = goal_table(HALF).itertuples()
     assert row.within is None and row.beyond is None
+
+
+def test_goals_without_a_bit_term_are_judged_although_no_register_made_a_mask():
+    runs = starting_from(RUNS)
+    two = runs[runs.run.isin(["dense-b8-s1", "bits-mu125-s1"])]
+    assert goal_candidates(two, GOALS[0]).lost.notna().all()
+
+
+def test_goals_of_machines_name_the_best_candidate_and_what_has_not_finished():
+    runs = starting_from(RUNS)
+    names = ["dense-b8-s1", "twofold-r50-mu80-b8-rows-s1", "twofold-ms-r50-mu80-b8-rows-s1"]
+    half, ninety, *shared = machine_goals(runs[runs.run.isin(names)]).itertuples()
+    assert (half.label, half.seeds) == ("twofold, 50 % removed, µ 80, signed rows", 1)  # never multiply-shift
+    assert half.verdict == ("reached" if half.gain >= 6 else "not reached")
+    assert [row.verdict for row in (ninety, *shared)] == ["not finished"] * 4
+
+
+def test_goals_of_shared_rows_ask_for_energy_delay_and_accuracy(monkeypatch):
+    runs = starting_from(RUNS)
+    first = runs[runs.run == "twofold-r50-mu80-b8-rows-s1"]
+    pool = [runs[runs.run.isin(["dense-b8-s1", "rounded-b3-rows-s1"])], first]
+
+    def verdict(gain, edp_gain, lost, bits=8):
+        accuracy = first.test_accuracy_w8a8.item() - lost
+        own = first.assign(run="shared-s1", group=64, test_accuracy_w8a8=accuracy, bits=bits)
+        made_up = {"gain": gain, "edp_gain": edp_gain}
+        alone = {"gain": 2.0, "edp_gain": 2.0}
+        monkeypatch.setattr(
+            goals,
+            "energies",
+            lambda own, *_, **__: own.assign(**(made_up if "shared-s1" in set(own.run) else alone)),
+        )
+        return machine_goals(pd.concat([*pool, own])).verdict
+
+    for gain, edp_gain, lost, expected in (
+        (3.1, 3.2, 0.4, "reached"),
+        (2.9, 3.2, 0.4, "not reached"),
+        (3.1, 2.9, 0.4, "not reached"),
+        (3.1, 3.2, 0.6, "not reached"),
+    ):
+        assert verdict(gain, edp_gain, lost).iloc[2] == expected
+    # Short codes are compared with both levers alone; shared rows alone have not finished at first.
+    assert verdict(9.0, 9.0, 0.0, bits=3).iloc[4] == "not finished"
+    pool.append(runs[runs.run == "lfsr-r50-s1"].assign(run="alone-s1", group=64))
+    assert verdict(9.0, 9.0, 0.0, bits=3).iloc[4] == "reached"
+    assert verdict(1.9, 9.0, 0.0, bits=3).iloc[4] == "not reached"

@@ -66,7 +66,6 @@ _DARK = {
     "#333333": "#e6e6e6",  # the dense networks, drawn in near black
     "#262626": "#d0d0d0",  # axes and their labels
     "#555555": "#b8b8b8",
-    "#bbbbbb": "#6a6f77",  # networks that are there for scale
     "#e4e4e4": "#3a3f47",  # the grid
     "#cccccc": "#5a5f67",
 }

@@ -1,30 +1,22 @@
 """What the finished runs cost: energies of networks and layers from committed codes and activities."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 import pandas as pd
 
 from companion import paths
-from companion.study.grouping import over_seeds
 from companion.study.results import baseline_of, load_network, load_results
 from twofold import Machine, load_cell_table, network_energy
 from twofold.codes.encodings import CELL_ENCODINGS, ENCODINGS
-from twofold.energy.index import index_read_energy, lig_energy_j
 from twofold.energy.machine import Dataflow
 from twofold.energy.price import PARTS, network_totals
-from twofold.storage.sizes import magnitude_pruned
 
 __all__ = [
     "cells_only",
-    "code_shares",
     "crossbar_ceiling",
     "energies",
-    "headline",
-    "index_energies",
     "layer_energies",
-    "machines",
 ]
 
 
@@ -113,59 +105,6 @@ def energies(
     return frame.assign(**{k: v for k, v in model.describe().items() if k != "encoding"})
 
 
-def headline(runs: pd.DataFrame, models: Mapping[str, Machine], baseline: str | None = None) -> pd.DataFrame:
-    """The table that sums the book up: a row a recipe, the gains of each machine side by side.
-
-    Means over the recipe's ``seeds``. Accuracies are in percent. The last column is the last machine's gain
-    over the baseline in its best untrained encoding.
-    """
-    rows = runs.sort_values(["sparsity", "strength", "method", "run"])
-    priced = {name: over_seeds(energies(rows, model, baseline)) for name, model in models.items()}
-    name, last = list(priced.items())[-1]
-    table = pd.DataFrame(
-        {
-            "network": last.label,
-            "seeds": last.seeds,
-            "removed (%)": 100 * last.sparsity,
-            "zero codes (%)": 100 * last.zero_codes,
-            "W8 (%)": last.test_accuracy,
-            "W8A8 (%)": last.test_accuracy_w8a8,
-        }
-        | {f"gain, {machine}": frame.gain for machine, frame in priced.items()}
-        | {f"{name}, best encoding": last.gain_best_untrained}
-    )
-    return table.set_index("network").rename_axis(None)
-
-
-def index_energies(run: str, density: float | None = None) -> pd.DataFrame:
-    """Joules to read a finished run's stored indices for one image; columns as `index_read_energy`.
-
-    With a `density`, the run's codes are pruned by magnitude to it first: the index that a chosen mask needs,
-    with the input vectors of the same network.
-    """
-    network = load_network(run)
-    layers = network.layers if density is None else magnitude_pruned(network.layers, density)
-    return index_read_energy(layers, {name: a.reads / network.images for name, a in network.activity.items()})
-
-
-def machines(model: Machine) -> dict[str, Machine]:
-    """The machines that a headline sets side by side: ``model`` in either dataflow, packed with an index too.
-
-    Each layer's own index generator is charged, with the scratch memory by which those step over repeats
-    whose positions come again. Or it is *bare*: an index for each state, repeats stored as zeros that are not
-    charged, at the price of `energy.index.lig_energy_j`. A mask that no register makes reads a stored index
-    from SRAM in both.
-    """
-    packed = replace(model, dataflow="packed", index_rule="free", lig_energy_j=None)
-    charged = replace(packed, index_rule="charged")
-    return {
-        "crossbar": replace(packed, dataflow="crossbar"),
-        "packed + index": charged,
-        "packed + bare index": replace(charged, lig_energy_j=lig_energy_j(dedup=False)),
-        "packed": packed,
-    }
-
-
 def crossbar_ceiling(model: Machine, baseline: str) -> float:
     """Gain over a dense 8-bit run of a crossbar that stores only zeros, read with the baseline's inputs."""
     network = load_network(baseline)
@@ -175,15 +114,3 @@ def crossbar_ceiling(model: Machine, baseline: str) -> float:
         return network_energy(layers, network.activity, model)[["cells_j", "sign_j"]].to_numpy().sum()
 
     return stored_j(1) / stored_j(0)
-
-
-def code_shares(runs: Sequence[str]) -> pd.DataFrame:
-    """Share of the kept weights at every code in use: columns ``network``, ``code``, ``share``."""
-    frames = []
-    for run in runs:
-        codes = pd.concat(
-            pd.Series(layer.codes[layer.keep].numpy()) for layer in load_network(run).layers.values()
-        )
-        share = codes.value_counts(normalize=True).sort_index()
-        frames.append(pd.DataFrame({"network": run, "code": share.index, "share": share.to_numpy()}))
-    return pd.concat(frames, ignore_index=True)

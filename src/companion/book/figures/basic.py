@@ -19,11 +19,9 @@ __all__ = [
     "bars",
     "bits_strip",
     "code_energies",
-    "code_histogram",
     "curves",
     "dots",
     "energy_by_layer",
-    "gain_against_sparsity",
     "masks",
     "points",
     "use_style",
@@ -161,15 +159,6 @@ def code_energies(frame: pd.DataFrame) -> list[Axes]:
     return axes
 
 
-def code_histogram(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Share of the kept weights at every code; columns ``code``, ``share``, ``network``."""
-    ax = _axes(ax)
-    sns.lineplot(frame, x="code", y="share", hue="network", drawstyle="steps-mid", linewidth=1.2, ax=ax)
-    ax.set(yscale="log", ylabel="share of kept weights")
-    ax.legend(title="")
-    return ax
-
-
 def curves(
     frame: pd.DataFrame, x: str, y: str, *, hue: str, ylabel: str | None = None, ax: Axes | None = None
 ) -> Axes:
@@ -263,27 +252,6 @@ def accuracy_against_sparsity(
         )
     ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
     _legend_below(ax, own=own)
-    return ax
-
-
-def gain_against_sparsity(
-    frame: pd.DataFrame,
-    *,
-    claims: pd.DataFrame | None = None,
-    legend: bool = True,
-    ax: Axes | None = None,
-) -> Axes:
-    """Energy gain over dense 8 bits against overall sparsity; all else as in `accuracy_against_energy`."""
-    own, ax = ax is None, _axes(ax, figsize=(7.2, 4.6))
-    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "gain", ax, fewest=3)
-    if claims is not None:
-        ax.plot(
-            100 * claims.sparsity, claims.gain, "x", color="#777777", markersize=9, label="stated in the talk"
-        )
-    ax.set(yscale="log", xlabel="overall sparsity (%)", ylabel="energy gain over dense 8 bits")
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
-    if legend:
-        _legend_below(ax, own=own)
     return ax
 
 

@@ -155,7 +155,7 @@ def accuracy_against_gain(frame: pd.DataFrame, marked: tuple[float, float] | Non
                 marked[0], 0.02, " the talk's range", transform=ax.get_xaxis_transform(), fontsize="x-small"
             )
         others = own[~own.front | ~own.series.isin(SERIES_STYLE)]
-        ax.plot(others.gain, others.test_accuracy, ".", color="#bbbbbb", markersize=5)
+        ax.plot(others.gain, others.test_accuracy, ".", color=GRAY, markersize=5)
         for series, (color, marker) in SERIES_STYLE.items():
             best = own[own.front & (own.series == series)].sort_values("gain")
             size = 11 if marker == "*" else 6

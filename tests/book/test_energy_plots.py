@@ -1,0 +1,140 @@
+"""Figures of what machines spend: what is drawn is what the frame holds."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colors
+from matplotlib import pyplot as plt
+
+from companion.book.figures import energy as plots
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def drawn_and_closed():
+    """Every figure is drawn to pixels (formatters run only then) and put away."""
+    yield
+    for number in plt.get_fignums():
+        plt.figure(number).canvas.draw()
+    plt.close("all")
+
+
+def legend(ax) -> list[str]:
+    return [text.get_text() for text in ax.figure.legends[0].texts]
+
+
+def test_gain_panels():
+    frame = pd.DataFrame(
+        [
+            ("packed", "twofold", 0.5, 5.0),
+            ("packed", "twofold", 0.0, 3.0),
+            ("packed", "sorcery", 0.5, 99.0),
+            ("crossbar", "twofold", 0.5, 4.0),
+        ],
+        columns=["panel", "series", "sparsity", "gain"],
+    )
+    claims = pd.DataFrame({"sparsity": [0.1, 0.9], "gain": [2.2, 14.0]})
+    axes = plots.gain_panels(frame, claims)
+    for ax, curve in zip(axes, (([0, 50], [3.0, 5.0]), ([50], [4.0])), strict=True):
+        drawn = {line.get_label(): line for line in ax.lines}
+        assert (list(drawn["twofold"].get_xdata()), list(drawn["twofold"].get_ydata())) == curve
+        assert list(drawn["the talk"].get_ydata()) == [2.2, 14.0]
+        assert ax.get_yscale() == "log"
+    assert axes[0].yaxis.get_major_formatter()(5.0, 0) == "5x"
+    assert "sorcery" not in legend(axes[0])
+
+
+ACCOUNTS = pd.DataFrame(
+    {
+        "network": ["dense", "mask", "mask"],
+        "bar": ["crossbar", "packed", "grouped"],
+        "cells_j": [4e-6, 2e-6, 2e-6],
+        "sign_j": 1e-6,
+        "adc_j": [2e-6, 1e-6, 1e-6],
+        "input_j": [0.0, 1e-6, 0.0],
+        "index_j": [0.0, 9e-6, 1e-6],
+        "gain": [1.0, 0.5, 1.4],
+        "edp_gain": [1.0, 0.048, 12.0],
+        "arrays": [132.0, 81.0, 1552.0],
+    }
+)
+
+
+@pytest.mark.parametrize("longest_j", [None, 8e-6])
+def test_account_bars(longest_j):
+    ax = plots.account_bars(ACCOUNTS, longest_j=longest_j)
+    widths = np.array([bar.get_width() for bar in ax.patches]).reshape(len(plots.PARTS), 3)
+    assert widths == pytest.approx(ACCOUNTS[[*plots.PARTS]].to_numpy().T)
+    lefts = np.array([bar.get_x() for bar in ax.patches]).reshape(len(plots.PARTS), 3)
+    assert lefts == pytest.approx(np.cumsum(widths, axis=0) - widths)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["crossbar", "packed", "grouped"]
+    words = [text.get_text().strip() for text in ax.texts]
+    assert words == [
+        "1x, EDP 1x, 132 arrays",
+        "0.5x, EDP 0.048x, 81 arrays",
+        "1.4x, EDP 12x, 1,552 arrays",
+        "dense",
+        "mask",
+    ]
+    inside = [text.get_ha() == "right" for text in ax.texts[:3]]
+    assert inside == [False, longest_j is not None, False]
+    assert ax.yaxis_inverted()
+
+
+def test_accuracy_against_gain():
+    frame = pd.DataFrame(
+        [
+            ("cells", "twofold", 14.0, 88.0, True),
+            ("cells", "twofold", 5.0, 89.0, True),
+            ("cells", "twofold", 4.0, 87.0, False),
+            ("cells", "trained otherwise", 20.0, 90.0, True),
+            ("all", "fewer bits", 5.0, 91.0, True),
+        ],
+        columns=["panel", "series", "gain", "test_accuracy", "front"],
+    )
+    left, right = plots.accuracy_against_gain(frame, (2.2, 14.0))
+    drawn = {line.get_label(): line for line in left.lines}
+    assert list(drawn["twofold"].get_xdata()) == [5.0, 14.0]
+    color, marker = plots.SERIES_STYLE["twofold"]
+    assert colors.same_color(drawn["twofold"].get_color(), color)
+    assert drawn["twofold"].get_marker() == marker
+    (others,) = (line for line in left.lines if line.get_marker() == ".")
+    assert sorted(others.get_xdata()) == [4.0, 20.0]
+    assert [text.get_text().strip() for text in left.texts] == ["the talk's range"]
+    assert not right.texts
+    assert legend(left) == list(plots.SERIES_STYLE)
+    height = left.yaxis.get_transform().transform(np.array([80.0, 90.0, 95.0]))
+    assert np.diff(height) == pytest.approx(np.log10(2))
+
+
+def test_lever_dots_say_what_has_not_finished():
+    frame = pd.DataFrame(
+        [
+            ("3 bits", "slides", 5.0, 7.0),
+            ("3 bits", "ISAAC", 2.0, 3.0),
+            ("shared rows", "slides", np.nan, np.nan),
+            ("shared rows", "ISAAC", np.nan, np.nan),
+        ],
+        columns=["lever", "panel", "gain", "edp_gain"],
+    )
+    slides, isaac = plots.lever_dots(frame)
+    for ax, row in ((slides, [5.0, 7.0]), (isaac, [2.0, 3.0])):
+        dots = {line.get_label(): line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"}
+        assert list(dots.values()) == row
+        assert [(text.get_position()[1], text.get_text().strip()) for text in ax.texts] == [
+            (1, "not finished")
+        ]
+    assert [label.get_text() for label in slides.get_yticklabels()] == ["3 bits", "shared rows"]
+    assert slides.yaxis_inverted()
+
+
+def test_families_have_a_look_of_their_own_and_the_colors_of_their_methods():
+    from companion.book.figures.basic import METHOD_STYLE
+    from companion.book.series import FAMILIES
+
+    for style in (plots.SERIES_STYLE, plots.RECIPE_STYLE):
+        assert len(set(style.values())) == len(style)
+    for method in ("dense-8bit", "bits", "rounded", "lfsr", "twofold", "magnitude-bits"):
+        assert plots.SERIES_STYLE[FAMILIES[method]] == METHOD_STYLE[method][:2]
