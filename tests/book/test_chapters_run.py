@@ -34,15 +34,15 @@ RUNS = [
     ("06-energy", {}),
     (
         "06-energy",
-        {"encoding": "sign_magnitude", "dataflow": "crossbar", "adc_rule": "column", "array_rows": 64},
+        {"encoding": "sign_magnitude", "converters": "table", "array_rows": 64, "cell_table": "rram_isaac"},
     ),
     (
         "06-energy",
         {
-            "adc_rule": "cell",
-            "lig_dedup": False,
-            "layers_of": ["bits-mu250-s1", "lfsr-ms-r50-s1"],
-            "experiments": ["baseline", "masks"],
+            "converters": "free",
+            "input_memory": "SRAM",
+            "index_rule": "free",
+            "networks": ["bits-mu250-s1", "lfsr-ms-r50-s1"],
         },
     ),
     ("07-crossbar", {}),
@@ -56,7 +56,16 @@ RUNS = [
             "variation": 0.0,
         },
     ),
-    ("07-crossbar", {"adc_range": "none", "network": "lfsr-ms-r90-s1", "figure_of_merit_fj": 1.0}),
+    (
+        "07-crossbar",
+        {
+            "adc_range": "none",
+            "network": "lfsr-ms-r90-s1",
+            "figure_of_merit_fj": 1.0,
+            "cell_table": "rram_isaac",
+            "even_levels": False,
+        },
+    ),
     ("08-lig", {}),
     (
         "08-lig",
@@ -103,7 +112,7 @@ BAD = {
     "06-energy": [
         ({"array_rows": 0}, "array_rows is 0"),
         ({"cell_table": "no_such_table"}, "no_such_table"),
-        ({"experiments": ["sorcery"]}, "sorcery"),
+        ({"networks": ["sorcery"]}, "sorcery"),
     ],
     "07-crossbar": [
         ({"adc_bits": 0}, "adc_bits is 0"),
