@@ -21,3 +21,17 @@ function nameFolds() {
 }
 
 window.addEventListener("load", nameFolds);
+
+// Row heads that are numbers need no room for words; cells that hold sentences need more of it.
+function measureTables() {
+  for (const table of document.querySelectorAll("div.cell_output table.dataframe")) {
+    const heads = [...table.querySelectorAll("tbody th")];
+    const numbers = heads.every((head) => /^[\s\d.,%x+\u2212-]*$/.test(head.textContent));
+    table.classList.toggle("numbered", heads.length > 0 && numbers);
+    for (const cell of table.querySelectorAll("tbody td")) {
+      if (cell.textContent.length > 80) cell.classList.add("sentence");
+    }
+  }
+}
+
+window.addEventListener("load", measureTables);
