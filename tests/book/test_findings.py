@@ -376,8 +376,12 @@ def test_energy(recipes):
 
 
 def test_even_levels():
-    rows = [("rram_2bit_cell", "dense-b8-s1", 11.0), ("even", "dense-b8-s1", 92.0)]
-    measured = pd.DataFrame(rows, columns=["levels", "run", "test_accuracy"])
+    rows = [
+        ("rram_2bit_cell", "twos_complement", 11.0),
+        ("rram_2bit_cell", "differential", 16.0),
+        ("even", "twos_complement", 92.0),
+    ]
+    measured = pd.DataFrame(rows, columns=["levels", "encoding", "test_accuracy"]).assign(run="dense-b8-s1")
     found = plain(findings.even_levels(load_cell_table(), measured))
     assert found["given_dense"] == 11.0
     assert (found["given_one"], found["given_two"]) == (pytest.approx(0.36), pytest.approx(0.73))

@@ -469,6 +469,7 @@ def even_levels(cells: CellTable, measured: pd.DataFrame) -> Findings:
     measured : as `study.crossbar.load_crossbar`
     """
     as_given = measured[(measured.levels == cells.name) & (measured.run == "dense-b8-s1")]
+    as_given = as_given[as_given.encoding == "twos_complement"]
     even = cells.with_even_levels()
     found = {
         "given_dense": as_given.test_accuracy.max(),

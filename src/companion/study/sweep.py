@@ -84,8 +84,8 @@ def points(runs: Sequence[str] = RUNS) -> list[Point]:
         for variation in (0.0, 0.1)
         for run in runs
     ]
-    given = [  # levels that are no whole numbers take their sums bit by bit
-        Point(run=run, adc_range="none", encoding=encoding, levels=SLIDES, images=300)
+    given = [
+        Point(run=run, adc_range="none", encoding=encoding, levels=SLIDES)
         for run in PAIR
         for encoding in ("twos_complement", "differential")
     ]

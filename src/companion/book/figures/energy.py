@@ -124,7 +124,7 @@ def account_bars(frame: pd.DataFrame, *, longest_j: float | None = None) -> Axes
     for height, name in heads:
         ax.text(0, height, name, va="center_baseline", fontsize="small", fontweight="bold", in_layout=False)
     ax.set_yticks(heights, frame.bar.tolist(), fontsize="x-small")
-    ax.set(ylim=(at - 0.5, -0.6), xlim=(0, end * (1.0 if longest_j else 1.3)), xlabel="energy of an image")
+    ax.set(ylim=(at - 0.5, -0.6), xlim=(0, end * (1.0 if longest_j else 1.45)), xlabel="energy of an image")
     ax.xaxis.set_major_formatter(EngFormatter("J"))
     ax.grid(axis="y", visible=False)
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, borderaxespad=0.2, fontsize="small")
