@@ -102,7 +102,7 @@ def priced(runs: pd.DataFrame, cells: CellTable) -> dict[str, pd.DataFrame]:
     accounts = {"cells": packed, "index": replace(packed, index_rule="charged")}
     found = {name: over_seeds(energies(judged, machine)) for name, machine in accounts.items()}
     whole = whole_machines(cells)
-    on_each = {
+    on_each: dict[str, pd.DataFrame] = {
         name: over_seeds(energies(judged, machine, baseline_model=whole["crossbar"]))
         for name, machine in whole.items()
     }

@@ -145,7 +145,7 @@ def mask_quality(
             else:
                 mask = layer_generator(kind, shape, layer, run, group).draw(tuple(shape), density)
             drawn[tuple(shape)].append((layer, run, mask))
-    found = defaultdict(list)
+    found: dict[str, list] = defaultdict(list)
     generator = torch.Generator().manual_seed(0)
     for masks in drawn.values():
         columns = torch.stack([mask.keep.flatten(1) for *_, mask in masks])
