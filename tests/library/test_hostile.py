@@ -155,10 +155,10 @@ HOSTILE = [
     ("05-accuracy", {"results": CODE}, "no results table"),
     ("05-accuracy", {"results": "/etc/passwd"}, "no readable CSV|no results table"),
     ("05-accuracy", {"methods": [CODE]}, "no method"),
-    ("06-energy", {"layers_of": ["../../../etc"]}, "run is|no run"),
+    ("06-energy", {"networks": ["../../../etc"]}, "run is|no run"),
     ("06-energy", {"array_rows": 10**30}, "array_rows is 1000000000000000000000000000000"),
-    ("06-energy", {"lig_dedup": CODE}, "dedup is"),
-    ("06-energy", {"experiments": [CODE]}, "the runs belong to"),
+    ("06-energy", {"index_rule": CODE}, "index_rule is"),
+    ("06-energy", {"networks": [CODE]}, "networks is"),
     ("claims", {"digits": 10**12}, "digits is 1000000000000"),
     ("index", {"cell_table": "../../../etc"}, "etc"),
 ]
