@@ -402,6 +402,8 @@ def energy(
         "index": (half, "index_j"),
         "stored": (chosen.format(50), "index_j"),
         "scratch": ("twofold-ms-r50-mu125", "index_j"),
+        "ninety_index": (ninety, "index_j"),
+        "rival_index": (chosen.format(90), "index_j"),
     }
     found |= {f"{word}_uj": 1e6 * whole["packed"][part][run] for word, (run, part) in spent.items()}
     found |= {
