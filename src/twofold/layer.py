@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from twofold.codes.encodings import EncodingName, encoding_of
 from twofold.codes.quantizer import check_bits, dequantize
-from twofold.masks.draw import Mask, check_group
+from twofold.masks.draw import Mask, check_group, shared
 from twofold.masks.kinds import IndexGenerator
 from twofold.masks.measures import cheapest_index_bits
 
@@ -112,8 +112,8 @@ class StoredLayer:
         if check_group(self.group) != walked:
             raise ValueError(f"group is {self.group} and that of its generator {walked}; they must be equal")
         if self.group > 1:
-            shared = self.blocks.repeat_interleave(min(self.group, self.columns), dim=0)[: self.columns]
-            if not torch.equal(shared, self.keep.reshape(self.columns, -1)):
+            meant = shared(self.blocks, self.group, self.columns)
+            if not torch.equal(meant, self.keep.reshape(self.columns, -1)):
                 raise ValueError(
                     f"keep differs between columns that are to share, {self.group} by {self.group}"
                 )

@@ -6,7 +6,7 @@ many in the schemes that count gaps.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from twofold.layer import StoredLayer, weight_layers
 from twofold.masks.draw import random_mask
 from twofold.masks.generator import layer_generator
 from twofold.masks.kinds import Reduction
-from twofold.masks.measures import cheapest_index_bits, index_storage_bits
+from twofold.masks.measures import index_storage_bits
 
 __all__ = [
     "KINDS",
@@ -94,21 +94,13 @@ def index_prices(
     rejection  0.24  0.24
     SRAM       0.87  0.31
     """
-    counted = math.prod(shape[2:]) % 2 == 1
-    memories, rows = words_j(access_j), []
+    kinds = [kind for kind in KINDS if kind != "counter" or math.prod(shape[2:]) % 2]
+    rows = []
     for group in groups:
         for density in densities:
-            for kind in KINDS:
-                if kind != "counter" or counted:
-                    layer = _generated(kind, shape, density, group)
-                    joules = walk_energy_j(layer, gate_j=gate_j, access_j=access_j)
-                    assert layer.clocks is not None  # a generator walks
-                    clocks = layer.clocks / layer.indices
-                    rows.append((group, density, kind, joules, layer.indices, layer.kept, clocks))
-            bits, indices, kept = _stored(shape, density, group)
-            for memory, word_j in memories.items():
-                joules = memory_words(bits) * word_j
-                rows.append((group, density, memory, joules, indices, kept, math.nan))
+            for way, layer, joules in _ways(kinds, shape, density, group, gate_j, access_j):
+                clocks = math.nan if layer.clocks is None else layer.clocks / layer.indices
+                rows.append((group, density, way, joules, layer.indices, layer.kept, clocks))
     names = ["group", "density", "way", "walk_j", "indices", "kept", "clocks"]
     frame = pd.DataFrame(rows, columns=names)
     frame = frame.assign(index_j=frame.walk_j / frame.indices, weight_j=frame.walk_j / frame.kept)
@@ -161,7 +153,7 @@ def index_energies_of_run(
     DataFrame
         Index ``way``, a name of `KINDS` or a memory of `words_j`; a column a group; joules.
     """
-    network, memories = load_network(run), words_j(access_j)
+    network = load_network(run)
     total: dict[tuple[str, int], float] = {}
     for number, (name, layer) in enumerate(network.layers.items()):
         if layer.kept == layer.size:
@@ -169,15 +161,9 @@ def index_energies_of_run(
         vectors = network.activity[name].reads / network.images
         shape, density = tuple(layer.keep.shape), layer.kept / layer.size
         for group in groups:
-            made = {kind: _generated(kind, shape, density, group, number) for kind in KINDS}
-            costs: dict[str, float] = {
-                kind: walk_energy_j(layer, gate_j=gate_j, access_j=access_j) for kind, layer in made.items()
-            }
-            bits, *_ = _stored(shape, density, group)
-            costs |= {memory: memory_words(bits) * word_j for memory, word_j in memories.items()}
-            for way, joules in costs.items():
+            for way, _, joules in _ways(KINDS, shape, density, group, gate_j, access_j, number):
                 total[way, group] = total.get((way, group), 0.0) + vectors * joules
-    return pd.Series(total).unstack().loc[[*KINDS, *memories], [*groups]]
+    return pd.Series(total).unstack().loc[[*KINDS, *words_j()], [*groups]]
 
 
 def charged_runs(runs: Sequence[str], dataflows: Sequence[Dataflow] = ("packed", "grouped")) -> pd.DataFrame:
@@ -222,7 +208,7 @@ def network_index_bits(name: str, density: float, groups: Iterable[int]) -> pd.D
         for number, layer in enumerate(weight_layers(build_model(name)).values()):
             shape = tuple(layer.weight.shape)
             polynomial = layer_generator("rejection", shape, number, group=group).polynomial
-            blocks = random_mask(shape, density, seed=0, group=group).keep.flatten(1)[::group]
+            blocks = _stored(shape, density, group).blocks
             table = index_storage_bits(blocks, polynomial, 8 * min(group, shape[0])).set_index("scheme").bits
             generated += int(table["lfsr"])
             tables.append(table.drop("lfsr"))
@@ -298,8 +284,25 @@ def _generated(
     return StoredLayer(keep.to(torch.int8), 1.0, keep, generator=generator, group=group)
 
 
-def _stored(shape: Sequence[int], density: float, group: int) -> tuple[int, int, int]:
-    """Bits of the cheapest stored index, filler zeros included; the indices in it, and the weights kept."""
-    mask = random_mask(shape, density, seed=0, group=group)
-    blocks = mask.keep.flatten(1)[::group]
-    return cheapest_index_bits(blocks, weight_bits=8 * min(group, shape[0])), mask.indices, mask.kept
+def _stored(shape: Sequence[int], density: float, group: int) -> StoredLayer:
+    """A layer whose mask no generator makes."""
+    keep = random_mask(shape, density, seed=0, group=group).keep
+    return StoredLayer(keep.to(torch.int8), 1.0, keep, group=group)
+
+
+def _ways(
+    kinds: Iterable[Reduction],
+    shape: Sequence[int],
+    density: float,
+    group: int,
+    gate_j: float | None,
+    access_j: float | None,
+    number: int = 0,
+) -> Iterator[tuple[str, StoredLayer, float]]:
+    """All indices of a layer once, by every way: its name, the layer, and joules."""
+    for kind in kinds:
+        layer = _generated(kind, shape, density, group, number)
+        yield kind, layer, walk_energy_j(layer, gate_j=gate_j, access_j=access_j)
+    layer = _stored(shape, density, group)
+    for memory, word_j in words_j(access_j).items():
+        yield memory, layer, memory_words(layer.index_bits) * word_j

@@ -202,8 +202,12 @@ def spread(mask: Mask, shape: Sequence[int], group: int) -> Mask:
     first = mask.order // rows * group
     column = first[:, None] + torch.arange(min(group, columns))
     position = column * rows + (mask.order % rows)[:, None]
-    keep = mask.keep.repeat_interleave(min(group, columns), dim=0)[:columns].clone()
-    return Mask(keep, position[column < columns], mask.clocks, mask.indices)
+    return Mask(shared(mask.keep, group, columns), position[column < columns], mask.clocks, mask.indices)
+
+
+def shared(blocks: Bool[Tensor, "groups *rest"], group: int, columns: int) -> Bool[Tensor, "columns *rest"]:
+    """What each group of columns keeps, for all of its columns."""
+    return blocks.repeat_interleave(min(group, columns), dim=0)[:columns].clone()
 
 
 def size_of(shape: Sequence[int]) -> int:
