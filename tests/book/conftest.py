@@ -1,6 +1,8 @@
 """Some finished runs, one seed each: those that the findings name."""
 
+import matplotlib
 import pytest
+from matplotlib import pyplot as plt
 
 from companion.study.results import load_results, starting_from
 
@@ -12,6 +14,18 @@ NAMED = (
     *("magnitude-bits-r50-mu125", "magnitude-bits-r90-mu125", "twofold-ms-r90-mu125-erk"),
     "twofold-ms-r90-popcount-beta10-lambda1-p6",
 )
+
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture
+def drawn_and_closed():
+    """Every figure is drawn to pixels (formatters run only then) and put away."""
+    yield
+    for number in plt.get_fignums():
+        plt.figure(number).canvas.draw()
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,13 @@
 """Figures of what machines spend: what is drawn is what the frame holds."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import colors
-from matplotlib import pyplot as plt
 
 from companion.book.figures import energy as plots
 
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def drawn_and_closed():
-    """Every figure is drawn to pixels (formatters run only then) and put away."""
-    yield
-    for number in plt.get_fignums():
-        plt.figure(number).canvas.draw()
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("drawn_and_closed")
 
 
 def legend(ax) -> list[str]:

@@ -14,16 +14,7 @@ from companion.book.figures import basic as plots
 from companion.book.figures import crossbar as plots_crossbar
 from companion.book.figures import lig as plots_lig
 
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def drawn_and_closed():
-    """Every figure is drawn to pixels (formatters run only then) and put away."""
-    yield
-    for number in plt.get_fignums():
-        plt.figure(number).canvas.draw()
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("drawn_and_closed")
 
 
 def lines(ax: Axes) -> dict[str, tuple[list, list]]:
