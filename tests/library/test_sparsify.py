@@ -167,6 +167,25 @@ def test_energy_aware_codes_follow_the_ramp():
         assert torch.equal(finished.codes, quantize(floats[name]))
 
 
+@pytest.mark.parametrize("bit_term", ["counts", "popcount", "planes"])
+def test_penalties_follow_their_ramp(bit_term):
+    model = digits_net()
+    terms = {"density": 0.5, "bit_term": bit_term, "strength": 2.0, "network_strength": 3.0, "prune_epoch": 1}
+    full = Twofold(copy.deepcopy(model), **terms).penalty()
+    assert full > 0
+    rising = Twofold(model, **terms, penalty_ramp=0.5)
+    for progress, share in ((0.0, 0.0), (0.125, 0.25), (0.5, 1.0), (1.0, 1.0)):
+        rising.advance(progress)
+        assert rising.penalty() == share * full
+
+
+def test_a_penalty_that_never_rose_is_told():
+    sparsity = Twofold(digits_net(), bit_term="planes", strength=1.0, penalty_ramp=0.5)
+    sparsity.penalty()
+    with pytest.warns(UserWarning, match="penalty_ramp is 0.5, but advance"):
+        sparsity.codes()
+
+
 @pytest.mark.parametrize("strength", [0.0, 60.0])
 def test_clipped_codes_are_those_of_a_smaller_scale_and_saturate(strength):
     model = digits_net()
@@ -491,6 +510,8 @@ def test_uniform_density_is_uniform():
         ({"network_strength": math.inf}, "network_strength is inf"),
         ({"ramp": 0.0}, r"ramp is 0.0; .* \(0, 1\]"),
         ({"ramp": 1.5}, "ramp is 1.5"),
+        ({"penalty_ramp": -0.5}, r"penalty_ramp is -0.5; .* \[0, 1\]"),
+        ({"penalty_ramp": math.nan}, "penalty_ramp is nan"),
         ({"clip_ratio": 0.0}, r"clip_ratio is 0.0; .* \(0, 4\]"),
         ({"clip_ratio": 4.5}, "clip_ratio is 4.5"),
         ({"clip_ratio": 0.5, "scale": "ternary", "bits": 2}, "clip_ratio 0.5 needs scale 'max'"),

@@ -104,6 +104,8 @@ BASE = {"run": "a", "method": "twofold", "epochs": 3, "sparsity": 0.5, "strength
         ({"seed": -1}, "seed is -1"),
         ({"bits": 1}, "bits is 1, allowed are 2..16"),
         ({"ramp": 0.0}, "ramp is 0.0"),
+        ({"penalty_ramp": 1.5, "bit_term": "planes"}, "penalty_ramp is 1.5"),
+        ({"penalty_ramp": 0.5}, "penalty_ramp is 0.5, but there is no penalty to rise"),
         ({"clip_ratio": 0.0}, r"clip_ratio is 0.0; it must be a multiple of the largest weight in \(0, 4\]"),
         (
             {"clip_ratio": 0.5, "bit_term": "planes"},

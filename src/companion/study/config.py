@@ -168,7 +168,9 @@ class RunConfig(Recipe):
     prune_epoch: int = 0
     """The epoch (from 0) before which the masks become hard."""
     ramp: float = 0.5
-    """Share of the training, in (0, 1], over which the bit term rises to its strength."""
+    """Share of the training, in (0, 1], over which the strength of chosen codes rises from 0."""
+    penalty_ramp: float = 0.0
+    """The same of the penalties, on weights and on bit planes; 0 has them at full strength at once."""
     encoding: str = "twos_complement"
     """How codes lie in cells, which decides what is cheap."""
     energy_table: str = "rram_2bit_cell"
@@ -205,6 +207,10 @@ class RunConfig(Recipe):
             raise ValueError(f"group is {self.group!r}; it must be a whole number in [1, {2**16}]")
         if not 0 < self.ramp <= 1:
             raise ValueError(f"ramp is {self.ramp!r}; it must be a share of the training in (0, 1]")
+        if not 0 <= self.penalty_ramp <= 1:
+            raise ValueError(
+                f"penalty_ramp is {self.penalty_ramp!r}; it must be a share of the training in [0, 1]"
+            )
         if check_clip_ratio(self.clip_ratio) != 1 and (
             self.method == "dense" or self.bit_term not in CHOOSING
         ):
@@ -229,6 +235,11 @@ class RunConfig(Recipe):
                 f"network_strength is {self.network_strength!r}, but it acts on the weights that a mask will "
                 f"remove: it needs a method with a mask (here {self.method!r}) and a prune_epoch above 0 "
                 f"(here {self.prune_epoch})"
+            )
+        if self.penalty_ramp and not self.network_strength and self.bit_term in CHOOSING:
+            raise ValueError(
+                f"penalty_ramp is {self.penalty_ramp!r}, but there is no penalty to rise: it needs a "
+                f"network_strength, or a bit_term other than {', '.join(CHOOSING)}"
             )
         if self.distillation and self.init is None:
             raise ValueError(f"distillation is {self.distillation!r}, but init names no run as the teacher")

@@ -9,7 +9,8 @@ A name is a row of parts joined by ``-``, and no number stands in it without its
 - ``r50``: the percentage removed
 - ``mu125``: the strength of the energy-aware codes, in LSB²/pJ; ``counts-beta20``, ``popcount-beta10``,
   ``planes-beta1``: of the talk's bit terms; ``lambda1``: of its network term, ``printed`` where that pulls on
-  the weights that stay, and ``p6`` for the epoch before which the masks become hard
+  the weights that stay, and ``p6`` for the epoch before which the masks become hard; ``ramp0.5``: the share
+  of the training over which penalties rise
 - ``b5``: bits, where they are not 8, where the encoding is not two's complement, and for a dense network
 - ``rows`` (signed rows), ``signed`` (sign and magnitude), ``offset``, ``differential``: the encoding
 - ``clip0.5``, ``erk``, ``distilled``, ``e24`` (epochs), ``lr0.1`` (peak learning rate), ``fp32`` or ``bf16``:
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from companion.study.config import METHODS, RunConfig
+from twofold.sparsity.twofold import CHOOSING
 
 __all__ = ["START", "STARTS", "TUNING_START", "check_name", "label_of", "learning_rate", "name_of", "usual"]
 
@@ -79,7 +81,23 @@ NETWORK_WORDS = {
     "digits-net": "network of the digits",
 }
 
-_LETTERS = ("g", "r", "mu", "beta", "lambda", "p", "b", "clip", "distilled", "e", "lr", "fp", "bf", "s")
+_LETTERS = (
+    "g",
+    "r",
+    "mu",
+    "beta",
+    "lambda",
+    "p",
+    "ramp",
+    "b",
+    "clip",
+    "distilled",
+    "e",
+    "lr",
+    "fp",
+    "bf",
+    "s",
+)
 _WORDS = (
     "tune",
     "scratch",
@@ -119,6 +137,9 @@ def usual(config: RunConfig) -> dict[str, Any]:
     # Magnitudes fill a cell, two or four: the scale of least error for the energy, see `rate_distortion`.
     scales = {3: 0.5, 5: 0.85, 8: 2.0} if config.encoding == "signed_rows" else {8: 2.0}
     magnitudes = config.encoding in ("signed_rows", "sign_magnitude")
+    # With a phase before the masks become hard, strengths are full half the way through that phase.
+    ramp = 0.5 * (config.prune_epoch or config.epochs) / config.epochs
+    choosing = config.bit_term in CHOOSING
     values: dict[str, Any] = {
         "dataset": "digits" if config.network == "digits-net" else "cifar10",
         "batch_size": 128,
@@ -132,7 +153,8 @@ def usual(config: RunConfig) -> dict[str, Any]:
         "compiled": of_study or tiny,  # an epoch takes a seventh less time
         "clip_ratio": scales.get(config.bits, 1.0) if magnitudes else 1.0,
         "density_rule": "uniform",
-        "ramp": 0.5,
+        "ramp": ramp if choosing else 0.5,
+        "penalty_ramp": ramp if choosing and config.network_strength else 0.0,
         "energy_table": "rram_2bit_cell",
     }
     if config.init is None:
@@ -219,6 +241,8 @@ def _parts(config: RunConfig) -> tuple[list[tuple[str, str]], list[str]]:
     pull, printed = _number(config.network_strength), config.polarity == "printed"
     say(pull != "0", f"lambda{pull}{'-printed' * printed}", f"λ {pull}{', as printed' * printed}")
     say(config.prune_epoch, f"p{config.prune_epoch}", f"masks from epoch {config.prune_epoch}")
+    rise = _number(config.penalty_ramp)
+    say("penalty_ramp" in new, f"ramp{rise}", f"penalties rise over {rise} of the training")
     encoded = config.encoding != "twos_complement"
     if config.method != "dense":
         short = f"{config.bits} bits" if config.bits != 8 else ""
@@ -235,7 +259,7 @@ def _parts(config: RunConfig) -> tuple[list[tuple[str, str]], list[str]]:
     say(tried or "learning_rate" in new, f"lr{rate}", f"rate {rate}")
     say("precision" in new, config.precision, config.precision)
     say(config.held_out, "", "held-out images")
-    said = {"clip_ratio", "density_rule", "epochs", "learning_rate", "precision"}
+    said = {"clip_ratio", "density_rule", "epochs", "learning_rate", "penalty_ramp", "precision"}
     return parts, [name for name in new if name not in said]
 
 

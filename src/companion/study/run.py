@@ -92,6 +92,7 @@ def carry_out(
             polarity=config.polarity,
             prune_epoch=config.prune_epoch,
             ramp=config.ramp,
+            penalty_ramp=config.penalty_ramp,
             encoding=config.encoding,
             table=load_cell_table(config.energy_table),
             seed=config.seed,

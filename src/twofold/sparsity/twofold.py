@@ -112,7 +112,11 @@ class Twofold:
     prune_epoch : int
         The epoch (from 0) before which the masks become hard; 0 prunes at once.
     ramp : float
-        Share of the training over which the strength of energy-aware codes rises from 0, in (0, 1].
+        Share of the training over which the strength of chosen codes (``"energy"``, ``"counts"``) rises from
+        0, in (0, 1].
+    penalty_ramp : float
+        The same of the penalties, the network term's and those on bit planes, in [0, 1]; 0, as on the slides,
+        has them at their full strengths from the first step.
     encoding, table
         What the energy-aware codes are made cheap for: one of
         :data:`~twofold.codes.encodings.CELL_ENCODINGS`, and a :class:`~twofold.codes.tables.CellTable`, by
@@ -198,6 +202,7 @@ class Twofold:
         polarity: Polarity = "removed",
         prune_epoch: int = 0,
         ramp: float = 0.5,
+        penalty_ramp: float = 0.0,
         encoding: EncodingName = "twos_complement",
         table: CellTable | None = None,
         seed: int = 0,
@@ -219,6 +224,10 @@ class Twofold:
                 raise ValueError(f"{name} is {number!r}; it must be a finite number of at least 0")
         if not 0 < ramp <= 1:
             raise ValueError(f"ramp is {ramp!r}; it must be a share of the training in (0, 1]")
+        if not 0 <= penalty_ramp <= 1:
+            raise ValueError(
+                f"penalty_ramp is {penalty_ramp!r}; it must be a share of the training in [0, 1]"
+            )
         if scale == "ternary" and (bits != 2 or (strength and bit_term not in CHOOSING)):
             raise ValueError(
                 f"scale 'ternary' needs bits 2, a bit_term of {', '.join(CHOOSING)}, not {bits}, {bit_term!r}"
@@ -257,7 +266,7 @@ class Twofold:
         self.network_strength = network_strength
         self.polarity = polarity
         self.prune_epoch = prune_epoch
-        self.ramp = ramp
+        self.ramp, self.penalty_ramp = ramp, penalty_ramp
         self.encoding, self.table = encoding, load_cell_table() if table is None else table
         self.energy_table_j = code_energy_table(bits, encoding, self.table)
         self.finished: dict[str, StoredLayer] | None = None
@@ -290,6 +299,7 @@ class Twofold:
             weight.to(keep.device, place.weight.dtype)
             attach_weight(place.module, weight, place.parameter)
         self._advanced = self._penalized = False
+        self._penalty_share = torch.zeros(())  # of the strengths, that the penalties have risen to
         leave_to_each_process(model)
         if prune_epoch == 0:
             self.prune()
@@ -336,6 +346,8 @@ class Twofold:
             idle = f"strength is {self.strength}, but penalty() was never added to a loss"
         elif self.network_strength and not (self._penalized or restored):
             idle = f"network_strength is {self.network_strength}, but penalty() was never added to a loss"
+        elif self.penalty_ramp and self._penalized and not self._advanced:
+            idle = f"penalty_ramp is {self.penalty_ramp}, but advance() was never called, so no penalty rose"
         if idle:
             warnings.warn(f"{idle}; call it at each step of the training", stacklevel=3)
 
@@ -368,7 +380,11 @@ class Twofold:
         if self.strength and self.bit_term not in CHOOSING:
             term = popcount_term if self.bit_term == "popcount" else planes_term
             total = total + self.strength * term(originals)
-        return total
+        if not self.penalty_ramp:
+            return total
+        # A tensor beside the weights: a recorded step reads it anew each time that it is replayed.
+        self._penalty_share = self._penalty_share.to(total.device)
+        return self._penalty_share * total
 
     @torch.no_grad()
     def advance(self, progress: float) -> None:
@@ -378,6 +394,8 @@ class Twofold:
         self._advanced = True
         if self.chooser is not None:
             self.chooser.set_strength(self.strength * min(1.0, progress / self.ramp))
+        if self.penalty_ramp:
+            self._penalty_share.fill_(min(1.0, progress / self.penalty_ramp))
         for _, weight, original in self._parametrized():
             if isinstance(weight, BitPlaneWeight):
                 original.clamp_(0, 1)
