@@ -1,0 +1,18 @@
+"""Drawings of how things work, as SVG in the colors of the page: text in, text out."""
+
+from companion.book.figures.schematics.machines import crossbar, dataflows, shared_rows, signed_rows
+from companion.book.figures.schematics.method import joint_order, planes, twofold_method, weight_in_cells
+from companion.book.figures.schematics.registers import generator, register
+
+__all__ = [
+    "crossbar",
+    "dataflows",
+    "generator",
+    "joint_order",
+    "planes",
+    "register",
+    "shared_rows",
+    "signed_rows",
+    "twofold_method",
+    "weight_in_cells",
+]
