@@ -1,5 +1,7 @@
 """Every chapter, run for real by papermill: at its defaults and with two other sets of parameters."""
 
+import re
+
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
@@ -165,7 +167,8 @@ def test_bad_values_stop_the_chapter_and_are_quoted(chapter, client):
 def test_page_of_a_chapter_shows_the_reader_s_own_numbers(tmp_path):
     notebook = execute_chapter(chapter_path("1"), {"r_hrs_ohm": 4.2e5}, tmp_path / "out", progress_bar=False)
     html = build_page(notebook).read_text(encoding="utf-8")
-    assert (
-        "42 times less" in BeautifulSoup(html, "html.parser").get_text()
-    )  # 420 kOhm over the default 10 kOhm
+    words = BeautifulSoup(html, "html.parser").get_text()
+    assert "42 times less" in words  # 420 kOhm over the default 10 kOhm
+    assert "Computing's energy problem" in words  # what the page cites is listed on it
+    assert not re.search(r"\[\s*\]", words)
     assert "{glue" not in html

@@ -111,11 +111,13 @@ def test_labels_can_be_shorter():
 
 def test_motivation():
     cells, truth = load_cell_table(), bit_truth_table(5e3, 1e5, 0.2)
-    found = plain(findings.motivation(load_operation_energies(), truth, cells))
+    names = ["twos_complement", "sign_magnitude"]
+    control = pd.DataFrame({"encoding": names, "energy_per_weight_j": [3.16e-12, 1e-12]})
+    found = plain(findings.motivation(load_operation_energies(), truth, cells, control))
     assert found["dram_adds"] == pytest.approx(640 / 0.9)
     assert found["lrs_over_hrs"] == pytest.approx(20)
-    assert found["zero_pj"] == pytest.approx(4 * 0.079)
-    assert found["minus_one_pj"] == pytest.approx(4 * 1.49)
+    assert found["dearest"] == pytest.approx(1.49 / 0.079)
+    assert found["cap"] == pytest.approx(3.16 / (4 * 0.079))
     assert found["cells_per_weight"] == 4
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import yaml
 
 from companion import paths
@@ -234,6 +235,8 @@ def execute_chapter(
 def build_page(notebook: Path) -> Path:
     """An executed notebook as a page (HTML) of the book: formulas, figures and numbers set as on the site.
 
+    What it cites is listed at its end, since the bibliography of the book is another page.
+
     Raises
     ------
     RuntimeError
@@ -250,13 +253,23 @@ def build_page(notebook: Path) -> Path:
         "html_css_files": sorted(file.name for file in static.glob("*.css")),
         "html_js_files": sorted(file.name for file in static.glob("*.js")),
     }
-    with tempfile.NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as file:
-        yaml.safe_dump(config, file)
-        file.flush()
-        command = ["build", str(notebook), "--config", file.name, "--path-output", str(notebook.parent), "-q"]
+    with tempfile.TemporaryDirectory() as folder:
+        file, page = Path(folder, "_config.yml"), Path(folder, notebook.name)
+        file.write_text(yaml.safe_dump(config), encoding="utf-8")
+        page.write_text(_with_references(notebook.read_text(encoding="utf-8")), encoding="utf-8")
+        command = ["build", str(page), "--config", str(file), "--path-output", str(notebook.parent), "-q"]
         start = "import sys; from jupyter_book.cli.main import main; main(sys.argv[1:])"
         done = subprocess.run([sys.executable, "-c", start, *command], capture_output=True, text=True)
     page = notebook.parent / "_build" / "_page" / notebook.stem / "html" / f"{notebook.stem}.html"
     if done.returncode or not page.is_file():
         raise RuntimeError(f"{notebook} was run, but jupyter-book made no page of it: {done.stderr.strip()}")
     return page
+
+
+def _with_references(text: str) -> str:
+    """A notebook with a list of what it cites, if it cites anything."""
+    notebook = nbformat.reads(text, as_version=4)
+    if any("{cite" in cell.source for cell in notebook.cells if cell.cell_type == "markdown"):
+        listed = "## References\n\n```{bibliography}\n:style: plain\n:filter: docname in docnames\n```"
+        notebook.cells.append(nbformat.v4.new_markdown_cell(listed))
+    return nbformat.writes(notebook)

@@ -79,7 +79,9 @@ def first_page(accounts: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd
     )
 
 
-def motivation(operations: pd.DataFrame, truth: pd.DataFrame, cells: CellTable) -> Findings:
+def motivation(
+    operations: pd.DataFrame, truth: pd.DataFrame, cells: CellTable, control: pd.DataFrame
+) -> Findings:
     """Chapter 1: memory against arithmetic, and what a cell costs by what it holds.
 
     Parameters
@@ -87,24 +89,22 @@ def motivation(operations: pd.DataFrame, truth: pd.DataFrame, cells: CellTable) 
     operations : columns ``operation``, ``energy_j``
     truth : as `examples.bit_truth_table`
     cells : energies of one cell read, by what it stores
+    control : as `examples.encoding_control`, with the same cells
     """
     energy_j = operations.set_index("operation").energy_j
     dram_adds = energy_j["32-bit DRAM memory"] / energy_j["32-bit float ADD"]
     current_a = truth.set_index(["x", "w"]).current_a
     dearest = cells.energy_j[-1] / cells.energy_j[0]
-    price_j = code_energy_table(8, "twos_complement", cells)
+    per_weight = -(-8 // cells.cell_bits)
+    average_j = control.set_index("encoding").energy_per_weight_j["twos_complement"]
     return _plain(
         {
             "dram_adds": dram_adds,
-            "adds_off": 100 * (1000 / dram_adds - 1),
             "float_mult_pj": 1e12 * energy_j["32-bit float MULT"],
-            "int_mult_pj": 1e12 * energy_j["32-bit int MULT"],
             "lrs_over_hrs": current_a[1, 1] / current_a[1, 0],
             "dearest": dearest,
-            "cells_off": 100 * (dearest / 20 - 1),
-            "cells_per_weight": -(-8 // cells.cell_bits),
-            "zero_pj": 1e12 * float(price_j[127]),
-            "minus_one_pj": 1e12 * float(price_j[126]),
+            "cells_per_weight": per_weight,
+            "cap": average_j / (per_weight * cells.energy_j[0]),
         }
     )
 
