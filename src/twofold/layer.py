@@ -1,4 +1,4 @@
-"""A layer as a memory holds it: codes, one scale, their bits and encoding, and where its mask comes from."""
+"""A layer as a memory holds it: codes, scales, their bits and encoding, and where its mask comes from."""
 
 import math
 from collections.abc import Mapping
@@ -54,7 +54,8 @@ class StoredLayer:
     codes
         Integer codes, 0 where nothing is kept.
     scale
-        What the largest code stands for: a weight is ``scale * code / code_limit(bits)``.
+        What the largest code stands for: a weight is ``scale * code / code_limit(bits)``. One number, or a
+        vector of one for each output.
     keep
         True where a weight is kept.
     bits
@@ -89,7 +90,7 @@ class StoredLayer:
     """
 
     codes: Int[Tensor, "out *rest"]
-    scale: float
+    scale: float | Float[Tensor, " out"]
     keep: Bool[Tensor, "out *rest"]
     bits: int = 8
     encoding: EncodingName = "twos_complement"
@@ -106,8 +107,17 @@ class StoredLayer:
             raise ValueError(
                 f"codes are {self.codes.dtype} and keep {self.keep.dtype}; integers and bool are needed"
             )
-        if not 0 < self.scale < math.inf:
-            raise ValueError(f"scale is {self.scale}; allowed are finite numbers above 0")
+        if isinstance(self.scale, Tensor):
+            if self.scale.shape != self.codes.shape[:1]:
+                raise ValueError(
+                    f"scale is of shape {tuple(self.scale.shape)} for codes of {tuple(self.codes.shape)}; "
+                    "allowed are one number, or a vector of one for each output"
+                )
+            bad = self.scale[~((self.scale > 0) & (self.scale < math.inf))].tolist()
+        else:
+            bad = [] if 0 < self.scale < math.inf else [self.scale]
+        if bad:
+            raise ValueError(f"scale is {bad[0]}; allowed are finite numbers above 0")
         walked = self.group if self.generator is None else self.generator.group
         if check_group(self.group) != walked:
             raise ValueError(f"group is {self.group} and that of its generator {walked}; they must be equal")
@@ -122,6 +132,11 @@ class StoredLayer:
     def size(self) -> int:
         """Number of weights, kept or not."""
         return self.keep.numel()
+
+    @property
+    def scales(self) -> int:
+        """Number of scales that are stored: 1, or one for each output."""
+        return self.scale.numel() if isinstance(self.scale, Tensor) else 1
 
     @property
     def columns(self) -> int:
@@ -218,7 +233,8 @@ class StoredLayer:
         In float32 where that is of half precision.
         """
         dtype = torch.promote_types(own.dtype, torch.float32)
-        return dequantize(self.codes.to(own.device), torch.tensor(self.scale, dtype=dtype), self.bits)
+        scale = torch.as_tensor(self.scale, dtype=dtype, device=own.device)
+        return dequantize(self.codes.to(own.device), scale, self.bits)
 
 
 def check_unchanged(weights: Mapping[str, Tensor], layers: Mapping[str, StoredLayer]) -> None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, fields, replace
 from html import escape
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from twofold.codes.encodings import CELL_ENCODINGS
-from twofold.codes.quantizer import quantize
+from twofold.codes.quantizer import channel_scale, quantize
 from twofold.codes.tables import load_cell_table
 from twofold.energy.machine import Machine
 from twofold.energy.price import PARTS, network_energy
@@ -48,13 +49,13 @@ class Report:
     Attributes
     ----------
     frame : DataFrame
-        ``layer``, ``shape``, ``weights``, ``kept``, ``zero_codes`` (share of the kept), ``bits``, ``cells``
-        and ``sign_cells`` (stored), ``arrays``, ``bytes_packed`` (kept codes of ``bits`` bits, scale and
-        seed, and a bitmap where no LFSR made the mask), ``bytes_int8`` (a byte for every weight, and the
-        scale), ``cells_j``, ``sign_j``, ``adc_j``, ``input_j``, ``index_j``, ``energy_j`` (their sum),
-        ``conversions``, ``cycles`` and the machine's own columns, see
-        :meth:`~twofold.energy.machine.Machine.describe`. With a baseline: ``baseline_j`` and ``gain``,
-        ``baseline_cycles`` and ``edp_gain`` (of energy times delay); in the encoding that is cheapest for the
+        ``layer``, ``shape``, ``weights``, ``kept``, ``zero_codes`` (share of the kept), ``bits``, ``scales``
+        (one, or one for each output), ``cells`` and ``sign_cells`` (stored), ``arrays``, ``bytes_packed``
+        (kept codes of ``bits`` bits, scales and seed, and a bitmap where no LFSR made the mask),
+        ``bytes_int8`` (a byte for every weight, and the scales), ``cells_j``, ``sign_j``, ``adc_j``,
+        ``input_j``, ``index_j``, ``energy_j`` (their sum), ``conversions``, ``cycles`` and the machine's own
+        columns, see :meth:`~twofold.energy.machine.Machine.describe`. With a baseline: ``baseline_j`` and
+        ``gain``, ``baseline_cycles`` and ``edp_gain`` (of energy times delay); in the encoding that is cheapest for the
         baseline in total, ``baseline_best_j`` and ``gain_best_untrained``. Joules and bytes, no prefixes.
     title : str
     coverage : Coverage or None
@@ -139,7 +140,7 @@ def _prefix(value: float) -> tuple[float, str]:
     return scale, _PREFIXES[scale]
 
 
-_SEED_AND_SCALE = 8  # bytes: 32 bits each
+_WORD = 4  # bytes of a seed and of a scale
 
 
 def report(
@@ -241,8 +242,10 @@ def report(
     held = frame.encoding.iloc[0]
     first = frame[["layer", "weights", "kept", "zero_codes", "bits", "cells", "sign_cells", "arrays"]]
     first.insert(1, "shape", ["x".join(map(str, layer.codes.shape)) for layer in layers.values()])
+    stored = [layer.scales for layer in layers.values()]
+    first.insert(6, "scales", stored)
     bytes_packed = [_packed_bytes(layer) for layer in layers.values()]
-    first = first.assign(bytes_packed=bytes_packed, bytes_int8=first.weights + 4)
+    first = first.assign(bytes_packed=bytes_packed, bytes_int8=first.weights + _WORD * np.array(stored))
     out = first.join(frame[_SPENT])
     title = f"Energy and storage: {machine.dataflow} dataflow, encoding {held}, {_charges(machine)}, "
     title += f"table {machine.table.name}; activity {what}"
@@ -250,6 +253,8 @@ def report(
         title += f"; {', '.join(idle)} not used in evaluation mode, so without energy"
     if (coverage := _coverage(source)) is not None and coverage.left:
         title += f"; {coverage}"
+    if any(isinstance(layer.scale, Tensor) for layer in layers.values()):
+        title += "; a scale for each output channel"
     if isinstance(source, Twofold) and source.finished is None and not source.pruned:
         title += "; MASKS NOT ACTIVE YET: priced as if pruned now, while the model still has all weights"
     if baseline is not None:
@@ -399,7 +404,7 @@ def _baseline_layers(
         }
         theirs = {
             name: StoredLayer(
-                quantize(weight, layers[name].bits),
+                _rounded(weight, layers[name]),
                 1.0,
                 torch.ones_like(weight, dtype=torch.bool),
                 layers[name].bits,
@@ -419,6 +424,12 @@ def _baseline_layers(
     return {name: replace(theirs[name], encoding="twos_complement") for name in layers}
 
 
+def _rounded(weight: Float[Tensor, "out *rest"], layer: StoredLayer) -> Tensor:
+    """The baseline's codes, with as many scales as the layer has."""
+    several = isinstance(layer.scale, Tensor)
+    return quantize(weight, layer.bits, channel_scale(weight).flatten() if several else None)
+
+
 def _weight(model: nn.Module, name: str) -> Tensor | None:
     """The weight of a layer, or the parameter of this name, if the model has it."""
     holder, parameter = find_module(model, name), "weight"
@@ -431,4 +442,4 @@ def _weight(model: nn.Module, name: str) -> Tensor | None:
 
 def _packed_bytes(layer: StoredLayer) -> int:
     bitmap = math.ceil(layer.blocks.numel() / 8) if layer.generator is None and layer.kept < layer.size else 0
-    return math.ceil(layer.kept * layer.bits / 8) + bitmap + _SEED_AND_SCALE
+    return math.ceil(layer.kept * layer.bits / 8) + bitmap + _WORD * (1 + layer.scales)

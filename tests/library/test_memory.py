@@ -206,7 +206,7 @@ def test_layers_of_two_widths_are_no_file(tmp_path):
 @pytest.mark.parametrize(
     "change, told",
     [
-        (lambda h, t: h.update(version=1), "has version 1; this library reads version 2"),
+        (lambda h, t: h.update(version=1), "has version 1; this library reads versions 2 and 3"),
         (
             lambda h, t: h["layers"]["conv"].update(seed=78),
             "layer conv .* from seed 78 walks in another order",

@@ -514,10 +514,10 @@ def test_uniform_density_is_uniform():
         ({"penalty_ramp": math.nan}, "penalty_ramp is nan"),
         ({"clip_ratio": 0.0}, r"clip_ratio is 0.0; .* \(0, 4\]"),
         ({"clip_ratio": 4.5}, "clip_ratio is 4.5"),
-        ({"clip_ratio": 0.5, "scale": "ternary", "bits": 2}, "clip_ratio 0.5 needs scale 'max'"),
+        ({"clip_ratio": 0.5, "scale": "ternary", "bits": 2}, "clip_ratio 0.5 needs scale 'layer' or 'channel'"),
         (
             {"clip_ratio": 0.5, "strength": 0.1, "bit_term": "planes"},
-            "clip_ratio 0.5 .* not 'max', 'planes'",
+            "clip_ratio 0.5 .* not 'layer', 'planes'",
         ),
         ({"bits": 1}, "bits is 1, allowed are 2..16"),
         ({"bits": 17}, "bits is 17"),
@@ -593,7 +593,7 @@ def test_weights_that_are_no_numbers_are_refused(way, bad):
         model(images())
 
 
-@pytest.mark.parametrize("scale, bits", [("max", 8), ("ternary", 2)])
+@pytest.mark.parametrize("scale, bits", [("layer", 8), ("channel", 8), ("ternary", 2)])
 def test_a_weight_that_turns_nan_in_training_is_refused_with_its_layer(scale, bits):
     model = digits_net()
     sparsity = Twofold(model, scale=scale, bits=bits)

@@ -70,7 +70,7 @@ def difference(ours: FinishedNetwork, theirs: FinishedNetwork) -> dict[str, floa
     pairs = [(layer, theirs.layers[name]) for name, layer in ours.layers.items()]
     steps = torch.cat([(a.codes.int() - b.codes.int())[a.keep].abs() for a, b in pairs])
     rest = [(tensor.double() - theirs.rest[name].double()).abs().max() for name, tensor in ours.rest.items()]
-    scales = [abs(a.scale - b.scale) / b.scale for a, b in pairs]
+    scales = [float(abs(a.scale - b.scale) / b.scale) for a, b in pairs]
     return {
         "codes_differing": float((steps > 0).double().mean()),
         "largest_code_step": int(steps.max()),

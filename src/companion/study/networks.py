@@ -17,7 +17,7 @@ from companion.study.zoo import NETWORKS, build_model
 from twofold import Activity, MultiplyShift, StoredLayer, dequantize
 from twofold.codes.encodings import EncodingName
 from twofold.masks.generator import LAYER_POLYNOMIAL
-from twofold.storage.format import VERSION, Packed, check_header, digest, load_packed, read_file, save_packed
+from twofold.storage.format import READABLE, Packed, check_header, digest, load_packed, read_file, save_packed
 
 __all__ = ["FinishedNetwork", "load_codes", "save_codes"]
 
@@ -116,9 +116,10 @@ def load_codes(path: Path) -> FinishedNetwork:
     header, tensors = read_file(path)
     if header.get("version") == 1:
         return _version_1(path, header, tensors)
-    if header.get("version") != VERSION:
+    if header.get("version") not in READABLE:
+        readable = ", ".join(map(str, (1, *READABLE)))
         raise ValueError(
-            f"{path} has version {header.get('version')}; this library reads versions 1 and {VERSION}"
+            f"{path} has version {header.get('version')}; this library reads versions {readable}"
         )
     packed = load_packed(path)
     sizes = _sizes(path, packed.facts)

@@ -1,7 +1,8 @@
 """Weights become integers, and back.
 
-A layer's weights share one scale ``s = max|W|`` and become codes ``k = round(W / s * (2^(b-1) - 1))``. How a
-code is then written in ones and zeros is a second choice: :mod:`twofold.codes.encodings`.
+A layer's weights share one scale ``s = max|W|``, or those of each output channel do, and become codes
+``k = round(W / s * (2^(b-1) - 1))``. How a code is then written in ones and zeros is a second choice:
+:mod:`twofold.codes.encodings`.
 
 Source: slide "Bit Sparsity: DNN Training under Bit Representation".
 """
@@ -13,6 +14,7 @@ from jaxtyping import Bool, Float, Int, Int8, Int16
 from torch import Tensor
 
 __all__ = [
+    "channel_scale",
     "check_bits",
     "check_clip_ratio",
     "code_limit",
@@ -23,6 +25,9 @@ __all__ = [
     "ternary_scale",
     "weight_scale",
 ]
+
+
+_Scale = Float[Tensor, ""] | Float[Tensor, " out"] | float
 
 
 def check_bits(bits: int) -> int:
@@ -85,6 +90,46 @@ def weight_scale(weight: Float[Tensor, "*shape"], check: bool = True) -> Float[T
     return _check_scale(scale) if largest else torch.ones_like(scale)
 
 
+def channel_scale(
+    weight: Float[Tensor, "*shape"], output: int = 0, check: bool = True
+) -> Float[Tensor, "*#shape"]:
+    """The scales ``s = max|W|`` of each output channel, laid out to be multiplied by the weight.
+
+    Detached from the graph, in float32 or better. A channel of zeros, or of weights too small for a step that
+    is a normal floating-point number (dead channels decay to such), gets scale 1, and so the codes 0.
+
+    Parameters
+    ----------
+    output
+        The weight's dimension that counts its outputs.
+    check
+        As in `weight_scale`.
+
+    Raises
+    ------
+    ValueError
+        The tensor is empty, or holds NaN or infinite weights (the message counts them).
+
+    Examples
+    --------
+    >>> channel_scale(torch.tensor([[1.0, -2.0], [0.0, 0.02]]))
+    tensor([[2.0000],
+            [0.0200]])
+    >>> quantize(torch.tensor([[1.0, -2.0], [0.0, 0.02]]), scale=torch.tensor([2.0, 0.02]))
+    tensor([[  64, -127],
+            [   0,  127]], dtype=torch.int8)
+    """
+    if weight.numel() == 0:
+        raise ValueError(f"a weight of shape {tuple(weight.shape)} is empty and has no scale")
+    rest = [dim for dim in range(weight.dim()) if dim != output]
+    sizes = _at_least_float32(weight.detach()).abs()
+    scale = sizes.amax(rest, keepdim=True) if rest else sizes
+    if check and not bool(torch.isfinite(scale).all()):
+        bad = int((~torch.isfinite(weight)).sum())
+        raise ValueError(f"{bad} of {weight.numel()} weights are NaN or infinite, finite ones are needed")
+    return torch.where(scale < _smallest_scale(scale.dtype), 1.0, scale)
+
+
 def ternary_scale(
     weight: Float[Tensor, "*shape"], keep: Bool[Tensor, "*shape"] | None = None, check: bool = True
 ) -> Float[Tensor, ""]:
@@ -116,7 +161,7 @@ def ternary_scale(
 
 
 def quantize(
-    weight: Float[Tensor, "*shape"], bits: int = 8, scale: Float[Tensor, ""] | float | None = None
+    weight: Float[Tensor, "*shape"], bits: int = 8, scale: _Scale | None = None
 ) -> Int8[Tensor, "*shape"] | Int16[Tensor, "*shape"]:
     """Integer codes ``k = round(W / s * (2^(bits-1) - 1))`` in ``[-code_limit, code_limit]``.
 
@@ -127,12 +172,14 @@ def quantize(
     bits
         Of a code, 2..16.
     scale
-        What the largest code stands for, in the unit of the weights; None: that of `weight_scale`.
+        What the largest code stands for, in the unit of the weights: one number, or a vector of one for each
+        output, the weight's first dimension. None: that of `weight_scale`.
 
     Raises
     ------
     ValueError
-        Bits outside 2..16, a scale that is not positive and finite, or weights that have none.
+        Bits outside 2..16, a scale that is not positive and finite, another number of scales than of outputs,
+        or weights that have none.
 
     Examples
     --------
@@ -146,7 +193,7 @@ def quantize(
 
 
 def round_to_grid(
-    weight: Float[Tensor, "*shape"], step: Float[Tensor, ""], bits: int
+    weight: Float[Tensor, "*shape"], step: Float[Tensor, ""] | Float[Tensor, "*#shape"], bits: int
 ) -> Float[Tensor, "*shape"]:
     """Codes as floats, in the step's precision: ``round(W / step)``, saturated at the largest; no checks."""
     # Times the reciprocal of the step, not divided by it: torch's quantizers do so, and agreement in the last
@@ -155,27 +202,32 @@ def round_to_grid(
     return (weight.to(step.dtype) * step.reciprocal()).round_().clamp_(-limit, limit)
 
 
-def dequantize(
-    codes: Int[Tensor, "*shape"], scale: Float[Tensor, ""] | float, bits: int = 8
-) -> Float[Tensor, "*shape"]:
+def dequantize(codes: Int[Tensor, "*shape"], scale: _Scale, bits: int = 8) -> Float[Tensor, "*shape"]:
     """The weights ``s * k / (2^(bits-1) - 1)`` that the codes stand for, in the scale's precision.
+
+    Parameters
+    ----------
+    scale
+        As in `quantize`: one number, or a vector of one for each output.
 
     Raises
     ------
     ValueError
-        Bits outside 2..16, or a scale that is not positive and finite.
+        Bits outside 2..16, a scale that is not positive and finite, or another number of scales than of
+        outputs.
 
     Examples
     --------
     >>> dequantize(torch.tensor([127, -51, 3]), scale=1.0)
     tensor([ 1.0000, -0.4016,  0.0236])
     """
-    step = _check_scale(torch.as_tensor(scale, device=codes.device)) / code_limit(bits)
+    own = _by_output(torch.as_tensor(scale, device=codes.device), codes)
+    step = _check_scale(own) / code_limit(bits)
     return codes.to(step.dtype) * step
 
 
 def fake_quantize(
-    weight: Float[Tensor, "*shape"], bits: int = 8, scale: Float[Tensor, ""] | float | None = None
+    weight: Float[Tensor, "*shape"], bits: int = 8, scale: _Scale | None = None
 ) -> Float[Tensor, "*shape"]:
     """``dequantize(quantize(weight))`` with a straight-through gradient.
 
@@ -213,17 +265,33 @@ def _at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
+def _smallest_scale(dtype: torch.dtype) -> float:
+    return torch.finfo(dtype).tiny * 2**17  # room for the finest step, s / 32767, and its reciprocal
+
+
 def _check_scale(scale: Tensor) -> Tensor:
     scale = _at_least_float32(scale.detach())
-    smallest = (
-        torch.finfo(scale.dtype).tiny * 2**17
-    )  # room for the finest step, s / 32767, and its reciprocal
-    if not smallest <= float(scale) < math.inf:
-        raise ValueError(f"scale is {float(scale):g}, allowed are finite numbers of at least {smallest:.3g}")
+    smallest = _smallest_scale(scale.dtype)
+    bad = ~((scale >= smallest) & (scale < math.inf))  # NaN too
+    if bool(bad.any()):
+        raise ValueError(
+            f"scale is {float(scale[bad][0]):g}, allowed are finite numbers of at least {smallest:.3g}"
+        )
     return scale
+
+
+def _by_output(scale: Tensor, weight: Tensor) -> Tensor:
+    """A vector of scales as a factor of the weight, whose first dimension counts the outputs."""
+    if scale.dim() == 0:
+        return scale
+    if scale.shape != weight.shape[:1]:
+        raise ValueError(
+            f"{scale.numel()} scales for {len(weight)} outputs; one number is needed, or one for each output"
+        )
+    return scale.view(-1, *(1 for _ in weight.shape[1:]))
 
 
 def _step(weight: Tensor, bits: int, scale: Tensor | float | None) -> Tensor:
     own = weight_scale(weight)  # also with a given scale: a NaN must not become a code
     given = own if scale is None else torch.as_tensor(scale, dtype=own.dtype, device=weight.device)
-    return _check_scale(given) / code_limit(bits)
+    return _check_scale(_by_output(given, weight)) / code_limit(bits)

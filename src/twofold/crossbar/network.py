@@ -68,7 +68,7 @@ def on_crossbars(
     model
         The finished network. Its biases are used; its weights must be what the codes say.
     layers
-        Codes and weight scale of every convolution and linear layer.
+        Codes and weight scales of every convolution and linear layer; scales are applied after the converter.
     scales
         Input range of every layer, from :func:`~twofold.inputs.scales.activation_scales` on training images.
     calibration
@@ -127,8 +127,10 @@ def on_crossbars(
                 f"the weight of layer {name} is not what its codes mean as {layers[name].bits} bits; give a "
                 "model that holds its weights"
             )
-        scale = scale_of(name, scales)
-        steps[name] = layers[name].scale / code_limit(layers[name].bits) * scale.scale / scale.limit(bits)
+        scale, own_scale = scale_of(name, scales), layers[name].scale
+        if isinstance(own_scale, Tensor):
+            own_scale = own_scale.detach().cpu().double()[:, None]
+        steps[name] = own_scale / code_limit(layers[name].bits) * scale.scale / scale.limit(bits)
     if calibrated and calibration is not None:
         ideal = replace(
             machine,

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parametrize
 
 from twofold.codes.encodings import bit_planes, encode
-from twofold.codes.quantizer import code_limit, quantize, round_to_grid, ternary_scale, weight_scale
+from twofold.codes.quantizer import channel_scale, code_limit, round_to_grid, ternary_scale, weight_scale
 from twofold.sparsity.chooser import CodeChooser, straight_through, transformed
 
 __all__ = [
@@ -125,7 +125,8 @@ class SparseWeight(MaskedWeight):
     """Parametrization: masked once `active`, rounded to codes, straight-through.
 
     The codes' scale is `clip_ratio` times the largest kept weight, beyond which weights saturate, or with
-    `ternary` that of :func:`~twofold.codes.quantizer.ternary_scale`.
+    `ternary` that of :func:`~twofold.codes.quantizer.ternary_scale`. Where `output` names the dimension of
+    the outputs, each of them has a scale of its own, by its own largest weight.
 
     Examples
     --------
@@ -146,8 +147,10 @@ class SparseWeight(MaskedWeight):
         stored: bool = False,
         ternary: bool = False,
         clip_ratio: float = 1.0,
+        output: int | None = None,
     ):
         super().__init__(keep, bits, chooser, stored)
+        self.output = output
         self.ternary = ternary
         self.clip_ratio = clip_ratio
 
@@ -156,8 +159,8 @@ class SparseWeight(MaskedWeight):
 
     def codes(
         self, original: Float[Tensor, "out *rest"]
-    ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, ""]]:
-        """The integer codes and their scale."""
+    ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, "..."]]:
+        """The integer codes and their scale, or scales, laid out to be multiplied by the codes."""
         self.check_untouched()
         codes, scale = self._choose(original, check=True)
         return codes.to(torch.int8 if self.bits <= 8 else torch.int16), scale
@@ -176,7 +179,7 @@ class SparseWeight(MaskedWeight):
             if self.ternary:
                 scale = ternary_scale(weight, self.keep if self.active else None, check)
             else:
-                scale = weight_scale(weight, check) * self.clip_ratio
+                scale = _scale(weight, self.output, check) * self.clip_ratio
         except ValueError as error:
             raise ValueError(f"layer {self.layer!r}: {error}") from error
         limit = code_limit(self.bits)
@@ -189,7 +192,8 @@ class SparseWeight(MaskedWeight):
 class BitPlaneWeight(MaskedWeight):
     """Parametrization whose trainable tensor is the two's-complement bit planes of the codes, in [0, 1].
 
-    code = round(-2^(b-1) p_(b-1) + sum_n 2^n p_n), straight-through. A fraction in a high plane is the
+    code = round(-2^(b-1) p_(b-1) + sum_n 2^n p_n), straight-through; scales are those of the weight at
+    attaching, one or one for each `output`, as in `SparseWeight`. A fraction in a high plane is the
     cheapest way to any code, so a penalty on fractions does not shrink the codes' true ones: `requantize`
     puts the planes back to true bits, and only codes are ever reported.
 
@@ -205,21 +209,26 @@ class BitPlaneWeight(MaskedWeight):
     scale: Tensor
     powers: Tensor
 
-    def __init__(self, keep: Bool[Tensor, "out *rest"], bits: int, stored: bool = False):
+    def __init__(
+        self, keep: Bool[Tensor, "out *rest"], bits: int, stored: bool = False, output: int | None = None
+    ):
         super().__init__(keep, bits, stored=stored)
-        self.register_buffer("scale", torch.ones(()))
+        self.output = output
+        shape = () if output is None else [n if dim == output else 1 for dim, n in enumerate(keep.shape)]
+        self.register_buffer("scale", torch.ones(shape))
         powers = 2.0 ** torch.arange(bits - 1, -1, -1)
         powers[0] = -powers[0]
         self.register_buffer("powers", powers, persistent=False)
 
     def right_inverse(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "bits out rows"]:
-        self.scale = weight_scale(weight)
-        return self._true_bits(quantize(weight, self.bits, self.scale)).to(weight.dtype)
+        self.scale = _scale(weight, self.output)
+        codes = round_to_grid(weight.detach(), self.scale / code_limit(self.bits), self.bits)
+        return self._true_bits(codes.to(torch.int16)).to(weight.dtype)
 
     def codes(
         self, planes: Float[Tensor, "bits out rows"]
-    ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, ""]]:
-        """The integer codes and their scale."""
+    ) -> tuple[Int[Tensor, "out *rest"], Float[Tensor, "..."]]:
+        """The integer codes and their scale, or scales, laid out to be multiplied by the codes."""
         self.check_untouched()
         codes = self._place(planes.detach()).round().to(torch.int8 if self.bits <= 8 else torch.int16)
         return codes, self.scale
@@ -247,6 +256,10 @@ class BitPlaneWeight(MaskedWeight):
         # weight starts on one of them.
         place = straight_through(place, place.detach().clamp(-limit, limit))
         return self.masked(place)
+
+
+def _scale(weight: Tensor, output: int | None, check: bool = True) -> Tensor:
+    return weight_scale(weight, check) if output is None else channel_scale(weight, output, check)
 
 
 def attach_weight(layer: nn.Module, weight: MaskedWeight, parameter: str = "weight") -> None:

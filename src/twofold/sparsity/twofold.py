@@ -61,11 +61,15 @@ CHOOSING: tuple[BitTerm, ...] = ("energy", "counts")
 """Those that choose codes in the forward pass; the others are penalties on trainable bit planes."""
 
 
-Scale = Literal["max", "ternary"]
+Scale = Literal["layer", "channel", "ternary"]
 
 
 SCALES: tuple[Scale, ...] = get_args(Scale)
-"""What a layer's largest code stands for, by name, see `Twofold`."""
+"""What the largest code stands for, by name, see `Twofold`."""
+
+
+_NEARLY_ALL = 0.99  # of a layer's weights; the strongest bit terms of the study leave 93 % of a layer at 0
+_NAMED = 3  # layers that a message names
 
 
 class Twofold:
@@ -90,14 +94,16 @@ class Twofold:
         Which are kept. The magnitude mask looks at the weights at the moment of pruning.
     bits : int
         Of a code, 2..16.
-    scale : {"max", "ternary"}
-        What the largest code stands for: a layer's largest weight, or, for ``bits=2``, the scale of
-        :func:`~twofold.codes.quantizer.ternary_scale`.
+    scale : {"layer", "channel", "ternary"}
+        What the largest code stands for: a layer's largest weight; in each output channel its own largest
+        weight, so that neither an outlier nor a depthwise layer's small channels lose their codes (a scale
+        for each output is stored, and applied after the converter); or, for ``bits=2``, the one of
+        :func:`~twofold.codes.quantizer.ternary_scale`. Outputs are told by ``transposed``.
     clip_ratio : float
-        In (0, 4]. With scale "max": the largest code stands for this multiple of the largest weight. Below 1
-        what lies beyond saturates; in two's complement the finer step spares small negative weights, the most
-        expensive ones. Above 1 the highest codes stay unused; where magnitudes are stored more weights take
-        cheap small ones.
+        In (0, 4]. With scale "layer" or "channel": the largest code stands for this multiple of the largest
+        weight. Below 1 what lies beyond saturates; in two's complement the finer step spares small negative
+        weights, the most expensive ones. Above 1 the highest codes stay unused; where magnitudes are stored
+        more weights take cheap small ones.
     bit_term : {"energy", "counts", "popcount", "planes"}
         Energy-aware or count-aware codes, or one of the penalties on trainable bit planes; see
         :mod:`twofold.sparsity.penalties`. Count-aware codes are chosen as energy-aware ones are, with the
@@ -153,11 +159,19 @@ class Twofold:
     UserWarning
         Neither ``layers`` nor a mapping says what is to be attached, and of the weights that the model
         multiplies by (see :func:`~twofold.sparsity.choose.multiplying_weights`), less those that were
-        excluded, less than half are in convolutions and linear layers. And when the codes are asked for, with
-        a strength that was never put to use: no call of ``advance``, or of ``penalty``.
+        excluded, less than half are in convolutions and linear layers. When the codes are asked for, with a
+        strength that was never put to use: no call of ``advance``, or of ``penalty``. And, at attaching or
+        when the codes are asked for, once for each layer of whose kept weights other than 0 more than 99 %
+        have the code 0.
 
     Notes
     -----
+    A layer's weight is computed anew from a trained one in each forward pass. What sets it after attaching is
+    an assignment (``layer.weight = tensor``) or ``load_state_dict``, of a plain checkpoint too. A change in
+    place (``nn.init.normal_(layer.weight)``, ``layer.weight.copy_(...)``) would be lost, and raises an error
+    at the next use. One that goes by ``.data`` (``layer.weight.data.normal_()``) is lost as well, and cannot
+    be seen: torch counts no such change. Initialize before attaching.
+
     The model's state dict carries a training on, once a Twofold of the same arguments is attached. Each
     process of several attaches for itself, with the same arguments. A deep copy lives a life of its own; for
     a running average of the weights copy the Twofold, and call ``advance`` and ``prune`` of the copy as well
@@ -194,7 +208,7 @@ class Twofold:
         density: float | Mapping[Choice, float] = 1.0,
         mask: MaskKind = "lfsr",
         bits: int = 8,
-        scale: Scale = "max",
+        scale: Scale = "layer",
         clip_ratio: float = 1.0,
         bit_term: BitTerm = "energy",
         strength: float = 0.0,
@@ -236,8 +250,8 @@ class Twofold:
             scale == "ternary" or (strength and bit_term not in CHOOSING)
         ):
             raise ValueError(
-                f"clip_ratio {clip_ratio!r} needs scale 'max' and a bit_term of {', '.join(CHOOSING)}, "
-                f"not {scale!r}, {bit_term!r}"
+                f"clip_ratio {clip_ratio!r} needs scale 'layer' or 'channel', and a bit_term of "
+                f"{', '.join(CHOOSING)}, not {scale!r}, {bit_term!r}"
             )
         if not hasattr(prune_epoch, "__index__") or prune_epoch < 0:
             raise ValueError(f"prune_epoch is {prune_epoch}; it must be a whole number of at least 0")
@@ -261,6 +275,7 @@ class Twofold:
         self.bits = check_bits(bits)
         self.mask = mask
         self.group = check_group(group)
+        self.scale = scale
         self.bit_term = bit_term
         self.strength = strength
         self.network_strength = network_strength
@@ -290,11 +305,14 @@ class Twofold:
             place = self.places[name]
             keep = place.turned(outputs_first)
             stored = mask == "magnitude" and self.densities[name] < 1
+            output = int(place.transposed) if scale == "channel" else None
             if strength and bit_term not in CHOOSING:
-                weight: MaskedWeight = BitPlaneWeight(keep, bits, stored)
+                weight: MaskedWeight = BitPlaneWeight(keep, bits, stored, output)
                 place.weight.grad = None  # an old one has another shape than the planes
             else:
-                weight = SparseWeight(keep, bits, self.chooser, stored, scale == "ternary", clip_ratio)
+                weight = SparseWeight(
+                    keep, bits, self.chooser, stored, scale == "ternary", clip_ratio, output
+                )
             weight.layer = name
             weight.to(keep.device, place.weight.dtype)
             attach_weight(place.module, weight, place.parameter)
@@ -303,6 +321,8 @@ class Twofold:
         leave_to_each_process(model)
         if prune_epoch == 0:
             self.prune()
+        self._told: set[str] = set()
+        self._warn_if_zero(self._codes())
 
     def _prices(self) -> Float[Tensor, " codes"]:
         """What each code costs its chooser, the lowest code first: picojoules, or ones."""
@@ -350,6 +370,35 @@ class Twofold:
             idle = f"penalty_ramp is {self.penalty_ramp}, but advance() was never called, so no penalty rose"
         if idle:
             warnings.warn(f"{idle}; call it at each step of the training", stacklevel=3)
+
+    def _warn_if_zero(self, found: Mapping[str, StoredLayer]) -> None:
+        """Say so, once a layer, where nearly all of its weights have become the code 0."""
+        if self.finished is not None:
+            return
+        shares = {}
+        for name, weight, original in self._parametrized():
+            layer = found[name]
+            coded = int(((layer.codes != 0) & layer.keep).sum())
+            if name in self._told or coded >= (1 - _NEARLY_ALL) * layer.kept:
+                continue
+            if isinstance(weight, SparseWeight):
+                weights = int(((original.detach() != 0) & weight.keep).sum())
+            else:  # planes that no penalty has moved yet have no ones only where all weights are 0
+                weights = layer.kept if coded or self._penalized else 0
+            if weights and coded < (1 - _NEARLY_ALL) * weights:
+                shares[name] = 1 - coded / weights
+        if not shares:
+            return
+        self._told |= set(shares)
+        named = ", ".join(f"{100 * share:.1f} % of layer {n!r}" for n, share in [*shares.items()][:_NAMED])
+        more = f" and of {len(shares) - _NAMED} more" if len(shares) > _NAMED else ""
+        helps = ["a lower strength"] if self.strength else []
+        helps += ["scale='channel', where an outlier sets the layer's"] if self.scale == "layer" else []
+        helps += ["a smaller clip_ratio", "more bits"]
+        warnings.warn(
+            f"nearly all weights have the code 0 ({named}{more}); what helps: {', or '.join(helps)}",
+            stacklevel=3,
+        )
 
     @property
     def pruned(self) -> bool:
@@ -439,7 +488,7 @@ class Twofold:
             raise ValueError("the masks are not active yet, so nothing is removed; call prune() first")
 
     def codes(self) -> dict[str, StoredLayer]:
-        """The codes, scale and mask of every attached layer as they are now, output first.
+        """The codes, scales and mask of every attached layer as they are now, output first.
 
         Raises
         ------
@@ -448,7 +497,9 @@ class Twofold:
             changed in place.
         """
         self._warn_if_idle()
-        return self._codes()
+        found = self._codes()
+        self._warn_if_zero(found)
+        return found
 
     def _codes(self) -> dict[str, StoredLayer]:
         self._check_present()
@@ -464,7 +515,9 @@ class Twofold:
             codes, keep = (place.turned(tensor).contiguous() for tensor in (codes, weight.keep.clone()))
             # A layer that keeps all has no mask that columns could share.
             group = self.group if self.densities[name] < 1 else 1
-            found[name] = StoredLayer(codes, float(scale), keep, self.bits, self.encoding, own, group)
+            # A scale for each output goes on as a vector, a copy: planes keep theirs in a buffer.
+            scales = float(scale) if scale.dim() == 0 else scale.detach().flatten().clone()
+            found[name] = StoredLayer(codes, scales, keep, self.bits, self.encoding, own, group)
         return found
 
     def finish(self) -> dict[str, StoredLayer]:
@@ -472,6 +525,7 @@ class Twofold:
         self.check_pruned()
         self._warn_if_idle()
         codes = self._codes()
+        self._warn_if_zero(codes)
         if self.finished is None:
             for place in self.places.values():
                 detach_weight(place.module, place.parameter)

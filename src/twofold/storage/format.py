@@ -1,10 +1,10 @@
 """The packed memory: the kept codes of any set of layers, in the order in which their LFSRs point at them.
 
-No index is stored. A layer is its kept codes, a scale, and the few numbers that start its generator again:
-polynomial, form, reduction, seed, and how many weights are kept. Decoding walks the generator, as the
-hardware does, and puts each code where it points. A mask that no LFSR made cannot be walked: it is stored as
-a bitmap (a bit for a row of each group, where columns share their rows), with its codes in the order of their
-positions; a layer that keeps all needs neither.
+No index is stored. A layer is its kept codes, a scale (or one for each output), and the few numbers that
+start its generator again: polynomial, form, reduction, seed, and how many weights are kept. Decoding walks
+the generator, as the hardware does, and puts each code where it points. A mask that no LFSR made cannot be
+walked: it is stored as a bitmap (a bit for a row of each group, where columns share their rows), with its
+codes in the order of their positions; a layer that keeps all needs neither.
 
 One safetensors file: int8 codes (int16 above 8 bits), every other tensor as it is, and a JSON header with a
 SHA-256 over header and tensors. With the codes travels the measured input activity of each layer, so energies
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -35,6 +35,7 @@ from twofold.masks.generator import GENERATORS, generator_of
 
 __all__ = [
     "FORMAT",
+    "READABLE",
     "VERSION",
     "Packed",
     "check_header",
@@ -52,8 +53,16 @@ FORMAT = "twofold-codes"
 """What the header of a packed file calls itself."""
 
 
-VERSION = 2
-"""The version that this library writes and reads."""
+VERSION = 3
+"""The newest version that this library writes and reads: it may hold a scale for each output."""
+
+
+_ONE_SCALE = 2
+"""That of files whose layers have one scale each: they are written as before, for older libraries as well."""
+
+
+READABLE = (_ONE_SCALE, VERSION)
+"""The versions that `load_packed` reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +118,8 @@ class Packed:
 def encode_layer(layer: StoredLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[Tensor, "bytes"] | None]:
     """One layer as the memory holds it: its header entry, its kept codes, and a bitmap where no LFSR made it.
 
+    The entry names the scale, but a layer with one for each output has them in a tensor of their own.
+
     Raises
     ------
     ValueError
@@ -126,7 +137,9 @@ def encode_layer(layer: StoredLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[T
     if stray:
         raise ValueError(f"{stray} codes other than 0 stand where the mask keeps nothing; they would be lost")
     kept = int(keep.sum())
-    entry: dict = {"shape": list(layer.codes.shape), "kept": kept, "scale": layer.scale}
+    entry: dict = {"shape": list(layer.codes.shape), "kept": kept}
+    if not isinstance(layer.scale, Tensor):
+        entry["scale"] = layer.scale
     if layer.encoding != "twos_complement":
         entry["encoding"] = layer.encoding
     if layer.group > 1:
@@ -147,9 +160,15 @@ def encode_layer(layer: StoredLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[T
 
 
 def decode_layer(
-    entry: Mapping, bits: int, codes: Int[Tensor, "kept"], bitmap: UInt8[Tensor, "bytes"] | None = None
+    entry: Mapping,
+    bits: int,
+    codes: Int[Tensor, "kept"],
+    bitmap: UInt8[Tensor, "bytes"] | None = None,
+    scales: Float[Tensor, " out"] | None = None,
 ) -> StoredLayer:
     """The layer that `encode_layer` wrote; the generator is walked, and each code put where it points.
+
+    `scales` are those of a layer with one for each output.
 
     Raises
     ------
@@ -192,7 +211,8 @@ def decode_layer(
     keep = torch.zeros(size, dtype=torch.bool)
     dense[order], keep[order] = codes, True
     encoding = entry.get("encoding", "twos_complement")
-    layer = StoredLayer(dense.view(shape), entry["scale"], keep.view(shape), bits, encoding, generator, group)
+    scale = entry["scale"] if scales is None else scales
+    layer = StoredLayer(dense.view(shape), scale, keep.view(shape), bits, encoding, generator, group)
     if layer.indices != indices:
         raise ValueError(f"the mask has {layer.indices} indices; the header says {indices}")
     if mask is not None:
@@ -222,12 +242,16 @@ def save_packed(path: Path, packed: Packed) -> None:
         tensors[f"codes.{name}"] = codes.contiguous()
         if bitmap is not None:
             tensors[f"bitmap.{name}"] = bitmap
+        if isinstance(layer.scale, Tensor):
+            tensors[f"scales.{name}"] = layer.scale.detach().cpu().contiguous()
         if name in packed.activity:
             activity = packed.activity[name]
             tensors[f"row_ones.{name}"] = activity.row_ones.cpu().to(torch.float64)
             entry |= {"reads": activity.reads, "input_bits": activity.input_bits}
         entries[name] = entry
-    header = {"format": FORMAT, "version": VERSION, "bits": packed.bits, "facts": dict(packed.facts)}
+    several = any(isinstance(layer.scale, Tensor) for layer in packed.layers.values())
+    version = VERSION if several else _ONE_SCALE
+    header = {"format": FORMAT, "version": version, "bits": packed.bits, "facts": dict(packed.facts)}
     header["layers"] = entries
     header["sha256"] = digest(header, tensors)
     # One key only: safetensors writes several in any order, and equal networks are to be equal files.
@@ -246,8 +270,11 @@ def load_packed(path: Path) -> Packed:
         There is no such file.
     """
     header, tensors = read_file(path)
-    if header.get("version") != VERSION:
-        raise ValueError(f"{path} has version {header.get('version')}; this library reads version {VERSION}")
+    if header.get("version") not in READABLE:
+        raise ValueError(
+            f"{path} has version {header.get('version')}; this library reads versions "
+            f"{' and '.join(map(str, READABLE))}"
+        )
     claimed = header.pop("sha256", None)
     if claimed != (found := digest(header, tensors)):
         raise ValueError(f"{path} is damaged: its content has the SHA-256 {found}, not {claimed}")
@@ -255,9 +282,8 @@ def load_packed(path: Path) -> Packed:
     layers, activity = {}, {}
     for name, entry in header["layers"].items():
         try:
-            layers[name] = decode_layer(
-                entry, header["bits"], tensors[f"codes.{name}"], tensors.get(f"bitmap.{name}")
-            )
+            codes, bitmap, scales = (tensors.get(f"{what}.{name}") for what in ("codes", "bitmap", "scales"))
+            layers[name] = decode_layer(entry, header["bits"], codes, bitmap, scales)
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path}: layer {name} does not decode: {error}") from error
         if "reads" in entry:
@@ -293,9 +319,11 @@ def check_header(path: Path, header: Mapping, tensors: Mapping[str, Tensor]) -> 
             raise ValueError(f"{path}: layer {name} has the shape {shape!r}")
         if math.prod(shape) > LARGEST:
             raise ValueError(f"{path}: layer {name} has {math.prod(shape)} weights; {LARGEST} are allowed")
-        scale, kept = entry.get("scale"), entry.get("kept")
-        if type(scale) is not float or not 0 < scale < math.inf or type(kept) is not int:
-            raise ValueError(f"{path}: layer {name} has the scale {scale!r} and keeps {kept!r} weights")
+        scale, kept, scales = entry.get("scale"), entry.get("kept"), tensors.get(f"scales.{name}")
+        one = scales is None and type(scale) is float and 0 < scale < math.inf
+        if not (one or _one_for_each(scales, shape[:1])) or type(kept) is not int:
+            had = f"the scale {scale!r}" if scales is None else f"scales of {_described(scales)}"
+            raise ValueError(f"{path}: layer {name} has {had} and keeps {kept!r} weights")
         if "reads" in entry:
             numbers = [entry["reads"], entry.get("input_bits")]
             counts = ones is not None and ones.dtype == torch.float64 and bool((ones >= 0).all())
@@ -326,14 +354,28 @@ def read_file(path: Path) -> tuple[dict, dict[str, Tensor]]:
 def file_parts(path: Path) -> dict[str, int]:
     """Bytes on disk of a packed file, by what they hold; their sum is the file's size.
 
-    `codes`, `bitmaps` and `rest` are what inference needs; `activity` is for energies; `header` holds the
-    generators, scales and names, and safetensors' own description of the tensors.
+    `codes`, `bitmaps` and `rest` are what inference needs, and what the `header` says: it holds generators,
+    scales and names, and safetensors' own description of the tensors; `activity` is for energies.
     """
     parts = dict.fromkeys(("codes", "bitmaps", "rest", "activity"), 0)
     kinds = {"codes": "codes", "bitmap": "bitmaps", "keep": "bitmaps", "rest": "rest", "row_ones": "activity"}
     for name, tensor in read_file(path)[1].items():
+        if name.startswith("scales."):
+            continue
         parts[kinds[name.partition(".")[0]]] += tensor.numel() * tensor.element_size()
     return parts | {"header": path.stat().st_size - sum(parts.values())}
+
+
+def _one_for_each(scales: Tensor | None, outputs: list[int]) -> bool:
+    """Whether these are the scales of as many outputs."""
+    if scales is None or list(scales.shape) != outputs or scales.dtype not in (torch.float32, torch.float64):
+        return False
+    return bool(((scales > 0) & (scales < math.inf)).all())
+
+
+def _described(scales: Tensor) -> str:
+    bad = scales[~((scales > 0) & (scales < math.inf))].tolist()
+    return f"shape {tuple(scales.shape)} and type {scales.dtype}{f', {bad[0]} among them,' if bad else ''}"
 
 
 def digest(header: Mapping, tensors: Mapping[str, Tensor]) -> str:

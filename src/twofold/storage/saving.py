@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from twofold.inputs.activity import Activity
 from twofold.layer import plain_name
@@ -83,7 +84,7 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
     # Copies: tied tensors share memory, which safetensors refuses.
     rest = {key: value.detach().cpu().clone() for key, value in rest.items()}
     facts = {
-        "model": type(model).__name__,
+        "model": parametrize.type_before_parametrizations(model).__name__,
         "versions": _versions(state),
         "in_float": dict(sparsity.coverage.left),
     }
@@ -103,7 +104,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
     Returns
     -------
     Packed
-        ``layers`` (codes, scale, mask, seed), ``bits``, ``rest``, ``activity``.
+        ``layers`` (codes, scales, mask, seed), ``bits``, ``rest``, ``activity``.
 
     Raises
     ------

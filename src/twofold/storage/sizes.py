@@ -20,7 +20,7 @@ from twofold.masks.measures import index_storage_bits
 __all__ = ["magnitude_pruned", "storage_bytes"]
 
 
-SCALE_BYTES = 4  # a float32 for each layer
+SCALE_BYTES = 4  # a float32
 
 
 def storage_bytes(layers: Mapping[str, StoredLayer]) -> pd.DataFrame:
@@ -38,7 +38,8 @@ def storage_bytes(layers: Mapping[str, StoredLayer]) -> pd.DataFrame:
     -------
     DataFrame
         ``layer``, ``scheme``, ``weight_bytes``, ``index_bytes`` and their sum ``bytes``. Every integer scheme
-        has its scale (4 bytes a layer) in ``weight_bytes``. Deflate keeps weights and places together.
+        has its scales (4 bytes each, one a layer or one an output) in ``weight_bytes``. Deflate keeps weights
+        and places together.
 
     Raises
     ------
@@ -64,11 +65,11 @@ def storage_bytes(layers: Mapping[str, StoredLayer]) -> pd.DataFrame:
     for name, layer in layers.items():
         if layer.codes.element_size() != 1:
             raise ValueError(f"layer {name} has codes of {layer.codes.dtype}; a byte a code is compared here")
-        size = layer.codes.numel()
+        size, scales = layer.codes.numel(), SCALE_BYTES * layer.scales
         schemes = [
             ("float32", 4 * size, 0),
-            ("int8 dense", size + SCALE_BYTES, 0),
-            ("int8 + deflate", _deflated(layer.codes) + SCALE_BYTES, 0),
+            ("int8 dense", size + scales, 0),
+            ("int8 + deflate", _deflated(layer.codes) + scales, 0),
         ]
         register = () if layer.generator is None else (layer.generator.polynomial,)
         shared = min(layer.group, layer.columns)
@@ -77,11 +78,11 @@ def storage_bytes(layers: Mapping[str, StoredLayer]) -> pd.DataFrame:
             if row.scheme != "lfsr":
                 label = f"int8 + {row.scheme.replace('csr', 'CSR')}"
                 stored = layer.kept + shared * row.filler_entries
-                schemes.append((label, stored + SCALE_BYTES, index_bytes))
+                schemes.append((label, stored + scales, index_bytes))
             elif layer.generator is not None:
                 kept = layer.codes.cpu().flatten()[layer.order]
-                schemes.append(("packed LFSR", len(kept) + SCALE_BYTES, index_bytes))
-                schemes.append(("packed LFSR + deflate", _deflated(kept) + SCALE_BYTES, index_bytes))
+                schemes.append(("packed LFSR", len(kept) + scales, index_bytes))
+                schemes.append(("packed LFSR + deflate", _deflated(kept) + scales, index_bytes))
         rows += [{"layer": name, "scheme": s, "weight_bytes": w, "index_bytes": i} for s, w, i in schemes]
     frame = pd.DataFrame(rows)
     return frame.assign(bytes=frame.weight_bytes + frame.index_bytes)
