@@ -55,8 +55,9 @@ class Report:
         ``bytes_int8`` (a byte for every weight, and the scales), ``cells_j``, ``sign_j``, ``adc_j``,
         ``input_j``, ``index_j``, ``energy_j`` (their sum), ``conversions``, ``cycles`` and the machine's own
         columns, see :meth:`~twofold.energy.machine.Machine.describe`. With a baseline: ``baseline_j`` and
-        ``gain``, ``baseline_cycles`` and ``edp_gain`` (of energy times delay); in the encoding that is cheapest for the
-        baseline in total, ``baseline_best_j`` and ``gain_best_untrained``. Joules and bytes, no prefixes.
+        ``gain``, ``baseline_cycles`` and ``edp_gain`` (of energy times delay); in the encoding that is
+        cheapest for the baseline in total, ``baseline_best_j`` and ``gain_best_untrained``. Joules and
+        bytes, no prefixes.
     title : str
     coverage : Coverage or None
         What share of the weights that the model multiplies by is in the frame; the title says it where that

@@ -514,7 +514,7 @@ def test_uniform_density_is_uniform():
         ({"penalty_ramp": math.nan}, "penalty_ramp is nan"),
         ({"clip_ratio": 0.0}, r"clip_ratio is 0.0; .* \(0, 4\]"),
         ({"clip_ratio": 4.5}, "clip_ratio is 4.5"),
-        ({"clip_ratio": 0.5, "scale": "ternary", "bits": 2}, "clip_ratio 0.5 needs scale 'layer' or 'channel'"),
+        ({"clip_ratio": 0.5, "scale": "ternary", "bits": 2}, "clip_ratio 0.5 needs scale 'layer'"),
         (
             {"clip_ratio": 0.5, "strength": 0.1, "bit_term": "planes"},
             "clip_ratio 0.5 .* not 'layer', 'planes'",
