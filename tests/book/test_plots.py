@@ -138,7 +138,7 @@ def test_code_energies_have_a_panel_an_encoding():
     axes = plots.code_energies(over_codes("energy_j", "encoding"))
     drawn = {ax.get_title("left") or ax.get_title(): ax.lines[0] for ax in axes}
     assert {name: list(line.get_ydata()) for name, line in drawn.items()} == {
-        "a b": [0.5, 0.2, 0.3],
+        "a_b": [0.5, 0.2, 0.3],
         "c": [0.1, 0.8, 0.1],
     }
     assert all(list(line.get_xdata()) == [-1, 0, 1] for line in drawn.values())
@@ -344,6 +344,14 @@ def test_column_bars():
 
 
 # ---- the index generator ----
+
+
+def test_ranges():
+    frame = pd.DataFrame({"ones": [0, 2], "min": [1.0, 2.0], "mean": [1.5, 4.0], "max": [3.0, 5.0]})
+    ax = plots.ranges(frame, "ones")
+    assert ax.lines[0].get_xydata().tolist() == [[0, 1.5], [2, 4.0]]
+    bars = [path.vertices.tolist() for path in ax.collections[0].get_paths()]
+    assert bars == [[[0, 1.0], [0, 3.0]], [[2, 2.0], [2, 5.0]]]
 
 
 def test_dots():

@@ -24,6 +24,7 @@ from twofold.masks.lfsr import states_of_seeds
 from twofold.masks.measures import overlap
 
 __all__ = [
+    "ENCODING_NAMES",
     "bit_truth_table",
     "code_tables",
     "encoding_control",
@@ -31,6 +32,15 @@ __all__ = [
     "register_tables",
     "worked_example",
 ]
+
+
+ENCODING_NAMES = {
+    "twos_complement": "two's complement",
+    "offset_binary": "offset binary",
+    "sign_magnitude": "sign and magnitude",
+    "differential": "differential pair",
+}
+"""What text and figures call the encodings of signed codes."""
 
 
 def bit_truth_table(r_lrs_ohm: float, r_hrs_ohm: float, v_read_v: float) -> pd.DataFrame:

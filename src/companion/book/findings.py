@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from companion.book.examples import ENCODING_NAMES
 from companion.book.series import MASKS
 from companion.study.index_costs import crossovers
 from companion.study.networks import FinishedNetwork
 from twofold import LFSR, CellTable, Mask
-from twofold.codes.cells import code_energy_table
 
 __all__ = [
     "accuracy",
@@ -201,7 +201,7 @@ def bits(prices_pj: pd.DataFrame, control: pd.DataFrame, weights: pd.DataFrame, 
     spread = weights.groupby("ones").pj.agg(lambda pj: pj.max() / pj.min())
     return _plain(
         {
-            "encoding_name": encoding.replace("_", " "),
+            "encoding_name": ENCODING_NAMES[encoding],
             "minus_one": prices_pj[encoding][-1],
             "zero": prices_pj[encoding][0],
             "plus_one": prices_pj[encoding][1],

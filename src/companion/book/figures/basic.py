@@ -8,7 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from companion.book.figures.notes import write_notes
 
@@ -24,6 +24,7 @@ __all__ = [
     "energy_by_layer",
     "masks",
     "points",
+    "ranges",
     "use_style",
 ]
 
@@ -153,7 +154,7 @@ def code_energies(frame: pd.DataFrame) -> list[Axes]:
     for ax, name in zip(axes, names, strict=True):
         own = frame[frame.encoding == name]
         ax.plot(own.code, own.energy_j, drawstyle="steps-mid", color=BLUE, linewidth=1)
-        ax.set(title=name.replace("_", " "), ylim=(0, None))
+        ax.set(title=name, ylim=(0, None))
         ax.yaxis.set_major_formatter(EngFormatter("J"))
     axes[-1].set(xlabel="code")
     return axes
@@ -167,6 +168,16 @@ def curves(
     sns.lineplot(frame, x=x, y=y, hue=hue, errorbar=None, ax=ax)
     ax.set(ylabel=ylabel or y)
     ax.legend(title="", fontsize="small")
+    return ax
+
+
+def ranges(frame: pd.DataFrame, x: str, ax: Axes | None = None) -> Axes:
+    """A point at the mean of each row and a bar over its range; columns ``x``, ``min``, ``mean``, ``max``."""
+    ax = _axes(ax)
+    ax.vlines(frame[x], frame["min"], frame["max"], color=BLUE, linewidth=4, alpha=0.3)
+    ax.plot(frame[x], frame["mean"], "o", color=BLUE)
+    ax.set(ylim=(0, None))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 
