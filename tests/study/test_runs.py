@@ -111,6 +111,11 @@ BASE = {"run": "a", "method": "twofold", "epochs": 3, "sparsity": 0.5, "strength
             {"clip_ratio": 0.5, "bit_term": "planes"},
             "clip_ratio is 0.5, but method 'twofold' with bit_term 'planes'",
         ),
+        ({"scale": "row"}, "scale is 'row'; it must be one of layer, channel"),
+        (
+            {"method": "dense", "sparsity": 0.0, "strength": 0.0, "scale": "channel"},
+            "scale is 'channel', but method 'dense' has no codes",
+        ),
         ({"prune_epoch": 3}, r"prune_epoch is 3; it must lie in \[0, 3\)"),
         ({"prune_epoch": -1}, "prune_epoch is -1"),
         ({"run": 50}, "run is 50; it must be str"),

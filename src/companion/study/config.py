@@ -30,6 +30,8 @@ PRECISIONS = ("bf16", "fp32")
 
 GENERATORS = ("multiply-shift", "rejection", "column", "counter")
 
+SCALES = ("layer", "channel")
+
 METHODS: dict[str, tuple[MaskKind | None, bool]] = {
     "dense": (None, False),
     "dense-8bit": (None, False),
@@ -151,8 +153,10 @@ class RunConfig(Recipe):
     """The run whose float weights this one starts from, and its teacher; None starts afresh."""
     bits: int = 8
     """Of a weight's code; not used by ``dense``."""
+    scale: str = "layer"
+    """What the codes share a scale in, one of `SCALES`: a layer, or each of its output channels."""
     clip_ratio: float = 1.0
-    """Share of a layer's largest weight that the largest code stands for, in (0, 4]."""
+    """Share of a layer's, or channel's, largest weight that the largest code stands for, in (0, 4]."""
     sparsity: float = 0.0
     """Share of the weights that are not kept, overall; in [0, 1)."""
     density_rule: str = "uniform"
@@ -193,6 +197,7 @@ class RunConfig(Recipe):
             ("method", METHODS),
             ("network", NETWORKS),
             ("dataset", DATASETS),
+            ("scale", SCALES),
             ("density_rule", DENSITY_RULES),
             ("bit_term", BIT_TERMS),
             ("polarity", POLARITIES),
@@ -218,6 +223,8 @@ class RunConfig(Recipe):
                 f"clip_ratio is {self.clip_ratio!r}, but method {self.method!r} with bit_term "
                 f"{self.bit_term!r} has no scale to choose: it needs codes, and one of {', '.join(CHOOSING)}"
             )
+        if self.scale != "layer" and self.method == "dense":
+            raise ValueError(f"scale is {self.scale!r}, but method 'dense' has no codes")
         check_bits(self.bits)
         if self.method == "dense-8bit" and self.bits != 8:
             raise ValueError(f"bits is {self.bits!r}, but method 'dense-8bit' has 8; take method 'rounded'")

@@ -5,7 +5,7 @@ A name is a row of parts joined by ``-``, and no number stands in it without its
 - ``tune`` for a run on held-out images; the network where it is not ResNet-20; the method; ``scratch`` for a
   ResNet-20 that starts from no other network; ``ms`` where a register draws the mask by multiply-shift, which
   may say an index twice, ``col`` where it does column by column, ``ctr`` with a counter over the kernel
-- ``g8``: neighboring columns that share their rows, where some do
+- ``g8``: neighboring columns that share their rows, where some do; ``ch``: a scale for each output channel
 - ``r50``: the percentage removed
 - ``mu125``: the strength of the energy-aware codes, in LSB²/pJ; ``counts-beta20``, ``popcount-beta10``,
   ``planes-beta1``: of the talk's bit terms; ``lambda1``: of its network term, ``printed`` where that pulls on
@@ -39,7 +39,7 @@ TUNING_START = "tune-dense-e20"
 
 STARTS = {
     "resnet20": START,
-    **{name: f"{name}-dense-e80" for name in ("resnet8", "resnet8-w2", "resnet8-w3")},
+    **{name: f"{name}-dense-e80" for name in ("resnet8", "resnet8-w2", "resnet8-w3", "mobilenet")},
 }
 """Network -> the float network that its fine-tuned runs start from."""
 
@@ -77,6 +77,7 @@ NETWORK_WORDS = {
     "resnet8": "ResNet-8",
     "resnet8-w2": "ResNet-8 twice as wide",
     "resnet8-w3": "ResNet-8 three times as wide",
+    "mobilenet": "MobileNet",
     "plain-cnn": "plain CNN",
     "digits-net": "network of the digits",
 }
@@ -104,6 +105,7 @@ _WORDS = (
     "ms",
     "col",
     "ctr",
+    "ch",
     "counts",
     "popcount",
     "planes",
@@ -132,7 +134,7 @@ def usual(config: RunConfig) -> dict[str, Any]:
     """
     of_study = config.network == "resnet20" and config.dataset == "cifar10"
     mask, has_bit_term = METHODS[config.method]
-    tiny = config.network.startswith("resnet8")
+    tiny = config.network.startswith(("resnet8", "mobilenet"))
     second = tiny or config.group > 1 or (mask == "lfsr" and config.generator != "multiply-shift")
     # Magnitudes fill a cell, two or four: the scale of least error for the energy, see `rate_distortion`.
     scales = {3: 0.5, 5: 0.85, 8: 2.0} if config.encoding == "signed_rows" else {8: 2.0}
@@ -231,6 +233,7 @@ def _parts(config: RunConfig) -> tuple[list[tuple[str, str]], list[str]]:
     say(from_scratch, "scratch", "from scratch")
     say(mask == "lfsr", *GENERATOR_WORDS[config.generator])
     say(config.group > 1, f"g{config.group}", f"rows shared by {config.group} columns")
+    say(config.scale == "channel", "ch", "scale a channel")
     removed = _number(100 * config.sparsity)
     say(config.sparsity, f"r{removed}", f"{removed} % removed")
     strength = _number(config.strength)

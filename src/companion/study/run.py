@@ -85,6 +85,7 @@ def carry_out(
             density=layer_densities(model, 1 - config.sparsity, config.density_rule),
             mask=mask or "lfsr",
             bits=config.bits,
+            scale=config.scale,
             clip_ratio=config.clip_ratio,
             bit_term=config.bit_term,
             strength=config.strength,
