@@ -35,3 +35,39 @@ function measureTables() {
 }
 
 window.addEventListener("load", measureTables);
+
+// A figure can be taken along: the drawing that is shown, in the colors that it has now, as a file of its own.
+function asFile(drawing) {
+  const own = drawing.cloneNode(true), style = getComputedStyle(drawing);
+  const parts = [drawing, ...drawing.querySelectorAll("*")], copies = [own, ...own.querySelectorAll("*")];
+  parts.forEach((part, i) => {
+    const { fill, stroke } = getComputedStyle(part);
+    copies[i].style.fill = fill;
+    copies[i].style.stroke = stroke;
+  });
+  own.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  own.style.fontFamily = style.fontFamily;
+  own.style.background = getComputedStyle(document.body).backgroundColor;
+  return new Blob([new XMLSerializer().serializeToString(own)], { type: "image/svg+xml" });
+}
+
+function offerFigures() {
+  for (const figure of document.querySelectorAll("figure")) {
+    const drawings = [...figure.querySelectorAll(".plot > svg, svg.schematic")], words = figure.querySelector("figcaption p");
+    if (!drawings.length || !words) continue;
+    const save = document.createElement("button");
+    save.className = "save-figure";
+    save.textContent = "Save as SVG";
+    save.addEventListener("click", () => {
+      const shown = drawings.find((drawing) => drawing.getClientRects().length);
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(asFile(shown));
+      link.download = `${figure.id || "figure"}.svg`;
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
+    words.append(" ", save);
+  }
+}
+
+window.addEventListener("load", offerFigures);

@@ -161,6 +161,9 @@ def test_images_say_in_words_what_they_show(pages: list[Path]):
             text = image.get("alt", "")
             assert len(text) >= 20, f"{path.name}: {image['src']} has the alternative text {text!r}"
             assert not re.search(r"\.(png|svg|jpe?g|gif)$", text), f"{path.name}: {text}"
+        for drawing in page(path).select("article svg[role=img]"):
+            text = drawing.get("aria-label", "")
+            assert len(text) >= 20, f"{path.name}: a drawing says {text!r} of itself"
 
 
 def test_internal_links_lead_somewhere(pages: list[Path]):

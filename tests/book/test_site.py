@@ -146,8 +146,9 @@ def test_figures_are_readable_in_both_schemes(visit, name):
     tab = visit(name)
     for scheme in SCHEMES:
         turn(tab, scheme)
-        for figure in tab.locator("article img").all():
-            assert contrast(figure.screenshot()) >= 4.5, (scheme, figure.get_attribute("alt"))
+        for figure in tab.locator("article :is(img, svg[role=img]):visible").all():
+            words = figure.get_attribute("alt") or figure.get_attribute("aria-label")
+            assert contrast(figure.screenshot()) >= 4.5, (scheme, words)
 
 
 def test_search_finds_from_the_disk(visit):

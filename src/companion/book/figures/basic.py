@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from companion.book.figures.notes import write_notes
+from companion.book.figures.page import show_in_page
 
 __all__ = [
     "METHOD_STYLE",
@@ -52,7 +53,7 @@ METHOD_STYLE = {
 
 
 def use_style() -> None:
-    """Set the look of all figures: one call at the top of a chapter."""
+    """Set the look of all figures, and show them as parts of the page: one call at the top of a chapter."""
     sns.set_theme(
         context="notebook",
         style="whitegrid",
@@ -71,6 +72,7 @@ def use_style() -> None:
             "svg.hashsalt": "twofold",
         },
     )
+    show_in_page()
 
 
 def _axes(ax: Axes | None, **size) -> Axes:
@@ -85,7 +87,8 @@ def bars(
     ax.barh(frame[y].astype(str), frame[x], color=BLUE, height=0.65)
     form = EngFormatter(unit, places=None)
     for row, value in enumerate(frame[x]):
-        ax.text(value, row, f" {form(float(f'{value:.3g}'))}", va="center", fontsize="small")
+        words = form(float(f"{value:.3g}"))
+        ax.annotate(words, (value, row), (4, 0), textcoords="offset points", va="center", fontsize="small")
     if log:
         ax.set_xscale("log")
     ax.margins(x=0.18)

@@ -1,0 +1,59 @@
+"""Figures drawn into a page: two widths, the page's colors, words that stay words."""
+
+import re
+from xml.etree import ElementTree
+
+import matplotlib.pyplot as plt
+import pytest
+
+from companion.book.figures.page import COLORS, UNNAMED, as_html
+
+SPACE = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def drawn():
+    figure, axes = plt.subplots(1, 3, figsize=(7.2, 3.0), sharey=True, layout="constrained")
+    for number, ax in enumerate(axes):
+        ax.plot([0, 1], [number, 5], color="#262626")
+        ax.set(title=f"panel {number}", facecolor="white")
+    axes[0].set_ylabel("accuracy (%)")
+    html = as_html(figure)
+    plt.close(figure)
+    return html, ElementTree.fromstring(html.replace("<svg ", f'<svg xmlns="{SPACE[1:-1]}" '))
+
+
+def words(drawing) -> list[str]:
+    return [text.text for text in drawing.iter(f"{SPACE}text")]
+
+
+def test_a_figure_is_drawn_for_a_page_and_for_a_phone(drawn):
+    _, root = drawn
+    wide, narrow = root
+    assert (wide.get("class"), narrow.get("class")) == ("plot-wide", "plot-narrow")
+    for drawing in (wide, narrow):
+        assert {"panel 0", "panel 1", "panel 2", "accuracy (%)"} <= set(words(drawing))
+        assert (drawing.get("role"), drawing.get("aria-label")) == ("img", UNNAMED)
+    (_, _, wide_width, _), (_, _, width, height) = (
+        map(float, drawing.get("viewBox").split()) for drawing in root
+    )
+    assert (wide_width, width) == (pytest.approx(7.2 * 72), pytest.approx(3.3 * 72))
+    assert height > 2 * width  # three panels below each other, each with numbers of its own
+    assert words(narrow).count("0") > words(wide).count("0")
+
+
+def test_a_drawing_has_the_colors_and_the_type_of_its_page(drawn):
+    html, _ = drawn
+    assert all(color not in html for color in COLORS)
+    assert "currentColor" in html
+    assert "font-family" not in html
+    assert "<style" not in html
+
+
+def test_identifiers_of_both_drawings_differ_and_are_found(drawn):
+    html, root = drawn
+    ids = [part.get("id") for part in root.iter() if part.get("id")]
+    assert len(ids) == len(set(ids))
+    asked = re.findall(r'(?:url\(#|href="#)([^)"]+)', html)
+    assert asked
+    assert set(asked) <= set(ids)
