@@ -2,6 +2,7 @@
 
 import json
 import numbers as abstract
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -32,18 +33,32 @@ def numbers(**values: float | str) -> None:
         glue(name, plain, display=False)
 
 
-def explorer(name: str, tables: dict) -> "HTML":
+def explorer(name: str, tables: dict, *, still: str = "", needs: Sequence[str] = ()) -> "HTML":
     """A figure that moves: the place that ``book/_extra/explore/<name>.js`` fills, and the tables it reads.
 
     The tables stand in the page itself, because a page opened from a disk may fetch nothing.
+
+    Parameters
+    ----------
+    name : of the script, and of its place in the page
+    tables : what it reads
+    still : HTML that stands there until the script runs, and where none does; empty: a sentence
+    needs : scripts and style sheets of ``book/_extra/explore/`` that come before it
     """
     from IPython.display import HTML
 
     content = json.dumps(tables, separators=(",", ":")).replace("<", "\\u003c")  # no "</script>" within
+    still = still or "This figure needs its page in the book, and JavaScript."
+    before = [
+        f'<link rel="stylesheet" href="explore/{file}">'
+        if file.endswith(".css")
+        else f'<script src="explore/{file}"></script>'
+        for file in needs
+    ]
     return HTML(
-        f'<div class="explorer" id="{name}">This figure needs its page in the book, and JavaScript.</div>'
+        f'<div class="explorer" id="{name}">{still}</div>'
         f'<script type="application/json" id="{name}-tables">{content}</script>'
-        f'<script src="explore/{name}.js"></script>'
+        f'{"".join(before)}<script src="explore/{name}.js"></script>'
     )
 
 

@@ -2,7 +2,8 @@
 
 One setting, ``published_at`` in ``_config.yml``, is the repository's address. With it, every page has buttons
 to its source, an edit and an issue, every notebook one that opens it on Binder (by ``environment.yml``), and
-every name of the library a link to its lines. Empty, as it is by default, nothing is added.
+every name of the library a link to its lines; the results explorer links to the folders of runs. Empty, as it
+is by default, nothing is added.
 """
 
 import inspect
@@ -12,11 +13,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
+from companion import paths
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
 
-__all__ = ["setup", "source_address"]
+__all__ = ["folder_address", "published_at", "setup", "source_address"]
 
 
 BRANCH = "main"
@@ -31,6 +36,23 @@ def setup(app: "Sphinx") -> dict[str, Any]:
     app.setup_extension("sphinx.ext.linkcode")
     app.connect("config-inited", _configure)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def published_at() -> str:
+    """The setting, for what a chapter makes; empty where the repository is not published."""
+    config = yaml.safe_load((paths.book_dir() / "_config.yml").read_text(encoding="utf-8"))
+    return config["sphinx"]["config"]["published_at"].rstrip("/")
+
+
+def folder_address(address: str, path: str) -> str:
+    """Where a folder of the repository at ``address`` is shown; empty for an empty address.
+
+    Examples
+    --------
+    >>> folder_address("https://github.com/owner/name", "data/results")
+    'https://github.com/owner/name/tree/main/data/results'
+    """
+    return f"{address}/tree/{BRANCH}/{path}" if address else ""
 
 
 def _configure(app: "Sphinx", config: "Config") -> None:
