@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import matplotlib.pyplot as plt
 import pytest
 
-from companion.book.figures.page import COLORS, UNNAMED, as_html
+from companion.book.figures.page import COLORS, UNNAMED, as_html, keep_wide
 
 SPACE = "{http://www.w3.org/2000/svg}"
 
@@ -57,3 +57,24 @@ def test_identifiers_of_both_drawings_differ_and_are_found(drawn):
     asked = re.findall(r'(?:url\(#|href="#)([^)"]+)', html)
     assert asked
     assert set(asked) <= set(ids)
+
+
+def test_long_words_and_legends_find_room_on_a_phone():
+    figure, ax = plt.subplots(figsize=(7.2, 2.0), layout="constrained")
+    ax.barh(["a network with a long name that takes many letters", "short"], [1, 2], label="so many joules")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    _, narrow = ElementTree.fromstring(as_html(figure).replace("<svg ", f'<svg xmlns="{SPACE[1:-1]}" '))
+    plt.close(figure)
+    assert {"so many joules", "a network with a", "long name that"} <= set(words(narrow))
+    panel = next(part for part in narrow.iter() if part.get("id") == "plot-narrow-patch_1")
+    corners = [float(word) for word in re.findall(r"[\d.]+", panel.find(f"{SPACE}path").get("d"))]
+    assert max(corners[::2]) - min(corners[::2]) > 0.4 * 3.3 * 72  # room is left for the bars
+
+
+def test_a_diagram_over_time_scrolls():
+    figure, _ = plt.subplots()
+    keep_wide(figure)
+    html = as_html(figure)
+    plt.close(figure)
+    assert html.count("<svg") == 1
+    assert 'class="plot plot-scrolls" tabindex="0"' in html

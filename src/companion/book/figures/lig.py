@@ -8,6 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from companion.book.figures.basic import BLUE, GREEN, ORANGE, PURPLE, RED, _axes
+from companion.book.figures.page import keep_wide
 
 __all__ = ["index_energy", "quality", "walks", "waves"]
 
@@ -41,6 +42,7 @@ def waves(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     names = list(frame)
     ax = _axes(ax, figsize=(0.5 * len(frame) + 1.2, 0.55 * len(names) + 0.6))
+    keep_wide(ax.figure)
     taken = (frame.valid == 1) & (frame.ready == 1)
     for row, name in enumerate(names):
         values = frame[name].tolist()

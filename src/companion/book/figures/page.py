@@ -8,14 +8,14 @@ dark.
 
 import io
 import re
+from textwrap import fill
 
 from matplotlib import pyplot as plt
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-__all__ = ["COLORS", "UNNAMED", "as_html", "show_in_page"]
+__all__ = ["COLORS", "UNNAMED", "as_html", "keep_wide", "show_in_page"]
 
 
 UNNAMED = "a figure"
@@ -37,6 +37,10 @@ PHONE = 3.3
 one size in both."""
 
 
+LINE = 38
+"""Letters of a line of words in the narrow drawing."""
+
+
 def show_in_page() -> None:
     """From now on a notebook's figures are displayed so; outside of a notebook nothing happens."""
     from IPython.core.getipython import get_ipython
@@ -51,32 +55,55 @@ def show_in_page() -> None:
     shell.display_formatter.formatters["text/html"].for_type(Figure, as_html)
 
 
+def keep_wide(figure: Figure) -> None:
+    """Have a figure that cannot be made narrow, a diagram over time say, scroll on a phone."""
+    figure.set_gid(_WIDE)
+
+
 def as_html(figure: Figure) -> str:
     """Both drawings of a figure, the wide one and the narrow one."""
     wide = _svg(figure, "plot-wide")
+    if figure.get_gid() == _WIDE:
+        return f'<div class="plot plot-scrolls" tabindex="0">{wide}</div>'
     _narrow(figure)
     return f'<div class="plot">{wide}{_svg(figure, "plot-narrow")}</div>'
 
 
+_WIDE = "wide"
+
+
 def _narrow(figure: Figure) -> None:
-    """Make a figure as narrow as a phone, its panels one below the other."""
-    _, height = figure.get_size_inches()
+    """Make a figure as narrow as a phone: panels and legends one below the other, long words in lines."""
+    height = figure.get_size_inches()[1]
     panels = [ax for ax in figure.axes if ax.get_subplotspec() is not None]
     grids = {id(ax.get_gridspec()): ax.get_gridspec() for ax in panels}
-    columns = max((grid.ncols for grid in grids.values()), default=1)
-    if columns > 1 and len(grids) == 1:
+    if len(grids) == 1 and (old := next(iter(grids.values()))).ncols > 1:
         grid = GridSpec(len(panels), 1, figure=figure)
         for number, ax in enumerate(panels):
             ax.set_subplotspec(grid[number])
-            _say_scales(ax)
-        height = min(height, 3.0) * len(panels) / next(iter(grids.values())).nrows
+            # Panels that share an axis say its numbers at the outermost only, and now all are outermost.
+            ax.xaxis.set_tick_params(labelbottom=True)
+            ax.yaxis.set_tick_params(labelleft=True)
+        height = min(height / old.nrows, 2.6) * len(panels)
+    for ax in figure.axes:
+        for title in (ax.title, ax._left_title, ax.yaxis.label):
+            title.set_text(fill(title.get_text(), LINE))
+        names = [label.get_text() for label in ax.get_yticklabels()]
+        if any(len(name) > LINE // 2 for name in names):
+            ax.set_yticks(ax.get_yticks(), [fill(name, LINE // 2) for name in names])
+    legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes if ax.get_legend() is not None)]
+    entries = {
+        text.get_text(): handle
+        for legend in legends
+        for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True)
+    }
+    for legend in legends:
+        legend.remove()
+    if entries:
+        words = [fill(name, LINE) for name in entries]
+        figure.legend(entries.values(), words, loc="outside lower center", fontsize="small")
+        height += 0.22 * sum(1 + name.count("\n") for name in words)
     figure.set_size_inches(PHONE, height)
-
-
-def _say_scales(ax: Axes) -> None:
-    """Panels that share an axis say its numbers at the outermost only; below each other all are outermost."""
-    ax.xaxis.set_tick_params(labelbottom=True)
-    ax.yaxis.set_tick_params(labelleft=True)
 
 
 def _svg(figure: Figure, name: str) -> str:
