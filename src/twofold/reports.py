@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from html import escape
 from typing import Any
@@ -19,7 +19,7 @@ from twofold.codes.tables import load_cell_table
 from twofold.energy.machine import Machine
 from twofold.energy.price import PARTS, network_energy
 from twofold.inputs.activity import Activity, measure_activity
-from twofold.inputs.scales import activation_scales, check_images
+from twofold.inputs.scales import Feed, activation_scales, check_images
 from twofold.layer import StoredLayer
 from twofold.sparsity.choose import Coverage, find_module
 from twofold.sparsity.twofold import Twofold
@@ -149,6 +149,8 @@ def report(
     machine: Machine | None = None,
     *,
     images: Float[Tensor, "images ..."] | None = None,
+    inputs: tuple[Sequence[object], Mapping[str, object]] | Feed | None = None,
+    examples: int = 1,
     activity: Mapping[str, Activity] | None = None,
     baseline: object | None = None,
     **changes: object,
@@ -169,6 +171,11 @@ def report(
         Network inputs that the activity is measured on, their scales calibrated on the same; needs a model,
         so not for the layers of ``finish``. Joules are then those of one image. A layer that the model does
         not use in evaluation mode, a head for training say, spends nothing, and the title names it.
+    inputs, examples
+        The same for a model of any inputs: the arguments of a call as ``(args, kwargs)``, or a callable that
+        is given the model and runs it, on several batches if it likes; it is called twice. ``examples`` says
+        how many are in there, and joules are those of one; by default, of all together. For a BERT, whose
+        inputs are a dict of tensors as its tokenizer makes it: ``inputs=((), batch), examples=len(texts)``.
     activity
         Of each layer, if measured elsewhere (:func:`~twofold.inputs.activity.measure_activity`); None: what
         the file holds. Joules are those of one read of the layer that is read least often; a linear layer is
@@ -184,7 +191,8 @@ def report(
     Raises
     ------
     TypeError
-        The source is none of these, the images are no tensor, or a change is of no such field.
+        The source is none of these, the images are no tensor, the inputs neither arguments nor a callable, or
+        a change is of no such field.
     ValueError
         An encoding other than that which the codes were chosen for; a layer without activity or baseline, or
         whose inputs are as many as it has outputs (named); and as
@@ -208,31 +216,36 @@ def report(
     >>> whole.total[["weights", "kept", "cells"]].astype(int).to_dict()
     {'weights': 160, 'kept': 80, 'cells': 320}
     """
-    if images is not None and activity is not None:
-        raise ValueError("images and activity are both given; activity is either measured or handed over")
+    sources = {"images": images, "inputs": inputs, "activity": activity}
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(
+            f"{' and '.join(given)} are both given; activity is either measured on one of them or handed over"
+        )
+    if not hasattr(examples, "__index__") or examples < 1 or (examples != 1 and inputs is None):
+        raise ValueError(f"examples is {examples!r}; it must be how many are in inputs, 1 or more")
     layers, own = _layers(source)
     machine = _machine(source, layers, machine, changes)
     what, count = "all ones (the slides' counting: each row read once with an input bit of 1)", 1
     idle: list[str] = []
-    if images is not None:
-        check_images(images)
-        if images.dim() < 2 or len(images) == 0:
-            raise ValueError(
-                f"images is of shape {tuple(images.shape)}; its first axis must count the images"
-            )
+    if images is not None or inputs is not None:
+        fed = _checked(images) if inputs is None else _feed(inputs)
+        count = len(fed) if isinstance(fed, Tensor) else examples
         model = source.model if isinstance(source, Twofold) else _built(source)
-        scales = activation_scales(model, images, layers=layers)
-        activity = measure_activity(model, images, scales=scales, layers=layers)
+        scales = activation_scales(model, fed, layers=layers)
+        activity = measure_activity(model, fed, scales=scales, layers=layers)
         if not activity:
             raise ValueError(f"the model uses none of its layers {', '.join(layers)} in evaluation mode")
         _check_rows(layers, activity)
         idle = [name for name in layers if name not in activity]
         activity |= {name: Activity.all_ones(layers[name].codes[0].numel()) for name in idle}
-        what, count = f"measured, mean of {len(images)} images", len(images)
-    elif given := activity or own:
-        activity = given
-        least = min(given, key=lambda name: given[name].reads)
-        count = given[least].reads
+        what = f"measured, mean of {count} {'images' if inputs is None else 'examples'}"
+        if inputs is not None and count == 1:
+            what = "measured, all inputs together"
+    elif known := activity or own:
+        activity = known
+        least = min(known, key=lambda name: known[name].reads)
+        count = known[least].reads
         what = f"measured, mean of {count} reads of {least}"
     if activity is None:
         activity = {name: Activity.all_ones(layer.codes[0].numel()) for name, layer in layers.items()}
@@ -271,6 +284,28 @@ def report(
         title += f"; gain over the baseline with the same inputs, and over it in {best}, cheapest for it"
     arguments = {name: value for name, value in machine.describe().items() if name not in out}
     return Report(out.assign(**arguments | {"encoding": frame.encoding}, activity=what), title, coverage)
+
+
+def _checked(images: object) -> Tensor:
+    check_images(images)
+    assert isinstance(images, Tensor)
+    if images.dim() < 2 or len(images) == 0:
+        raise ValueError(f"images is of shape {tuple(images.shape)}; its first axis must count the images")
+    return images
+
+
+def _feed(inputs: Any) -> Feed:
+    """What runs a model on these inputs."""
+    if callable(inputs):
+        return inputs
+    pair = isinstance(inputs, tuple | list) and len(inputs) == 2
+    if not pair or not isinstance(inputs[0], tuple | list) or not isinstance(inputs[1], Mapping):
+        raise TypeError(
+            f"inputs is a {type(inputs).__name__}; allowed are the arguments of a call, (args, kwargs), such "
+            "as ((), batch) or ((words, mask), {}), or a callable that is given the model and runs it"
+        )
+    args, options = inputs
+    return lambda model: model(*args, **options)
 
 
 def _layers(source: Any) -> tuple[dict[str, StoredLayer], Mapping[str, Activity]]:
@@ -354,8 +389,8 @@ def _charges(machine: Machine) -> str:
 def _built(source: object) -> nn.Module:
     if not hasattr(source, "build"):
         raise ValueError(
-            "images need a network to run through, and these are codes alone; measure on your own model, "
-            "activity=measure_activity(model, images, scales=activation_scales(model, images))"
+            "images and inputs need a network to run through, and these are codes alone; measure on your own "
+            "model, activity=measure_activity(model, images, scales=activation_scales(model, images))"
         )
     return source.build()
 

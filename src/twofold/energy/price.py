@@ -275,19 +275,15 @@ def _time(
 ) -> tuple[int, int]:
     """Arrays of a layer with so many columns of cells a weight, and cycles of one vector, see `machine`."""
     walk = layer.mask if machine.dataflow != "crossbar" and layer.kept < layer.size else None
-    clocks, indices = (1, 1) if walk is None else (walk.clocks, walk.indices)
-
-    def slower(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        conversions = passes * activity.input_bits * -(-columns // machine.converters)
-        fetches = -(-rows * clocks // (indices * machine.inputs_per_cycle))
-        return np.where(rows > 0, np.maximum(conversions, fetches), 0)
-
+    pace = (1, 1) if walk is None else (walk.clocks, walk.indices)
+    bits = passes * activity.input_bits
     tallest = np.minimum(blocks.rows, machine.array_rows)
     if machine.dataflow != "packed":
         used = cells * blocks.columns
         parts = -(-blocks.rows // machine.array_rows)
         arrays = int(parts @ -(-used // machine.array_columns))
-        return arrays, int(slower(tallest, np.minimum(used, machine.array_columns)).max(initial=0))
+        widest = np.minimum(used, machine.array_columns)
+        return arrays, int(_slower(tallest, widest, bits, pace, machine).max(initial=0))
     held = machine.array_columns // cells
     if held == 0:
         raise ValueError(
@@ -296,10 +292,23 @@ def _time(
     arrays = cycles = 0
     for first in range(0, int(blocks.rows.max(initial=0)), machine.array_rows):
         rows = np.clip(blocks.rows - first, 0, machine.array_rows)
-        own = slower(rows, np.full_like(rows, cells))[rows > 0]
+        own = _slower(rows, np.full_like(rows, cells), bits, pace, machine)[rows > 0]
         in_turn = np.add.reduceat(own, np.arange(0, len(own), held))
         arrays, cycles = arrays + len(in_turn), max(cycles, int(in_turn.max()))
     return arrays, cycles
+
+
+def _slower(
+    rows: np.ndarray, columns: np.ndarray, bits: int, pace: tuple[int, int], machine: Machine
+) -> np.ndarray:
+    """Cycles of arrays of these sizes: to convert every column once a bit, or to fetch every row's input.
+
+    ``pace`` is a walk's clocks and the indices that they give.
+    """
+    clocks, indices = pace
+    conversions = bits * -(-columns // machine.converters)
+    fetches = -(-rows * clocks // (indices * machine.inputs_per_cycle))
+    return np.where(rows > 0, np.maximum(conversions, fetches), 0)
 
 
 # ---- networks ----

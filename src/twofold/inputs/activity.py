@@ -15,7 +15,7 @@ from jaxtyping import Float, Float64, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from twofold.inputs.scales import InputScale, quantize_inputs, scale_of, watch_inputs
+from twofold.inputs.scales import Feed, InputScale, quantize_inputs, scale_of, watch_inputs
 from twofold.inputs.windows import window_view
 
 __all__ = ["Activity", "count_ones", "measure_activity"]
@@ -125,7 +125,7 @@ def _count(codes: Tensor, input_bits: int) -> Tensor:
 
 def measure_activity(
     model: nn.Module,
-    images: Float[Tensor, "images ..."],
+    images: Float[Tensor, "images ..."] | Feed,
     input_bits: int = 8,
     *,
     scales: Mapping[str, InputScale],
@@ -139,6 +139,8 @@ def measure_activity(
 
     Parameters
     ----------
+    images
+        One tensor; or, for a model of other inputs, a callable that runs it on them.
     scales
         Of every layer, from `activation_scales` on training images.
     layers

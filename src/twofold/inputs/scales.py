@@ -21,6 +21,7 @@ from torch.nn.utils import parametrize
 from twofold.inputs.products import ProductWatch
 
 __all__ = [
+    "Feed",
     "InputScale",
     "activation_scales",
     "check_images",
@@ -29,6 +30,10 @@ __all__ = [
     "scale_of",
     "watch_inputs",
 ]
+
+
+Feed = Callable[[nn.Module], object]
+"""What runs a model on inputs of any kind: ``lambda model: model(**batch)``. It may be called twice."""
 
 
 _TO_INTEGER = 1.5 * 2.0**23
@@ -96,7 +101,7 @@ def quantize_inputs(
 
 def activation_scales(
     model: nn.Module,
-    images: Float[Tensor, "images ..."],
+    images: Float[Tensor, "images ..."] | Feed,
     percentile: float | None = None,
     batch_size: int = 128,
     layers: Collection[str] | None = None,
@@ -108,6 +113,8 @@ def activation_scales(
 
     Parameters
     ----------
+    images
+        One tensor; or, for a model of other inputs, a callable that runs it on them.
     percentile
         None: the scale is the largest magnitude seen. Else, within (0, 100], this percentile of all
         magnitudes, the mean over the batches; fewer levels are then wasted on outliers.
@@ -197,12 +204,14 @@ def quantized_activations(
 
 def watch_inputs(
     model: nn.Module,
-    images: Float[Tensor, "images ..."],
+    images: Float[Tensor, "images ..."] | Feed,
     batch_size: int,
     see: Callable[[str, nn.Module, Tensor], None],
     layers: Collection[str] | None = None,
 ) -> None:
     """Run `images` through `model` in evaluation mode and show `see` each layer's name, module and input.
+
+    A callable in their place is given the model, and runs it as it likes.
 
     A weight that a function multiplies by, past its layer or as a parameter of any module, counts as well:
     its module is then a stand-in of the same sizes. `layers` names such parameters, too. What is not used in
@@ -211,7 +220,7 @@ def watch_inputs(
     Raises
     ------
     TypeError
-        The images are no tensor.
+        The images are no tensor, and no callable.
     ValueError
         An image holds NaN or infinite values, a convolution is transposed, or its input has no axis that
         counts the images, or a weight among `layers` is only used by operations that have no inputs to count
@@ -228,8 +237,9 @@ def watch_inputs(
     0 (2, 2)
     2 (2, 4)
     """
-    check_images(images)
-    if not bool(torch.isfinite(images).all()):
+    if isinstance(images, Tensor) or not callable(images):
+        check_images(images)
+    if isinstance(images, Tensor) and not bool(torch.isfinite(images).all()):
         raise ValueError(f"{int((~torch.isfinite(images)).sum())} values of the images are NaN or infinite")
 
     seen: set[str] = set()
@@ -260,8 +270,11 @@ def watch_inputs(
         weights = _watched_weights(model, layers)
         stack.enter_context(_taken_apart(weights))
         products = ProductWatch({name: weight for name, (_, weight) in weights.items()}, multiply, inside)
+        if not isinstance(images, Tensor):
+            with products:
+                images(model)
         # Watching every operation costs time; the first batch tells whether it is needed.
-        for index, batch in enumerate(images.split(batch_size)):
+        for index, batch in enumerate(images.split(batch_size) if isinstance(images, Tensor) else ()):
             if index == 0 or products.used:
                 with products:
                     model(batch)
@@ -281,8 +294,8 @@ def check_images(images: object) -> None:
     if not isinstance(images, Tensor):
         raise TypeError(
             f"images is a {type(images).__name__}; one tensor is needed, its first axis the images: "
-            "torch.from_numpy makes one of an array, and a model of several inputs can be wrapped in a "
-            "module that takes one"
+            "torch.from_numpy makes one of an array, and a model of several inputs is run by a callable, "
+            "lambda model: model(**batch); report takes them as inputs=(args, kwargs)"
         )
 
 
