@@ -96,6 +96,10 @@ class MaskedWeight(nn.Module):
                 "a tensor, layer.weight = tensor"
             )
 
+    def coded(self, original: Float[Tensor, "..."]) -> int:
+        """Number of kept weights whose code is not 0 by plain rounding; original: what is trained."""
+        raise NotImplementedError
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_handed_out": None}  # a copy's tensors count their own changes
 
@@ -175,18 +179,24 @@ class SparseWeight(MaskedWeight):
     def _choose(self, original: Tensor, check: bool) -> tuple[Tensor, Tensor]:
         """Codes as floats, new ones, and their scale."""
         weight = self.masked(original.detach())
-        try:
-            if self.ternary:
-                scale = ternary_scale(weight, self.keep if self.active else None, check)
-            else:
-                scale = _scale(weight, self.output, check) * self.clip_ratio
-        except ValueError as error:
-            raise ValueError(f"layer {self.layer!r}: {error}") from error
-        limit = code_limit(self.bits)
+        scale, limit = self._scales(weight, check), code_limit(self.bits)
         if self.chooser is None or self.chooser.rounds:
             return round_to_grid(weight, scale / limit, self.bits), scale
         codes = self.chooser(weight.to(scale.dtype) * (limit / scale))
         return codes.mul_(self.keep) if self.active else codes, scale
+
+    def _scales(self, weight: Tensor, check: bool) -> Tensor:
+        try:
+            if self.ternary:
+                return ternary_scale(weight, self.keep if self.active else None, check)
+            return _scale(weight, self.output, check) * self.clip_ratio
+        except ValueError as error:
+            raise ValueError(f"layer {self.layer!r}: {error}") from error
+
+    def coded(self, original: Float[Tensor, "out *rest"]) -> int:
+        weight = self.masked(original.detach())
+        half_step = self._scales(weight, check=True) / (2 * code_limit(self.bits))
+        return int(((weight.abs() > half_step) & self.keep).sum())  # half a step itself rounds to 0
 
 
 class BitPlaneWeight(MaskedWeight):
@@ -237,6 +247,9 @@ class BitPlaneWeight(MaskedWeight):
         step = self.scale / code_limit(self.bits)
         place = self._place(planes)
         return self.hand_out(straight_through(place * step, place.detach().round() * step))
+
+    def coded(self, planes: Float[Tensor, "bits out rows"]) -> int:
+        return int(((self.codes(planes)[0] != 0) & self.keep).sum())
 
     @torch.no_grad()
     def requantize(self, planes: Float[Tensor, "bits out rows"]) -> None:

@@ -322,7 +322,7 @@ class Twofold:
         if prune_epoch == 0:
             self.prune()
         self._told: set[str] = set()
-        self._warn_if_zero(self._codes())
+        self._warn_if_zero({name: weight.coded(own) for name, weight, own in self._parametrized()})
 
     def _prices(self) -> Float[Tensor, " codes"]:
         """What each code costs its chooser, the lowest code first: picojoules, or ones."""
@@ -371,22 +371,19 @@ class Twofold:
         if idle:
             warnings.warn(f"{idle}; call it at each step of the training", stacklevel=3)
 
-    def _warn_if_zero(self, found: Mapping[str, StoredLayer]) -> None:
-        """Say so, once a layer, where nearly all of its weights have become the code 0."""
-        if self.finished is not None:
-            return
+    def _warn_if_zero(self, coded: Mapping[str, int]) -> None:
+        """Say so, once a layer, where few of its kept weights are coded by anything else than 0."""
         shares = {}
         for name, weight, original in self._parametrized():
-            layer = found[name]
-            coded = int(((layer.codes != 0) & layer.keep).sum())
-            if name in self._told or coded >= (1 - _NEARLY_ALL) * layer.kept:
+            kept = int(weight.keep.sum())
+            if name in self._told or coded[name] >= (1 - _NEARLY_ALL) * kept:
                 continue
             if isinstance(weight, SparseWeight):
                 weights = int(((original.detach() != 0) & weight.keep).sum())
             else:  # planes that no penalty has moved yet have no ones only where all weights are 0
-                weights = layer.kept if coded or self._penalized else 0
-            if weights and coded < (1 - _NEARLY_ALL) * weights:
-                shares[name] = 1 - coded / weights
+                weights = kept if coded[name] or self._penalized else 0
+            if weights and coded[name] < (1 - _NEARLY_ALL) * weights:
+                shares[name] = 1 - coded[name] / weights
         if not shares:
             return
         self._told |= set(shares)
@@ -498,7 +495,8 @@ class Twofold:
         """
         self._warn_if_idle()
         found = self._codes()
-        self._warn_if_zero(found)
+        if self.finished is None:
+            self._warn_if_zero(_coded(found))
         return found
 
     def _codes(self) -> dict[str, StoredLayer]:
@@ -525,9 +523,14 @@ class Twofold:
         self.check_pruned()
         self._warn_if_idle()
         codes = self._codes()
-        self._warn_if_zero(codes)
         if self.finished is None:
+            self._warn_if_zero(_coded(codes))
             for place in self.places.values():
                 detach_weight(place.module, place.parameter)
             self.finished = codes
         return dict(codes)
+
+
+def _coded(layers: Mapping[str, StoredLayer]) -> dict[str, int]:
+    """Number of kept weights of each layer whose code is not 0."""
+    return {name: int(((own.codes != 0) & own.keep).sum()) for name, own in layers.items()}
