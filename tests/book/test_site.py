@@ -1,16 +1,20 @@
 """The built site in a real browser, opened from the disk: headless Chromium, driven by Playwright."""
 
 import io
+import itertools
+import json
 import random
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from companion.book.examples import worked_example
 from companion.paths import book_dir
+from companion.study.machines import load_machines
 from twofold import LFSR, Polynomial, lfsr_mask, load_cell_table
 from twofold.masks.generator import reduce_states
 from twofold.masks.gf2 import primitive_polynomial
@@ -310,3 +314,240 @@ def test_code_explorer_takes_a_keyboard(visit):
     tab.keyboard.press("Space")  # change the sign
     assert code() == -125
     assert tab.told == []
+
+
+# ---- the first figure ----
+
+
+GAINS_SWITCHES = ("removed", "machine", "index", "converter", "inputs", "table")
+
+
+def gains_state(tab) -> str:
+    chosen = [tab.locator(f"#gains-explorer [name=gains-{name}]:checked") for name in GAINS_SWITCHES]
+    return " ".join(one.get_attribute("value") for one in chosen)
+
+
+def gains_shown(tab) -> list[float]:
+    marks = "#gains-explorer .point"
+    return tab.locator(marks).evaluate_all("marks => marks.map((mark) => Number(mark.dataset.gain))")
+
+
+def gains_tables(tab) -> dict:
+    return json.loads(tab.locator("#gains-explorer-tables").text_content())
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_first_figure_shows_what_its_switches_say(visit, viewport):
+    tab, draw = visit("index", viewport), random.Random(1)
+    tab.emulate_media(reduced_motion="reduce")
+    tables = gains_tables(tab)
+    assert gains_state(tab) == " ".join(tables["start"])
+    for state in draw.sample(list(tables["gain"]), 40):
+        tab.evaluate(
+            """([names, values]) => {
+                const form = document.querySelector("#gains-explorer form");
+                names.forEach((name, i) => (form.elements[`gains-${name}`].value = values[i]));
+                form.dispatchEvent(new Event("change"));
+            }""",
+            [GAINS_SWITCHES, state.split()],
+        )
+        assert gains_shown(tab) == tables["gain"][state]
+        story = tab.locator("#gains-explorer [role=status]").inner_text()
+        twofold = tables["networks"][" ".join(state.split()[:2])][3]
+        assert f"{twofold['accuracy']:.1f} %" in story
+        sizes = tab.locator("#gains-explorer svg text").evaluate_all(
+            "words => words.map((word) => parseFloat(getComputedStyle(word).fontSize))"
+        )
+        assert min(sizes) >= 11
+        # Names lie in the picture and on no other name.
+        boxes = tab.locator("#gains-explorer .point text").evaluate_all(
+            """words => words.map((word) => {
+                const { x, y, width, height } = word.getBBox();
+                return [x, y, x + width, y + height];
+            })"""
+        )
+        width = tab.locator("#gains-explorer svg").evaluate("drawing => drawing.viewBox.baseVal.width")
+        assert all(box[0] >= -1 and box[2] <= width + 3 for box in boxes), state
+        for first, second in itertools.combinations(boxes, 2):
+            across = min(first[2], second[2]) - max(first[0], second[0])
+            down = min(first[3], second[3]) - max(first[1], second[1])
+            assert min(across, down) <= 4, (state, first, second)
+    assert tab.told == []
+
+
+def test_first_figure_takes_a_keyboard_and_moves(visit):
+    tab = visit("index", PHONE)
+    tab.locator("#gains-explorer [name=gains-machine]:checked").focus()
+    tab.keyboard.press("ArrowRight")
+    assert gains_state(tab).split()[1] == "grouped"
+    assert "groups of columns" in tab.locator("#gains-explorer [role=status]").inner_text()
+    slides = tab.locator("#gains-explorer [data-view=slides]")
+    place = "#gains-explorer .point.twofold circle"
+    before = float(tab.locator(place).get_attribute("cx"))
+    slides.focus()
+    tab.keyboard.press("Enter")
+    assert slides.get_attribute("aria-pressed") == "true"
+    after = tab.wait_for_function(
+        """([place, before]) => {
+            const now = Number(document.querySelector(place).getAttribute("cx"));
+            return now > before + 20 && now;
+        }""",
+        arg=[place, before],
+    )
+    assert after.json_value() > before
+    assert gains_state(tab) == "50 packed free none free slides"
+    tab.emulate_media(reduced_motion="reduce")
+    tab.locator("#gains-explorer [data-view=everything]").click()
+    assert gains_shown(tab) == gains_tables(tab)["gain"][gains_state(tab)]
+    assert tab.told == []
+
+
+def test_first_figure_has_a_picture_without_a_script(browser, pages):
+    context = browser.new_context(java_script_enabled=False, viewport=PHONE)
+    tab = context.new_page()
+    tab.goto((pages[0].parent / "index.html").as_uri())
+    assert tab.locator("#gains-explorer .gains-still").is_visible()
+    context.close()
+
+
+# ---- the results explorer ----
+
+
+def rows_in_words(tab) -> str:
+    return tab.locator("#runs-explorer .story").inner_text()
+
+
+def dots(tab) -> int:
+    return tab.evaluate(
+        "Chart.getChart(document.querySelector('#runs-explorer canvas'))"
+        ".data.datasets.filter((set) => set.order).reduce((sum, set) => sum + set.data.length, 0)"
+    )
+
+
+def csv_of(tab) -> pd.DataFrame:
+    with tab.expect_download() as download:
+        tab.locator("#runs-explorer [name=download]").click()
+    return pd.read_csv(download.value.path())
+
+
+def test_results_explorer_filters_sorts_and_hands_on_what_it_shows(visit):
+    tab, machines = visit("explorer"), load_machines()
+    tab.locator("#runs-explorer [name=least]").fill("80")
+    tab.locator("#runs-explorer [name=q]").fill("twofold 50 %")
+    tab.locator("#runs-explorer [data-facet=table] summary").click()
+    tab.locator("#runs-explorer input[name=table][value=isaac]").check()
+    wanted = machines[
+        machines.table.isin(["slides", "isaac"])
+        & (machines.accuracy >= 80)
+        & machines.label.str.contains("twofold")
+        & machines.label.str.contains("50 %", regex=False)
+    ]
+    assert rows_in_words(tab).startswith(f"{len(wanted)} of {len(machines)} rows")
+    assert dots(tab) == len(wanted)
+    shown = csv_of(tab)
+    keys = ["run", "machine", "table"]
+    numbers = [name for name in machines if name in shown and machines[name].dtype.kind == "f"]
+    expected = wanted.set_index(keys).loc[list(zip(*(shown[key] for key in keys), strict=True))]
+    assert np.array_equal(shown[numbers], expected[numbers])
+    assert shown.gain.is_monotonic_decreasing
+
+    head = tab.locator('#runs-explorer .tabulator-col[tabulator-field="accuracy"]')
+    head.focus()
+    tab.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert csv_of(tab).accuracy.is_monotonic_decreasing
+    tab.keyboard.press("Tab")
+    assert tab.told == []
+
+
+def test_results_explorer_address_restores_the_view(visit):
+    tab = visit("explorer")
+    tab.locator("#runs-explorer select[name=x]").select_option("adc_j")
+    tab.locator("#runs-explorer [name=xlog]").uncheck()
+    tab.locator("#runs-explorer [name=q]").fill("rows")
+    tab.locator('#runs-explorer .tabulator-col[tabulator-field="arrays"]').click()
+    tab.locator("#runs-explorer .pick").first.click()
+    before = rows_in_words(tab), dots(tab), tab.locator("#runs-explorer .point").inner_text()
+    address = tab.url
+    assert "(pinned)" in before[2]
+    tab.goto("about:blank")
+    tab.goto(address)
+    tab.wait_for_selector("#runs-explorer .tabulator-row")
+    assert (rows_in_words(tab), dots(tab), tab.locator("#runs-explorer .point").inner_text()) == before
+    assert tab.locator("#runs-explorer select[name=x]").input_value() == "adc_j"
+    assert not tab.locator("#runs-explorer [name=xlog]").is_checked()
+    assert csv_of(tab).arrays.is_monotonic_decreasing
+    assert tab.url == address
+    tab.locator("#runs-explorer [name=reset]").click()
+    assert "#" not in tab.url
+    assert tab.told == []
+
+
+@pytest.mark.parametrize(
+    "odd, shown",
+    [
+        ("x=label", "x=label"),
+        ("colour=red", "colour=red"),
+        ("machine=packed,quantum", "machine=quantum"),
+        ("least=much", "least=much"),
+        ("row=<b>no</b>", "row=<b>no</b>"),
+        ("sort=-height", "sort=-height"),
+        ("ylog=2", "ylog=2"),
+    ],
+)
+def test_results_explorer_ignores_a_bad_address_and_says_so(visit, odd, shown):
+    tab = visit("explorer")
+    line = tab.locator("#runs-explorer .ignored")
+    assert not line.is_visible()
+    everything = rows_in_words(tab)
+    tab.evaluate("hash => { location.hash = hash; }", odd)
+    line.wait_for(state="visible")
+    assert line.inner_text().endswith(f"which is ignored: {shown}.")
+    if not odd.startswith("machine"):
+        assert rows_in_words(tab) == everything
+    assert tab.told == []
+
+
+def test_results_explorer_leaves_the_anchors_of_headings_alone(visit):
+    tab = visit("explorer")
+    tab.evaluate("location.hash = 'results-explorer'")
+    assert not tab.locator("#runs-explorer .ignored").is_visible()
+    assert tab.url.endswith("#results-explorer")
+
+
+def test_results_explorer_walks_by_keyboard_and_pins(visit):
+    tab = visit("explorer", PHONE)
+    plot = tab.locator("#runs-explorer .plot")
+    plot.focus()
+    tab.keyboard.press("ArrowRight")
+    point = tab.locator("#runs-explorer .point")
+    first = point.inner_text()
+    assert "data/results/" in first
+    tab.keyboard.press("End")
+    last = point.inner_text()
+    assert last != first
+    tab.keyboard.press("Enter")
+    assert "(pinned)" in point.inner_text()
+    assert "row=" in tab.url
+    tab.keyboard.press("Escape")
+    assert "row=" not in tab.url
+    assert tab.told == []
+
+
+def test_results_explorer_follows_the_scheme(visit):
+    tab = visit("explorer")
+    chart = "Chart.getChart(document.querySelector('#runs-explorer canvas'))"
+    color = f"{chart}.options.scales.x.ticks.color"
+    turn(tab, "light")
+    light = tab.evaluate(color)
+    turn(tab, "dark")
+    tab.wait_for_function(f"({color}) !== {json.dumps(light)}")
+    assert tab.told == []
+
+
+def test_results_explorer_says_where_its_table_lies_without_a_script(browser, pages):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto((pages[0].parent / "explorer.html").as_uri())
+    assert "data/results/machines.csv" in tab.locator("#runs-explorer").inner_text()
+    context.close()

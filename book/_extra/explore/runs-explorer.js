@@ -54,7 +54,7 @@
   // ---- the state, and the address that holds it ----
 
   const all = () => Object.fromEntries(FACETS.map((name) => [name, new Set(ONLY[name] ?? values[name])]));
-  let state = { ...START, chosen: all() };
+  let state;
 
   function address() {
     const parts = new URLSearchParams();
@@ -371,6 +371,7 @@
       return button;
     },
   }));
+  state = read(location.hash).asked;
   const table = new Tabulator(find(".grid-of-runs"), {
     data: rows,
     index: "id",
@@ -381,7 +382,7 @@
     headerSortTristate: false,
     columnDefaults: { resizable: false },
     initialFilter: (row) => matches(row),
-    initialSort: [{ column: START.sort, dir: "desc" }],
+    initialSort: [{ column: state.sort, dir: state.down ? "desc" : "asc" }],
     placeholder: "No row has all of this. Choose more above.",
     rowFormatter: (row) => row.getElement().classList.toggle("pinned", row.getData().key === state.row),
   });
@@ -471,9 +472,9 @@
     box.textContent = ignored.length
       ? `The address asks for something that is not here, which is ignored: ${ignored.join("; ")}.`
       : "";
+    if (ready) table.setSort(state.sort, state.down ? "desc" : "asc");
     refresh();
     if (ready) {
-      table.setSort(state.sort, state.down ? "desc" : "asc");
       const pinned = byKey.get(state.row);
       if (pinned && matches(pinned)) table.scrollToRow(pinned.id, "center", false).catch(() => {});
     }
@@ -529,8 +530,9 @@
   });
   find("[name=reset]").addEventListener("click", () => {
     find(".ignored").hidden = true;
-    change({ ...START, chosen: all() });
+    Object.assign(state, { sort: START.sort, down: START.down });
     table.setSort(state.sort, "desc");
+    change({ ...START, chosen: all() });
   });
   find("[name=download]").addEventListener("click", () => {
     const quoted = (value) => (/[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : value);
