@@ -34,12 +34,15 @@ RUNS = [
     ("05-accuracy", {"methods": ["lfsr", "dense-8bit"]}),
     ("05-accuracy", {"methods": ["twofold", "bits"], "networks": ["resnet20"]}),
     ("06-energy", {}),
+    ("06-energy", {"encoding": "differential"}),
+    ("06-energy", {"encoding": "offset_binary", "cell_table": "rram_isaac"}),
+    ("07-machine", {}),
     (
-        "06-energy",
+        "07-machine",
         {"encoding": "sign_magnitude", "converters": "table", "array_rows": 64, "cell_table": "rram_isaac"},
     ),
     (
-        "06-energy",
+        "07-machine",
         {
             "converters": "free",
             "input_memory": "SRAM",
@@ -47,9 +50,9 @@ RUNS = [
             "networks": ["bits-mu250-s1", "lfsr-ms-r50-s1"],
         },
     ),
-    ("07-crossbar", {}),
+    ("09-cells", {}),
     (
-        "07-crossbar",
+        "09-cells",
         {
             "network": "bits-mu250-s1",
             "adc_bits": 8,
@@ -59,7 +62,7 @@ RUNS = [
         },
     ),
     (
-        "07-crossbar",
+        "09-cells",
         {
             "adc_range": "none",
             "network": "lfsr-ms-r90-s1",
@@ -86,9 +89,9 @@ RUNS = [
         },
     ),
     ("08-lig", {"reduction": "counter", "kernel": 3, "group": 4, "layer_shape": [32, 32, 3, 3]}),
-    ("09-your-network", {}),
-    ("09-your-network", {"density": 0.2, "bits": 4, "steps": 20, "dataflow": "crossbar", "adc_rule": "cell"}),
-    ("09-your-network", {"density": 1.0, "strength": 0.0, "bits": 10, "steps": 20, "seed": 3}),
+    ("11-your-network", {}),
+    ("11-your-network", {"density": 0.2, "bits": 4, "steps": 20, "dataflow": "crossbar", "adc_rule": "cell"}),
+    ("11-your-network", {"density": 1.0, "strength": 0.0, "bits": 10, "steps": 20, "seed": 3}),
     ("claims", {}),
     ("claims", {"digits": 2}),
     ("claims", {"digits": 9}),
@@ -111,12 +114,13 @@ BAD = {
     "03-bits": [({"bits": 40}, "bits is 40"), ({"cell_bits": 3}, "2-bit")],
     "04-training": [({"sparsity": 1.0}, "sparsity is 1.0")],
     "05-accuracy": [({"methods": ["sorcery"]}, "sorcery")],
-    "06-energy": [
+    "06-energy": [({"encoding": "gray"}, "encoding is 'gray'")],
+    "07-machine": [
         ({"array_rows": 0}, "array_rows is 0"),
         ({"cell_table": "no_such_table"}, "no_such_table"),
         ({"networks": ["sorcery"]}, "sorcery"),
     ],
-    "07-crossbar": [
+    "09-cells": [
         ({"adc_bits": 0}, "adc_bits is 0"),
         ({"adc_range": "widest"}, "adc_range is 'widest'"),
     ],
@@ -125,7 +129,7 @@ BAD = {
         ({"density": 1.0}, "density is 1.0"),
         ({"clocks": 41}, "clocks is 41"),
     ],
-    "09-your-network": [({"steps": 0}, "steps is 0")],
+    "11-your-network": [({"steps": 0}, "steps is 0")],
     "claims": [({"digits": 0}, "digits is 0")],
     "measured": [({"runs_like": "sorcery"}, "sorcery")],
     "speed": [({"works": ["sorcery"]}, "sorcery")],

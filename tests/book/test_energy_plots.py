@@ -35,6 +35,16 @@ def test_gain_panels():
     assert "sorcery" not in legend(axes[0])
 
 
+def test_energy_against_sparsity():
+    rows = [("LFSR mask", 0.5, 5.0, 2.0), ("LFSR mask", 0.0, 10.0, 1.0), ("twofold", 0.5, 1.0, 10.0)]
+    frame = pd.DataFrame(rows, columns=["series", "sparsity", "energy_j", "gain"])
+    claims = pd.DataFrame({"sparsity": [0.1], "gain": [2.5]})
+    dense, mask, _, talk = plots.energy_against_sparsity(frame, claims).lines
+    assert set(dense.get_ydata()) == {10.0}
+    assert (list(mask.get_xdata()), list(mask.get_ydata())) == ([0.0, 50.0], [10.0, 5.0])
+    assert (list(talk.get_xdata()), list(talk.get_ydata())) == ([10.0], [4.0])
+
+
 ACCOUNTS = pd.DataFrame(
     {
         "network": ["dense", "mask", "mask"],

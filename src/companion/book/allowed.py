@@ -243,6 +243,9 @@ class Accuracy(Parameters):
 class Energy(Parameters):
     cell_table: CellTable
     encoding: SignedEncoding
+
+
+class WholeMachine(Energy):
     converters: Literal["lossless", "table", "free"]
     array_rows: Rows
     input_memory: Literal["SRAM", "register file"]
@@ -356,9 +359,10 @@ CHAPTERS: dict[str, type[Parameters]] = {
     "04-training": Training,
     "05-accuracy": Accuracy,
     "06-energy": Energy,
-    "07-crossbar": OnCrossbars,
+    "07-machine": WholeMachine,
     "08-lig": IndexGenerator,
-    "09-your-network": YourNetwork,
+    "09-cells": OnCrossbars,
+    "11-your-network": YourNetwork,
     "claims": Claims,
     "measured": HowMeasured,
     "speed": Speed,

@@ -26,6 +26,7 @@ __all__ = [
     "even_levels",
     "first_page",
     "index_generator",
+    "machine",
     "measured",
     "motivation",
     "registers",
@@ -341,75 +342,83 @@ def _held_out(tried: pd.DataFrame) -> Findings:
     )
 
 
-def energy(
-    alone: Mapping[str, pd.DataFrame],
-    account: Mapping[str, pd.DataFrame],
-    *,
-    ceiling: float,
-    tables: pd.DataFrame,
-) -> Findings:
-    """Chapter 6: gains in cells alone, with everything charged, and on other cells.
+def energy(alone: Mapping[str, pd.DataFrame], *, ceiling: float) -> Findings:
+    """Chapter 6: gains in cells alone.
 
     Parameters
     ----------
     alone : cells and signs only, on "packed" and "crossbar": means over seeds, columns of `energies.energies`
-    account : the same with everything charged, on "crossbar", "packed" and "grouped"
     ceiling : as `energies.crossbar_ceiling`
-    tables : as `machines.load_machines`
     """
     packed, stored = (alone[machine].set_index("run") for machine in ("packed", "crossbar"))
-    whole = {machine: frame.set_index("run") for machine, frame in account.items()}
     plain = stored[
         (stored.experiment != "talk") & (stored.bits == 8) & (stored.encoding == "twos_complement")
     ]
-    dense = whole["crossbar"].loc["dense-b8"]
-    half, ninety, chosen = "twofold-r50-mu80-b8-rows", "twofold-r90-mu60-b8-rows", "magnitude-bits-r{}-mu125"
+    dense, short = packed.loc["dense-b8"], packed.loc["rounded-b3-rows"]
     found: dict[str, Any] = {
         "ceiling": ceiling,
-        "rewritten": 1 / packed.gain_best_untrained["dense-b8"],
+        "rewritten": 1 / dense.gain_best_untrained,
         "dense_accuracy": dense.test_accuracy,
-        "dense_uj": 1e6 * dense.energy_j,
-        "dense_cells": 1e6 * dense.cells_j,
-        "dense_adc": 1e6 * dense.adc_j,
+        "short_lost": dense.test_accuracy - short.test_accuracy,
     }
-    for word, row in {
+    of_runs = {
         "low": packed.loc["twofold-ms-r10-mu125"],
         "high": packed.loc["twofold-ms-r90-mu125"],
         "low_bits": packed.loc["bits-mu125"],
         "most_packed": packed.loc[packed.gain.idxmax()],
         "most_crossbar": plain.loc[plain.gain.idxmax()],
-        "half_alone": packed.loc[half],
-        "short_alone": packed.loc["rounded-b3-rows"],
+        "half_alone": packed.loc["twofold-r50-mu80-b8-rows"],
+        "short_alone": short,
         "spared": packed.loc["twofold-ms-r90-mu125-erk"],
         "eighty": packed.loc["twofold-ms-r80-mu125"],
+    }
+    for word, row in of_runs.items():
+        found |= {f"{word}_gain": row.gain, f"{word}_accuracy": row.test_accuracy}
+    return _plain(found)
+
+
+def machine(account: Mapping[str, pd.DataFrame], *, tables: pd.DataFrame) -> Findings:
+    """Chapter 7: gains with everything charged, and on other cells.
+
+    Parameters
+    ----------
+    account : everything charged, on "crossbar", "packed" and "grouped": means over seeds, columns of
+        `energies.energies`
+    tables : as `machines.load_machines`
+    """
+    whole = {name: frame.set_index("run") for name, frame in account.items()}
+    dense = whole["crossbar"].loc["dense-b8"]
+    half, ninety, chosen = "twofold-r50-mu80-b8-rows", "twofold-r90-mu60-b8-rows", "magnitude-bits-r{}-mu125"
+    shared = "twofold-col-g64-r50-mu0.8-b3-rows"
+    found: dict[str, Any] = {
+        "dense_uj": 1e6 * dense.energy_j,
+        "dense_cells": 1e6 * dense.cells_j,
+        "dense_adc": 1e6 * dense.adc_j,
+    }
+    of_runs = {
         "codes": whole["crossbar"].loc["bits-mu500"],
         "short": whole["crossbar"].loc["rounded-b3-rows"],
         "half": whole["grouped"].loc[half],
         "half_packed": whole["packed"].loc[half],
         "ninety": whole["grouped"].loc[ninety],
-        "shared": whole["grouped"].loc["twofold-col-g64-r50-mu0.8-b3-rows"],
+        "shared": whole["grouped"].loc[shared],
         "scratch": whole["packed"].loc["twofold-ms-r50-mu125"],
-        "rival": whole["grouped"].loc[chosen.format(50)],
         "rival_ninety": whole["grouped"].loc[chosen.format(90)],
-    }.items():
+    }
+    for word, row in of_runs.items():
         found |= {
             f"{word}_gain": row.gain,
             f"{word}_edp": row.edp_gain,
             f"{word}_accuracy": row.test_accuracy,
         }
-    spent = {
-        "gather": (half, "input_j"),
-        "index": (half, "index_j"),
-        "stored": (chosen.format(50), "index_j"),
-        "scratch": ("twofold-ms-r50-mu125", "index_j"),
-        "ninety_index": (ninety, "index_j"),
-        "rival_index": (chosen.format(90), "index_j"),
-    }
-    found |= {f"{word}_uj": 1e6 * whole["packed"][part][run] for word, (run, part) in spent.items()}
+    index_j = whole["packed"].index_j
     found |= {
+        "index_uj": 1e6 * index_j[half],
+        "stored_uj": 1e6 * index_j[chosen.format(50)],
+        "scratch_uj": 1e6 * index_j["twofold-ms-r50-mu125"],
         "dense_arrays": dense.arrays,
         "column_arrays": whole["grouped"].arrays["lfsr-r50"],
-        "shared_arrays": whole["grouped"].arrays["twofold-col-g64-r50-mu0.8-b3-rows"],
+        "shared_arrays": whole["grouped"].arrays[shared],
     }
     return _plain(found | _on_other_cells(tables[tables.table != "slides"]))
 
@@ -434,7 +443,7 @@ def _on_other_cells(tables: pd.DataFrame) -> Findings:
 def crossbar(
     *, loads: pd.DataFrame, gains: pd.DataFrame, pair: pd.Series, network: str, baseline: str
 ) -> Findings:
-    """Chapter 7: what columns carry, and what converters and cells that vary leave of gain and accuracy.
+    """Chapter 9: what columns carry, and what converters and cells that vary leave of gain and accuracy.
 
     Parameters
     ----------
@@ -463,7 +472,7 @@ def crossbar(
 
 
 def even_levels(cells: CellTable, measured: pd.DataFrame) -> Findings:
-    """Chapter 7: what the levels of a table of cells compute as they stand, and what even ones cost.
+    """Chapter 9: what the levels of a table of cells compute as they stand, and what even ones cost.
 
     Parameters
     ----------
@@ -548,7 +557,7 @@ def your_network(
     ternary: pd.Series,
     ternary_accuracy: float,
 ) -> Findings:
-    """Chapter 9: what the attached, saved, loaded and exported network does.
+    """Chapter 11: what the attached, saved, loaded and exported network does.
 
     Parameters
     ----------

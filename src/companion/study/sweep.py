@@ -37,7 +37,7 @@ RUNS = (
 """What is measured, of the plan."""
 
 PAIR = ("dense-b8-s1", "twofold-ms-r50-mu500-s1")
-"""The two that chapter 7 compares first."""
+"""The two that chapter 9 compares first."""
 
 ADC_BITS = (8, 7, 6, 5, 4)
 VARIATIONS = (0.0, 0.05, 0.1, 0.15, 0.2)

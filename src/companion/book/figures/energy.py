@@ -14,6 +14,7 @@ __all__ = [
     "SERIES_STYLE",
     "account_bars",
     "accuracy_against_gain",
+    "energy_against_sparsity",
     "gain_panels",
     "lever_dots",
 ]
@@ -58,6 +59,42 @@ RECIPE_STYLE = {
     "magnitude + bits": (PURPLE, "X"),
 }
 """What is drawn by the share removed -> color and marker."""
+
+
+def energy_against_sparsity(frame: pd.DataFrame, claims: pd.DataFrame) -> Axes:
+    """Joules of an image against the share removed (%): dense, a mask alone, twofold; named at their lines.
+
+    Parameters
+    ----------
+    frame : columns ``series`` (of `RECIPE_STYLE`; others than "LFSR mask" and "twofold" are left out),
+        ``sparsity`` (share), ``energy_j``, ``gain`` over the dense network
+    claims : gains that others state, columns ``sparsity``, ``gain``
+    """
+    _, ax = plt.subplots(figsize=(7.2, 4.2))
+    dense_j = (frame.energy_j * frame.gain).iloc[0]
+    ax.axhline(dense_j, color=BLACK, linewidth=1.4)
+    ax.annotate("dense, 8 bits", (0, dense_j), (4, 5), textcoords="offset points")
+    for series in ("LFSR mask", "twofold"):
+        line = frame[frame.series == series].sort_values("sparsity")
+        color, marker = RECIPE_STYLE[series]
+        x = 100 * line.sparsity
+        ax.plot(x, line.energy_j, color=color, marker=marker, markersize=11 if marker == "*" else 6)
+        name = "LFSR mask alone" if series == "LFSR mask" else "twofold"
+        at = len(line) // 3
+        ax.annotate(
+            name, (x.iloc[at], line.energy_j.iloc[at]), (6, 8), textcoords="offset points", color=color
+        )
+    ax.plot(100 * claims.sparsity, dense_j / claims.gain, "x", color=BLACK, markersize=9)
+    for claim in claims.itertuples():
+        place = (100 * claim.sparsity, dense_j / claim.gain)
+        left = claim.sparsity > 0.5
+        side = {"xytext": (-9, -12) if left else (9, 5), "ha": "right" if left else "left"}
+        ax.annotate(f"the talk: {claim.gain:g}x", place, textcoords="offset points", fontsize="small", **side)
+    ax.set(
+        yscale="log", xlabel="weights removed (%)", ylabel="energy of an image, cells alone", xlim=(-3, 100)
+    )
+    ax.yaxis.set_major_formatter(EngFormatter("J"))
+    return ax
 
 
 def gain_panels(frame: pd.DataFrame, claims: pd.DataFrame) -> list[Axes]:

@@ -84,7 +84,7 @@ def _narrow(figure: Figure) -> None:
             # Panels that share an axis say its numbers at the outermost only, and now all are outermost.
             ax.xaxis.set_tick_params(labelbottom=True)
             ax.yaxis.set_tick_params(labelleft=True)
-        height = min(height / old.nrows, 2.6) * len(panels)
+        height = min(height / old.nrows, 3.4) * len(panels)
     for ax in figure.axes:
         for title in (ax.title, ax._left_title, ax.yaxis.label):
             title.set_text(fill(title.get_text(), LINE))
