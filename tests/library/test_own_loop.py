@@ -435,8 +435,8 @@ def test_values_of_other_types_are_refused_without_a_type_checker():
         "polynomial is 19; give its powers, 'x^4+x+1' or (4, 1, 0), or Polynomial(0b10011)",
         *(
             f"images is a {kind}; one tensor is needed, its first axis the images: torch.from_numpy makes "
-            "one of an array, and a model of several inputs is run by a callable, lambda model: model(**batch)"
-            "; report takes them as inputs=(args, kwargs)"
+            "one of an array, and a model of several inputs is run by a callable, lambda model: "
+            "model(**batch); report takes them as inputs=(args, kwargs)"
             for kind in ("dict", "tuple")
         ),
     ]
