@@ -197,7 +197,7 @@ def joules(run: str) -> dict[State, float]:
 @cache
 def _machines() -> tuple[dict[tuple[str, str], Machine], float]:
     """Machines charged for everything, by dataflow and table, and joules of the slides' conversion."""
-    machines = {
+    machines: dict[tuple[str, str], Machine] = {
         (dataflow, table): machine
         for table in SWITCHES["table"]
         for dataflow, machine in whole_machines(load_cell_table(TABLES[table])).items()

@@ -46,8 +46,9 @@ def still(tables: Mapping, accuracies: tuple[float, float] = (86.0, 92.5)) -> st
         parts.append(_line(x(gain), TOP, x(gain), HEIGHT - LOW))
         parts.append(_text(x(gain), HEIGHT - LOW + 16, f"{gain:g}", "middle"))
     for percent in range(math.ceil(low), math.floor(high) + 1, 2):
-        parts.append(_line(LEFT, y(percent), WIDTH - RIGHT, y(percent)))
-        parts.append(_text(LEFT - 5, y(percent) + 4, str(percent), "end"))
+        height = y(float(percent))
+        parts.append(_line(LEFT, height, WIDTH - RIGHT, height))
+        parts.append(_text(LEFT - 5, height + 4, str(percent), "end"))
     parts.append(_text(WIDTH - RIGHT, HEIGHT - 6, "energy gained, times", "end"))
     parts.append(_text(LEFT - 28, HEIGHT - 6, "accuracy (%)", "start"))
     spots = [(x(gain), y(network["accuracy"])) for network, gain in zip(networks, gains, strict=True)]
@@ -67,21 +68,19 @@ def still(tables: Mapping, accuracies: tuple[float, float] = (86.0, 92.5)) -> st
         f"{point['name']} {network['accuracy']:.1f} %, {gain:.1f} times"
         for point, network, gain in zip(tables["points"], networks, gains, strict=True)
     )
-    return (
-        f'<svg class="gains-still" role="img" aria-label="{escape(label)}" viewBox="0 0 {WIDTH:g} {HEIGHT:g}">'
-        f"{''.join(parts)}</svg>"
-    )
+    frame = f'viewBox="0 0 {WIDTH:g} {HEIGHT:g}"'
+    return f'<svg class="gains-still" role="img" aria-label="{escape(label)}" {frame}>{"".join(parts)}</svg>'
 
 
 def _shared(box: tuple[float, ...], other: tuple[float, ...]) -> float:
     """Area that two boxes (left, top, right, low) have in common."""
     across = min(box[2], other[2]) - max(box[0], other[0])
-    return max(across, 0) * max(min(box[3], other[3]) - max(box[1], other[1]), 0)
+    return max(across, 0.0) * max(min(box[3], other[3]) - max(box[1], other[1]), 0.0)
 
 
 def _outside(box: tuple[float, ...]) -> float:
     """How far a box sticks out of the panel."""
-    return max(LEFT - box[0], 0) + max(box[2] - WIDTH, 0) + max(box[3] - (HEIGHT - LOW + 4), 0)
+    return max(LEFT - box[0], 0.0) + max(box[2] - WIDTH, 0.0) + max(box[3] - (HEIGHT - LOW + 4), 0.0)
 
 
 def _line(x1: float, y1: float, x2: float, y2: float) -> str:
