@@ -1,5 +1,6 @@
 """Shapes and types of every public function are checked while the tests run, and only then."""
 
+import importlib
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +13,20 @@ import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+# While the hook below imports a module of ours, Python looks for bytecode under the hook's own names, so what
+# that module is the first to import is compiled anew. A worker needs all of these in the end: before, then.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in (
+        "pandas",
+        "papermill",
+        "scipy.stats",
+        "seaborn",
+        "sklearn.datasets",
+        "torch._dynamo",
+        "torchvision",
+    ):
+        importlib.import_module(name)
 
 install_import_hook(["twofold", "companion"], "beartype.beartype")
 

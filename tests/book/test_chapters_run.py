@@ -31,8 +31,8 @@ RUNS = [
     ("04-training", {"method": "magnitude", "sparsity": 0.9, "epochs": 4, "prune_epoch": 2}),
     ("04-training", {"method": "bits", "bit_term": "planes", "strength": 1.0, "epochs": 3, "prune_epoch": 0}),
     ("05-accuracy", {}),
-    ("05-accuracy", {"methods": ["lfsr", "dense-8bit"]}),
-    ("05-accuracy", {"methods": ["twofold", "bits"], "networks": ["resnet20"]}),
+    ("05-accuracy", {"activations": "8 bits"}),
+    ("05-accuracy", {"rivals": []}),
     ("06-energy", {}),
     ("06-energy", {"encoding": "differential"}),
     ("06-energy", {"encoding": "offset_binary", "cell_table": "rram_isaac"}),
@@ -113,7 +113,7 @@ BAD = {
     ],
     "03-bits": [({"bits": 40}, "bits is 40"), ({"cell_bits": 3}, "2-bit")],
     "04-training": [({"sparsity": 1.0}, "sparsity is 1.0")],
-    "05-accuracy": [({"methods": ["sorcery"]}, "sorcery")],
+    "05-accuracy": [({"rivals": ["sorcery"]}, "sorcery")],
     "06-energy": [({"encoding": "gray"}, "encoding is 'gray'")],
     "07-machine": [
         ({"array_rows": 0}, "array_rows is 0"),
@@ -168,6 +168,7 @@ def test_bad_values_stop_the_chapter_and_are_quoted(chapter, client):
         assert told in error.value.evalue, (values, error.value.evalue)
 
 
+@pytest.mark.slow  # a chapter and a site; the quick tests make a page of two cells (tests/test_cli.py)
 def test_page_of_a_chapter_shows_the_reader_s_own_numbers(tmp_path):
     notebook = execute_chapter(chapter_path("1"), {"r_hrs_ohm": 4.2e5}, tmp_path / "out", progress_bar=False)
     html = build_page(notebook).read_text(encoding="utf-8")
