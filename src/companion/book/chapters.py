@@ -15,6 +15,7 @@ import tempfile
 import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,16 @@ def parameters_of(notebook: Path) -> dict[str, Parameter]:
     """
     code = next((code for tags, code in _cells(notebook, "code") if "parameters" in tags), "")
     try:
-        tree = ast.parse(code)
-        tokens = [*tokenize.generate_tokens(io.StringIO(code).readline)]
+        return dict(_assigned(code))
     except (SyntaxError, ValueError, RecursionError, tokenize.TokenError) as error:
         raise ValueError(f"the parameters of {notebook} are no readable Python: {error}") from error
+
+
+@lru_cache  # of a cell's text, so a notebook that changed is read anew
+def _assigned(code: str) -> dict[str, Parameter]:
+    """The parameters that a cell assigns."""
+    tree = ast.parse(code)
+    tokens = [*tokenize.generate_tokens(io.StringIO(code).readline)]
     comments = [token for token in tokens if token.type == tokenize.COMMENT]
     meanings = {comment.start[0]: comment.string.lstrip("# ") for comment in comments}
     found: dict[str, Parameter] = {}

@@ -220,49 +220,46 @@ def _parts(config: RunConfig) -> tuple[list[tuple[str, str]], list[str]]:
     mask, has_bit_term = METHODS[config.method]
     normal = usual(config)
     new = [name for name, value in normal.items() if getattr(config, name) != value]
-    parts: list[tuple[str, str]] = []
-
-    def say(condition: object, name: str, word: str) -> None:
-        if condition:
-            parts.append((name, word))
-
-    say(config.held_out, "tune", "")
-    say(config.network != "resnet20", config.network, NETWORK_WORDS[config.network])
-    say(True, *METHOD_WORDS[config.method])
+    cases: list[tuple[object, str, str]] = []  # is it said, and how
+    say = cases.append
+    say((config.held_out, "tune", ""))
+    say((config.network != "resnet20", config.network, NETWORK_WORDS[config.network]))
+    say((True, *METHOD_WORDS[config.method]))
     from_scratch = config.init is None and config.method != "dense" and config.network == "resnet20"
-    say(from_scratch, "scratch", "from scratch")
-    say(mask == "lfsr", *GENERATOR_WORDS[config.generator])
-    say(config.group > 1, f"g{config.group}", f"rows shared by {config.group} columns")
-    say(config.scale == "channel", "ch", "scale a channel")
+    say((from_scratch, "scratch", "from scratch"))
+    say((mask == "lfsr", *GENERATOR_WORDS[config.generator]))
+    say((config.group > 1, f"g{config.group}", f"rows shared by {config.group} columns"))
+    say((config.scale == "channel", "ch", "scale a channel"))
     removed = _number(100 * config.sparsity)
-    say(config.sparsity, f"r{removed}", f"{removed} % removed")
+    say((config.sparsity, f"r{removed}", f"{removed} % removed"))
     strength = _number(config.strength)
     if config.bit_term == "energy":
-        say(has_bit_term, f"mu{strength}", f"µ {strength}")
+        say((has_bit_term, f"mu{strength}", f"µ {strength}"))
     else:
-        say(has_bit_term, f"{config.bit_term}-beta{strength}", f"{config.bit_term}, β {strength}")
+        say((has_bit_term, f"{config.bit_term}-beta{strength}", f"{config.bit_term}, β {strength}"))
     pull, printed = _number(config.network_strength), config.polarity == "printed"
-    say(pull != "0", f"lambda{pull}{'-printed' * printed}", f"λ {pull}{', as printed' * printed}")
-    say(config.prune_epoch, f"p{config.prune_epoch}", f"masks from epoch {config.prune_epoch}")
+    say((pull != "0", f"lambda{pull}{'-printed' * printed}", f"λ {pull}{', as printed' * printed}"))
+    say((config.prune_epoch, f"p{config.prune_epoch}", f"masks from epoch {config.prune_epoch}"))
     rise = _number(config.penalty_ramp)
-    say("penalty_ramp" in new, f"ramp{rise}", f"penalties rise over {rise} of the training")
+    say(("penalty_ramp" in new, f"ramp{rise}", f"penalties rise over {rise} of the training"))
     encoded = config.encoding != "twos_complement"
     if config.method != "dense":
         short = f"{config.bits} bits" if config.bits != 8 else ""
-        say(short or encoded or config.method == "dense-8bit", f"b{config.bits}", short)
-    say(encoded, *ENCODING_WORDS[config.encoding])
+        say((short or encoded or config.method == "dense-8bit", f"b{config.bits}", short))
+    say((encoded, *ENCODING_WORDS[config.encoding]))
     scale = _number(config.clip_ratio)
-    say("clip_ratio" in new, f"clip{scale}", f"scale x{scale}")
-    say("density_rule" in new, config.density_rule, "small layers spared")
+    say(("clip_ratio" in new, f"clip{scale}", f"scale x{scale}"))
+    say(("density_rule" in new, config.density_rule, "small layers spared"))
     share = "" if config.distillation == 0.5 else _number(config.distillation)
-    say(config.distillation, f"distilled{share}", f"distilled {share}".strip())
-    say(config.epochs != normal.get("epochs"), f"e{config.epochs}", f"{config.epochs} epochs")
+    say((config.distillation, f"distilled{share}", f"distilled {share}".strip()))
+    say((config.epochs != normal.get("epochs"), f"e{config.epochs}", f"{config.epochs} epochs"))
     tried = config.held_out and config.init is not None  # a choice among rates, so all of them say theirs
     rate = _number(config.learning_rate)
-    say(tried or "learning_rate" in new, f"lr{rate}", f"rate {rate}")
-    say("precision" in new, config.precision, config.precision)
-    say(config.held_out, "", "held-out images")
+    say((tried or "learning_rate" in new, f"lr{rate}", f"rate {rate}"))
+    say(("precision" in new, config.precision, config.precision))
+    say((config.held_out, "", "held-out images"))
     said = {"clip_ratio", "density_rule", "epochs", "learning_rate", "penalty_ramp", "precision"}
+    parts = [(name, word) for condition, name, word in cases if condition]
     return parts, [name for name in new if name not in said]
 
 

@@ -29,7 +29,7 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -160,11 +160,11 @@ class Repeating(IndexGenerator):
 
     def _walk(self, shape: tuple[int, ...], density: float) -> Mask:
         register, size = self.register, size_of(shape)
-
-        def walk(start: int, count: int) -> np.ndarray:
-            return self.positions(register.jump(start).states(count), size, register.degree)
-
+        walk = partial(self._walked, size)
         return first_sights(walk, shape, kept_of(size, density), register.period, str(register.polynomial))
+
+    def _walked(self, size: int, start: int, count: int) -> np.ndarray:
+        return self.positions(self.register.jump(start).states(count), size, self.register.degree)
 
 
 class MultiplyShift(Repeating):
