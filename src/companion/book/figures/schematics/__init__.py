@@ -1,7 +1,13 @@
 """Drawings of how things work, as SVG in the colors of the page: text in, text out."""
 
 from companion.book.figures.schematics.machines import crossbar, dataflows, shared_rows, signed_rows
-from companion.book.figures.schematics.method import joint_order, planes, twofold_method, weight_in_cells
+from companion.book.figures.schematics.method import (
+    joint_order,
+    life,
+    planes,
+    twofold_method,
+    weight_in_cells,
+)
 from companion.book.figures.schematics.registers import generator, register
 
 __all__ = [
@@ -9,6 +15,7 @@ __all__ = [
     "dataflows",
     "generator",
     "joint_order",
+    "life",
     "planes",
     "register",
     "shared_rows",

@@ -1,4 +1,4 @@
-"""Drawings of the method: from end to end, a weight in cells, what is trained, and in which order."""
+"""Drawings of the method: from end to end, a weight in cells, what is trained and when, a model's life."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from companion.book.figures.schematics.drawing import ACCENT, FAINT, INK, MINUS, WIDTH, Drawing
 
-__all__ = ["joint_order", "planes", "twofold_method", "weight_in_cells"]
+__all__ = ["joint_order", "life", "planes", "twofold_method", "weight_in_cells"]
 
 
 # Kept places of a layer of 6 x 4 in the drawings; what a register of 5 bits says is as good.
@@ -178,3 +178,32 @@ def joint_order(before: int, after: int) -> str:
     drawing.text((16 + split) / 2, 122, f"{before} epochs")
     drawing.text((split + 344) / 2, 122, f"{after} epochs")
     return drawing.svg(132)
+
+
+def life() -> str:
+    """A model's life with the library: attach, train, finish, save."""
+    drawing = Drawing(
+        "Four stations in a row. Twofold(model) attaches masks and codes to the weights. Training computes "
+        "the weights anew at each pass, masked and rounded, while the floats behind them learn. finish() "
+        "puts plain weights in their place. save() writes the kept codes, scales and seeds to a file, and "
+        "load() brings them back into a model that is freshly built."
+    )
+    stations = (
+        ("attach", "Twofold(model)", ("draws masks,", "sets up codes")),
+        ("train", "advance()", ("floats learn,", "codes multiply")),
+        ("finish", "finish()", ("plain weights", "in their place")),
+        ("save", "save(), load()", ("kept codes,", "scales, seeds")),
+    )
+    for number, (title, call, words) in enumerate(stations):
+        middle = 50 + 87 * number
+        trains = title == "train"
+        drawing.box(middle - 31, 20, 62, 34, title, color=ACCENT if trains else INK)
+        if number:
+            drawing.arrow([(middle - 56, 37), (middle - 31, 37)])
+        drawing.text(middle, 76, call, bold=True)
+        for line, text in enumerate(words):
+            drawing.text(middle, 97 + 16 * line, text)
+    # Each step of the loop comes back to the same station.
+    drawing.line([(158, 20), (158, 8), (116, 8)], ACCENT)
+    drawing.arrow([(116, 8), (116, 20)], ACCENT)
+    return drawing.svg(122)
