@@ -13,7 +13,7 @@ from companion.study.grouping import over_seeds
 from companion.study.networks import FinishedNetwork
 from companion.study.plan import EXPERIMENTS
 from companion.study.protocol import held_out_runs
-from twofold import LFSR, StoredLayer, lfsr_mask, load_cell_table
+from twofold import LFSR, StoredLayer, Twofold, lfsr_mask, load_cell_table, report
 from twofold.codes.tables import load_operation_energies
 from twofold.masks.kinds import Rejection
 from twofold.masks.measures import pair_coverage
@@ -187,23 +187,25 @@ def test_index_generator():
 
 def test_your_network():
     right = torch.tensor([True, True, True, False])
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
+    made = report(Twofold(model, layers="0", density=0.5), baseline=model)
     found = plain(
         findings.your_network(
             right=right,
-            zero_codes=0.25,
-            slides_j=2e-9,
-            sizes={"packed": 8000, "torch": 45_000},
-            loaded_right=~right,
+            report=made,
+            sizes={".safetensors": 8000, ".pt": 45_000},
             same=right,
             theirs=torch.tensor([1.0, 4.0]),
             ours=torch.tensor([1.0, 5.0]),
-            ternary=pd.Series({"bytes_packed": 1258}),
-            ternary_accuracy=96.5,
+            vit_right=~right,
+            vit_report=made,
         )
     )
-    assert (found["accuracy"], found["loaded_accuracy"], found["same"]) == (75.0, 25.0, 75.0)
+    assert (found["accuracy"], found["vit_accuracy"], found["same"]) == (75.0, 25.0, 75.0)
     assert found["onnx_error"] == pytest.approx(0.2)
-    assert (found["slides_nj"], found["file_kb"]) == (pytest.approx(2.0), 8.0)
+    assert (found["file_kb"], found["pt_kb"]) == (8.0, 45.0)
+    assert found["coverage"] == pytest.approx(100 * 16 / 24)
+    assert found["gain"] == found["vit_gain"] == pytest.approx(made.total.gain)
 
 
 def test_measured():
@@ -229,33 +231,26 @@ def test_speed():
 
 
 def test_training():
-    errors = [0.1, 0.2]
     at_error = pd.DataFrame(
         [[4.0, 3.0], [2.0, 2.0], [3.2, 2.0]],
         index=["twos_complement", "signed_rows", "differential"],
-        columns=errors,
+        columns=[0.1, 0.2],
     )
-    names = ["3 bits, rounded", "8 bits, chosen", "cheapest number of bits, chosen"]
-    columns = {"twos_complement": [1.2, 0.8, 0.7], "differential": 0.5, "signed_rows": [0.4, 0.6, 0.3]}
-    beside = pd.DataFrame(columns, index=pd.MultiIndex.from_product([[0.2], names], names=["error", "codes"]))
-    runs = pd.DataFrame(
-        {"run": ["dense-e60", "dense-b8-s1"], "test_accuracy": [91.3, 91.7], "epochs": [60, 12]}
-    )
+    rows = [
+        ("bits-popcount-beta10-s1", 82.0, 1.5, 6),
+        ("bits-planes-beta1-s1", 84.0, 1.4, 5),
+        ("bits-mu1000-s1", 90.0, 5.0, 0),
+    ]
+    by_bits = pd.DataFrame(rows, columns=["run", "test_accuracy", "gain", "emptied"])
     live = {"method": "twofold", "cell_energy_j": 2.0, "test_accuracy": 97.0}
+    control = live | {"cell_energy_j": 8.0, "test_accuracy": 98.0}
+    surviving = {0.0: 255, 60.0: 48, 250.0: 29}
     found = plain(
-        findings.training(
-            surviving={0.0: 255, 60.0: 48, 250.0: 29},
-            at_error=at_error,
-            beside=beside,
-            control=live | {"cell_energy_j": 8.0, "test_accuracy": 98.0},
-            live=live,
-            runs=runs,
-        )
+        findings.training(surviving=surviving, at_error=at_error, by_bits=by_bits, control=control, live=live)
     )
-    assert (found["least_saved"], found["most_saved"], found["pair_saved"]) == (1.5, 2.0, 1.25)
-    assert (found["short_rows"], found["long_rows"]) == (0.4, 0.6)
-    assert found["saved_most"] == pytest.approx(25.0)
-    assert (found["live_gain"], found["live_change"], found["dense_epochs"]) == (4.0, -1.0, 60)
+    assert (found["least_saved"], found["most_saved"], found["hull_60"]) == (1.5, 2.0, 48)
+    assert (found["popcount_emptied"], found["energy_gain"]) == (6, 5.0)
+    assert (found["live_gain"], found["live_change"]) == (4.0, -1.0)
 
 
 def test_registers():
@@ -337,14 +332,19 @@ def test_first_page(recipes):
 
 def test_accuracy(study):
     recipes = over_seeds(study)
-    spent = chosen(study, ["bits"]).assign(emptied=0, gain=2.0)
-    masks = study[(study.experiment == "masks") & (study.method == "twofold")]
-    talk = over_seeds(pd.concat([chosen(study, ["talk"]), masks]).assign(gain=3.0))
-    found = plain(findings.accuracy(recipes, spent, talk, held_out_runs()))
+    masks = over_seeds(study[(study.experiment == "masks") & (study.method == "twofold")])
+    found = plain(findings.accuracy(recipes, over_seeds(chosen(study, ["talk"])), masks))
     rows = recipes.set_index("run").test_accuracy
     assert found["removal_ninety"] == pytest.approx(rows["dense-b8"] - rows["lfsr-ms-r90"])
-    assert found["blindness_half"] == pytest.approx(rows["magnitude-r50"] - rows["lfsr-ms-r50"])
-    assert found["count"] == len(study)
+    assert found["magnitude_half"] == pytest.approx(rows["dense-b8"] - rows["magnitude-r50"])
+    assert found["longer"] == pytest.approx(rows["lfsr-ms-r90-e24"] - rows["lfsr-ms-r90"])
+
+
+def test_held_out():
+    found = plain(findings.held_out(held_out_runs()))
+    known = held_out_runs().set_index("run").held_out_accuracy
+    weak, strong = (f"tune-twofold-ms-r50-mu{mu}-lr0.05" for mu in (250, 500))
+    assert found["strength_costs"] == pytest.approx(known[weak] - known[strong])
 
 
 def test_energy(recipes):

@@ -153,32 +153,22 @@ def test_curves():
     assert plots.curves(frame, "epoch", "loss", hue="run").get_ylabel() == "loss"
 
 
-def test_accuracy_against_sparsity():
+def test_accuracy_against_what_is_removed():
     literature = pd.DataFrame({"sparsity": [0.67, 0.89], "test_accuracy": [92.0, 90.9]})
-    ax = plots.accuracy_against_sparsity(RUNS, literature=literature)
-    drawn = lines(ax)
-    assert drawn["dense, float"] == ([0.0], [91.0])
-    assert drawn["LFSR mask"] == ([50.0, 90.0], [89.5, 84.0])
-    assert drawn["twofold"] == ([90.0], [82.0])  # of strength 60; those of 250 are another line of its look:
-    assert ([50.0, 90.0], [85.0, 80.0]) in points_of(ax)
-    assert drawn["twofold, signed rows"] == ([50.0], [86.0])
-    assert drawn["published"] == ([67.0, 89.0], [92.0, 90.9])
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(drawn)
-    # Two points are not joined; each has a bar from its lowest to its highest seed.
-    assert {line.get_linestyle() for line in ax.get_lines()} == {"None"}
-    (bars,) = ax.collections
-    spans = [path.vertices.tolist() for path in bars.get_paths()]
-    assert spans == [[[50.0, 89.0], [50.0, 90.0]], [[90.0, 84.0], [90.0, 84.0]]]
-
-
-def test_three_sparsities_are_joined_with_a_band_between_the_seeds():
     between = RUNS[(RUNS.method == "lfsr") & (RUNS.sparsity == 0.9)].assign(sparsity=0.7)
-    ax = plots.accuracy_against_sparsity(pd.concat([RUNS, between]))
-    (line,) = (line for line in ax.get_lines() if line.get_label() == "LFSR mask")
-    assert line.get_linestyle() == "-"
-    (band,) = ax.collections  # only where they differ
+    own = pd.concat([RUNS[RUNS.method == "lfsr"], between])
+    ax = plots.accuracy_curves(own, RUNS[RUNS.method == "bits"], literature)
+    gray, mask = ax.lines
+    assert gray.get_xydata().tolist() == [[0.0, 90.0], [67.0, 92.0], [89.0, 90.9]]
+    assert mask.get_xydata().tolist() == [[50.0, 89.5], [70.0, 84.0], [90.0, 84.0]]
+    assert mask.get_linestyle() == "-"
+    (band,) = ax.collections
     corners = {tuple(corner) for corner in band.get_paths()[0].vertices.round(6).tolist()}
     assert corners == {(50.0, 89.0), (50.0, 90.0), (70.0, 84.0), (90.0, 84.0)}
+    assert [(note.xy, note.get_text()) for note in ax.texts] == [((90.0, 84.0), "LFSR mask")]
+    # Two points are not joined: accuracy bends too much between them.
+    two = plots.accuracy_curves(RUNS[RUNS.method == "lfsr"], RUNS[:0], literature)
+    assert two.lines[1].get_linestyle() == "None"
 
 
 def test_accuracy_against_energy():
@@ -203,10 +193,10 @@ def test_accuracy_against_energy():
 
 def test_errors_are_drawn_on_a_logarithmic_scale():
     """Halving the error takes the same height anywhere, and 100 % has a place."""
-    for ax in (plots.accuracy_against_energy(RUNS), plots.accuracy_against_sparsity(RUNS)):
-        height = ax.yaxis.get_transform().transform(np.array([60.0, 80.0, 90.0, 95.0, 100.0]))
-        assert np.diff(height)[:3] == pytest.approx(np.log10(2), rel=1e-12)
-        assert np.isfinite(height).all()
+    ax = plots.accuracy_against_energy(RUNS)
+    height = ax.yaxis.get_transform().transform(np.array([60.0, 80.0, 90.0, 95.0, 100.0]))
+    assert np.diff(height)[:3] == pytest.approx(np.log10(2), rel=1e-12)
+    assert np.isfinite(height).all()
 
 
 def test_notes_step_aside_for_one_another_and_for_points():
@@ -261,7 +251,6 @@ def test_energy_by_layer_is_stacked():
         lambda ax: plots.bits_strip(np.ones(256), ax=ax),
         lambda ax: plots.points(RUNS, "sparsity", "gain", ax=ax),
         lambda ax: plots.curves(RUNS, "sparsity", "gain", hue="method", ax=ax),
-        lambda ax: plots.accuracy_against_sparsity(RUNS, ax=ax),
         lambda ax: plots.accuracy_against_energy(RUNS, ax=ax),
     ],
 )

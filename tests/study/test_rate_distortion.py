@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from companion.study.rate_distortion import against_rounding, energy_at_error, frontier, rate_distortion
+from companion.study.rate_distortion import energy_at_error, frontier, rate_distortion
 from twofold.codes.cells import code_energy_table
 from twofold.codes.encodings import CELL_ENCODINGS
 from twofold.codes.tables import load_cell_table
@@ -58,33 +58,6 @@ def test_energy_at_an_error_lies_on_the_line_between_two_rows():
     table = energy_at_error(ends, [0.2, 0.3, 0.05, 0.4])
     assert table.loc["differential"].tolist()[:2] == pytest.approx([2.0, 1.0])
     assert table.loc["differential"].isna().tolist() == [False, False, True, True]
-
-
-def test_rounding_to_fewer_bits_is_compared_at_its_own_error():
-    encodings = ("twos_complement", "signed_rows")
-    frames = {
-        bits: rate_distortion(
-            LAYERS, [0.0, 3.0, 30.0, 300.0], bits=bits, encodings=encodings, clip_ratios=(0.5, 0.7, 1.0)
-        )
-        for bits in (3, 5, 8)
-    }
-    table = against_rounding(frames)
-    assert table.index.get_level_values("codes").tolist() == [
-        codes
-        for n in (5, 3)
-        for codes in (f"{n} bits, rounded", "8 bits, chosen", "cheapest number of bits, chosen")
-    ]
-    for (error, codes), row in table.iterrows():
-        best = table.loc[(error, "cheapest number of bits, chosen")]
-        assert (best <= row.fillna(best) * (1 + 1e-12)).all()
-        for encoding in encodings:
-            if codes.endswith("rounded"):
-                own = frames[int(codes[0])].query("encoding == @encoding and strength == 0")
-                assert row[encoding] == own.energy_pj[own.error.idxmin()]
-                assert own.error.min() == pytest.approx(error, rel=1e-12)
-            elif codes.startswith("8"):
-                chosen = energy_at_error(frames[8], [error])
-                assert row[encoding] == pytest.approx(chosen.loc[encoding, error], nan_ok=True)
 
 
 @pytest.mark.parametrize(

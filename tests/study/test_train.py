@@ -18,8 +18,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 TRAIN, TEST = load_images("digits")
 SMALL = TRAIN[: 5 * 64]
 COLOR = Images(  # larger than 8x8, so that tensors lie in memory as they do for CIFAR-10
-    torch.randint(0, 256, (48, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8),
-    torch.arange(48) % 10,
+    torch.randint(0, 256, (16, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8),
+    torch.arange(16) % 10,
     torch.full((3, 1, 1), 0.5),
     torch.full((3, 1, 1), 0.3),
     padding=2,
@@ -265,7 +265,7 @@ WAYS = {
 def test_interrupted_trainings_end_as_unbroken_ones(way, tmp_path):
     name, options, epochs = WAYS[way]
     train = SMALL if name == "digits-net" else COLOR
-    recipe = Recipe(epochs=epochs, batch_size=64 if name == "digits-net" else 24)
+    recipe = Recipe(epochs=epochs, batch_size=64 if name == "digits-net" else 8)
     steps = math.ceil(len(train) / recipe.batch_size)
 
     def training(checkpoint, stop_at=None):

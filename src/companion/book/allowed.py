@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
+from torch.nn import Linear
 
 from companion import paths
 from companion.benchmarks.results import growth
@@ -31,14 +32,14 @@ from companion.book.examples import bit_truth_table, worked_example
 from companion.study.config import METHODS, PRECISIONS, RunConfig
 from companion.study.images import DATASETS
 from companion.study.index_costs import index_prices
-from companion.study.results import load_float_weights, load_network, load_results, select
+from companion.study.results import load_float_weights, load_network, load_results
 from companion.study.verilog import design_of
 from companion.study.zoo import NETWORKS
-from twofold import Device, load_cell_table
+from twofold import Device, Twofold, load_cell_table
 from twofold.codes.tables import load_operation_energies
 from twofold.crossbar.adc import AdcRange
 from twofold.energy.index import gate_energy_j
-from twofold.energy.machine import AdcRule, IndexRule
+from twofold.energy.machine import Dataflow, IndexRule
 from twofold.masks import Polynomial, lfsr_mask
 from twofold.masks.generator import generator_of
 from twofold.masks.kinds import Reduction
@@ -228,16 +229,8 @@ class Training(Parameters):
 
 
 class Accuracy(Parameters):
-    results: Annotated[Text, _taken_by(lambda path: path and load_results(Path(path)))]
-    dataset: Text
-    networks: Annotated[list[Text], Field(max_length=LONGEST)]
-    methods: Annotated[list[Text], Field(max_length=LONGEST)]
-
-    @model_validator(mode="after")
-    def _check_together(self) -> "Accuracy":
-        table = load_results(Path(self.results)) if self.results else _runs()
-        select(table[~table.held_out], self.dataset, self.networks, self.methods)
-        return self
+    activations: Literal["float", "8 bits"]
+    rivals: Annotated[list[Literal["magnitude", "magnitude-bits", "iid"]], Field(max_length=3)]
 
 
 class Energy(Parameters):
@@ -322,13 +315,19 @@ class IndexGenerator(Parameters):
 
 
 class YourNetwork(Parameters):
-    density: Share
+    density: Annotated[Real, Field(ge=0.1, le=1)]  # below, nothing is left of nine rows
+    group: Rows
     strength: NotNegative
     bits: Bits
+    scale: Literal["layer", "channel"]
     steps: Annotated[int, Field(ge=1, le=10**6)]
-    dataflow: Literal["crossbar", "packed"]
-    adc_rule: AdcRule
+    dataflow: Dataflow
     seed: Seed
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "YourNetwork":
+        Twofold(Linear(9, 16), **self.model_dump(exclude={"steps", "dataflow", "seed"}))
+        return self
 
 
 class Claims(Parameters):

@@ -17,6 +17,7 @@ from companion.book.series import MASKS
 from companion.study.index_costs import crossovers
 from companion.study.networks import FinishedNetwork
 from twofold import LFSR, CellTable, Mask
+from twofold.reports import Report
 
 __all__ = [
     "accuracy",
@@ -25,6 +26,7 @@ __all__ = [
     "energy",
     "even_levels",
     "first_page",
+    "held_out",
     "index_generator",
     "machine",
     "measured",
@@ -221,105 +223,92 @@ def training(
     *,
     surviving: Mapping[float, int],
     at_error: pd.DataFrame,
-    beside: pd.DataFrame,
+    by_bits: pd.DataFrame,
     control: Mapping[str, Any],
     live: Mapping[str, Any],
-    runs: pd.DataFrame,
 ) -> Findings:
-    """Chapter 4: codes that survive, encodings at equal error, the live run, the study's schedules.
+    """Chapter 4: codes that survive, bit terms side by side, encodings at equal error, the live run.
 
     Parameters
     ----------
     surviving : by strength, the codes that are ever chosen
-    at_error, beside : as `rate_distortion.energy_at_error` and `rate_distortion.against_rounding`
+    at_error : as `rate_distortion.energy_at_error`
+    by_bits : networks of 8 bits that keep all weights, priced: ``gain``, and ``emptied``, layers of zeros
     control, live : rows of the two runs of the page
-    runs : as `results.load_results`
     """
-    twos, rows = at_error.loc["twos_complement"], at_error.loc["signed_rows"]
-    last = beside.loc[beside.index.unique("error").max()]  # rounded, chosen, chosen of the best length
-    rounded, chosen = last.iloc[0], last.iloc[1]
-    best_rows, rounded_rows = beside.signed_rows.iloc[2::3], beside.signed_rows.iloc[::3]
-    study = runs.set_index("run")
-    return _plain(
-        {
-            "hull_0": surviving[0.0],
-            "hull_60": surviving[60.0],
-            "hull_250": surviving[250.0],
-            "least_saved": (twos / rows).min(),
-            "most_saved": (twos / rows).max(),
-            "pair_saved": twos.iloc[0] / at_error.loc["differential"].iloc[0],
-            "short_twos": rounded.twos_complement,
-            "long_twos": chosen.twos_complement,
-            "short_rows": rounded.signed_rows,
-            "long_rows": chosen.signed_rows,
-            "short_pair": rounded.differential,
-            "long_pair": chosen.differential,
-            "saved_most": 100 * (1 - best_rows.to_numpy() / rounded_rows.to_numpy()).max(),
-            "live_method": live["method"],
-            "live_gain": control["cell_energy_j"] / live["cell_energy_j"],
-            "live_change": live["test_accuracy"] - control["test_accuracy"],
-            "dense_accuracy": study.test_accuracy["dense-e60"],
-            "dense_epochs": study.epochs["dense-e60"],
-            "tuned_epochs": study.epochs["dense-b8-s1"],
-        }
-    )
-
-
-def accuracy(means: pd.DataFrame, by_bits: pd.DataFrame, talk: pd.DataFrame, tried: pd.DataFrame) -> Findings:
-    """Chapter 5: what removal, blindness and cheap bits cost in accuracy, in points.
-
-    Parameters
-    ----------
-    means : of the study, a row a recipe: columns of `grouping.over_seeds`
-    by_bits : the experiment ``bits``, priced: ``gain``, and ``emptied``, its layers of zeros
-    talk : the experiment ``talk`` and the twofold networks of ``masks``, priced: means over seeds
-    tried : as `protocol.held_out_runs`
-    """
-    rows = means.set_index("run")
-    masks = means[means.experiment.isin(MASKS)].pivot(
-        index="sparsity", columns="method", values="test_accuracy"
-    )
-    control = rows.test_accuracy["dense-b8"]
-    found: dict[str, Any] = {"control": control}
-    for word, share in (("half", 0.5), ("ninety", 0.9)):
-        at = masks.loc[share]
-        found[f"removal_{word}"] = control - at.lfsr
-        found[f"blindness_{word}"] = at.magnitude - at.lfsr
-        found[f"bit_term_{word}"] = at.lfsr - at.twofold
-    for word, name in (("lfsr", "lfsr-ms-r90"), ("twofold", "twofold-ms-r90-mu125")):
-        found[f"alike_{word}"] = rows.test_accuracy[name]
-        found[f"spared_{word}"] = rows.test_accuracy[f"{name}-erk"]
-    for word, run in (("half", "lfsr{}-r50"), ("ninety", "lfsr{}-r90")):
-        found[f"rejection_{word}"] = rows.test_accuracy[run.format("")]
-        found[f"repeating_{word}"] = rows.test_accuracy[run.format("-ms")]
+    ratio = at_error.loc["twos_complement"] / at_error.loc["signed_rows"]
+    found: dict[str, Any] = {f"hull_{mu:.0f}": codes for mu, codes in surviving.items()}
     terms = by_bits.set_index("run")
     for word, name in (
         ("popcount", "bits-popcount-beta10-s1"),
         ("planes", "bits-planes-beta1-s1"),
         ("energy", "bits-mu1000-s1"),
     ):
-        found[f"{word}_accuracy"] = terms.test_accuracy[name]
-        found[f"{word}_gain"] = terms.gain[name]
-        found[f"{word}_emptied"] = int(terms.emptied[name])
-    steps, order = talk.set_index("run"), "popcount-beta10-lambda1"
-    meant, printed = (steps.loc[f"twofold-ms-r50-{order}{end}"] for end in ("-p6", "-printed-p6"))
-    chosen = steps.loc["twofold-ms-r50-mu125"]
+        row = terms.loc[name]
+        found |= {
+            f"{word}_accuracy": row.test_accuracy,
+            f"{word}_gain": row.gain,
+            f"{word}_emptied": int(row.emptied),
+        }
     found |= {
+        "least_saved": ratio.min(),
+        "most_saved": ratio.max(),
+        "live_method": live["method"],
+        "live_gain": control["cell_energy_j"] / live["cell_energy_j"],
+        "live_change": live["test_accuracy"] - control["test_accuracy"],
+    }
+    return _plain(found)
+
+
+def accuracy(means: pd.DataFrame, talk: pd.DataFrame, masks: pd.DataFrame) -> Findings:
+    """Chapter 5: what removal, not looking and cheap bits cost in accuracy, in points.
+
+    Parameters
+    ----------
+    means : of the study, a row a recipe: columns of `grouping.over_seeds`
+    talk : the experiment ``talk``: means over seeds
+    masks : the twofold networks of the experiment ``masks``: means over seeds
+    """
+    accuracy = means.set_index("run").test_accuracy
+    by_method = means[means.experiment.isin(MASKS)].pivot(
+        index="sparsity", columns="method", values="test_accuracy"
+    )
+    control = accuracy["dense-b8"]
+    found: dict[str, Any] = {"control": control}
+    for word, percent in (("half", 50), ("ninety", 90)):
+        at = by_method.loc[percent / 100]
+        found |= {
+            f"removal_{word}": control - at.lfsr,
+            f"magnitude_{word}": control - at.magnitude,
+            f"bit_term_{word}": at.lfsr - at.twofold,
+            f"rejection_{word}": accuracy[f"lfsr-r{percent}"],
+            f"repeating_{word}": accuracy[f"lfsr-ms-r{percent}"],
+            f"distilled_{word}": accuracy[f"lfsr-ms-r{percent}-distilled"] - accuracy[f"lfsr-ms-r{percent}"],
+        }
+    steps = talk.set_index("run")
+    meant, printed = (
+        steps.loc[f"twofold-ms-r50-popcount-beta10-lambda1{end}"] for end in ("-p6", "-printed-p6")
+    )
+    found |= {
+        "shared_half": accuracy["lfsr-col-g64-r50"],
+        "alike_lfsr": accuracy["lfsr-ms-r90"],
+        "spared_lfsr": accuracy["lfsr-ms-r90-erk"],
+        "longer": accuracy["lfsr-ms-r90-e24"] - accuracy["lfsr-ms-r90"],
         "printed_before": printed.accuracy_before_pruning,
         "printed_after": printed.accuracy_after_pruning,
-        "printed_end": printed.test_accuracy,
-        "meant_before": meant.accuracy_before_pruning,
         "meant_end": meant.test_accuracy,
-        "meant_gain": meant.gain,
-        "chosen_end": chosen.test_accuracy,
-        "chosen_gain": chosen.gain,
+        "chosen_end": masks.set_index("run").test_accuracy["twofold-ms-r50-mu125"],
     }
-    found |= {"recipes": len(means), "count": means.seeds.sum(), "repeated": (means.seeds > 1).sum()}
-    return _plain(found | _held_out(tried))
+    return _plain(found)
 
 
-def _held_out(tried: pd.DataFrame) -> Findings:
-    """What the levers brought on held-out images, by the names of the runs that differ in one."""
+def held_out(tried: pd.DataFrame) -> Findings:
+    """How this was measured: what levers brought on held-out images, by runs that differ in one of them.
+
+    Parameters
+    ----------
+    tried : as `protocol.held_out_runs`
+    """
     rows = tried.set_index("run")
     known, joules = rows.held_out_accuracy, rows.cell_energy_j
     weak, plain, taught, clipped, signed = (
@@ -547,40 +536,36 @@ def index_generator(
 def your_network(
     *,
     right: Tensor,
-    zero_codes: float,
-    slides_j: float,
+    report: Report,
     sizes: Mapping[str, int],
-    loaded_right: Tensor,
     same: Tensor,
     theirs: Tensor,
     ours: Tensor,
-    ternary: pd.Series,
-    ternary_accuracy: float,
+    vit_right: Tensor,
+    vit_report: Report,
 ) -> Findings:
-    """Chapter 11: what the attached, saved, loaded and exported network does.
+    """Chapter 11: what the attached, saved and exported networks do.
 
     Parameters
     ----------
-    right, loaded_right : which test images the network, and the one that was loaded, read correctly
-    zero_codes : share of the kept codes that are 0
-    slides_j : joules of the network, each row read once
-    sizes : bytes of the packed file and of torch's
-    same : which outputs of both are equal
+    right, vit_right : which test images the convolutional network and the transformer read correctly
+    report, vit_report : with a baseline
+    sizes : bytes of the packed file, ".safetensors", and of torch's, ".pt"
+    same : which outputs of the saved and of the loaded network are equal
     theirs, ours : outputs of ONNX Runtime and of torch
-    ternary, ternary_accuracy : totals of the ternary network's report, and its accuracy (%)
     """
+    coverage = vit_report.coverage
     return _plain(
         {
-            "accuracy": 100 * float(right.double().mean()),
-            "zero": 100 * zero_codes,
-            "slides_nj": 1e9 * slides_j,
-            "file_kb": sizes["packed"] / 1e3,
-            "pt_kb": sizes["torch"] / 1e3,
-            "loaded_accuracy": 100 * float(loaded_right.double().mean()),
-            "same": 100 * float(same.double().mean()),
-            "onnx_error": float((theirs - ours).abs().max() / ours.abs().max()),
-            "ternary_bytes": int(ternary.bytes_packed),
-            "ternary_accuracy": ternary_accuracy,
+            "accuracy": 100 * right.double().mean(),
+            "gain": report.total.gain,
+            "file_kb": sizes[".safetensors"] / 1e3,
+            "pt_kb": sizes[".pt"] / 1e3,
+            "same": 100 * same.double().mean(),
+            "onnx_error": (theirs - ours).abs().max() / ours.abs().max(),
+            "vit_accuracy": 100 * vit_right.double().mean(),
+            "vit_gain": vit_report.total.gain,
+            "coverage": 100 * (1.0 if coverage is None else coverage.share),
         }
     )
 

@@ -5,7 +5,7 @@ that is best for error and energy together, as in training (`twofold.CodeChooser
 trained at all: how much of its weights has to be given up for how many joules?
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 import numpy as np
@@ -19,7 +19,7 @@ from twofold.codes.cells import code_energy_table
 from twofold.codes.encodings import CELL_ENCODINGS, EncodingName
 from twofold.codes.quantizer import check_clip_ratio, code_limit, weight_scale
 
-__all__ = ["against_rounding", "energy_at_error", "frontier", "rate_distortion"]
+__all__ = ["energy_at_error", "frontier", "rate_distortion"]
 
 
 @torch.no_grad()
@@ -137,30 +137,3 @@ def energy_at_error(frame: pd.DataFrame, errors: Sequence[float]) -> pd.DataFram
         known = own.sort_values("error")
         rows[encoding] = np.interp(errors, known.error, known.energy_pj, left=np.nan, right=np.nan)
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(errors))
-
-
-def against_rounding(frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
-    """Codes of fewer bits, rounded and not chosen, beside codes that were chosen, each at the same error.
-
-    Parameters
-    ----------
-    frames : number of bits -> its `rate_distortion`; all but the most bits with the strength 0 among theirs
-
-    Returns
-    -------
-    DataFrame
-        Index: ``error``, that of plain rounding at the scale that suits it best, and ``codes``: these rounded
-        ones, the chosen ones of the most bits, and the chosen ones of whichever number of bits is cheapest.
-        Columns: the encodings; pJ a weight, with a gap where chosen codes have no such error.
-    """
-    most = max(frames)
-    rows = {}
-    for bits in sorted(set(frames) - {most}, reverse=True):
-        rounded = frames[bits][frames[bits].strength == 0]
-        rounded = rounded.loc[rounded.groupby("encoding").error.idxmin()].set_index("encoding")
-        error = float(rounded.error.min())
-        chosen = {b: energy_at_error(frame, [error])[error] for b, frame in frames.items()}
-        rows[error, f"{bits} bits, rounded"] = rounded.energy_pj
-        rows[error, f"{most} bits, chosen"] = chosen[most]
-        rows[error, "cheapest number of bits, chosen"] = pd.DataFrame(chosen).min(axis=1)
-    return pd.DataFrame(rows).T.rename_axis(index=["error", "codes"], columns=None)

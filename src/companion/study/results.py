@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,6 @@ __all__ = [
     "load_results",
     "run_costs",
     "run_versions",
-    "select",
     "starting_from",
 ]
 
@@ -218,33 +217,6 @@ def load_results(path: Path | None = None) -> pd.DataFrame:
             RunRow.from_columns(values)
         except ValueError as error:
             raise ValueError(f"{path}, run {values['run']}: {error}") from None
-    return frame
-
-
-def select(
-    frame: pd.DataFrame, dataset: str, networks: Sequence[str], methods: Sequence[str] = ()
-) -> pd.DataFrame:
-    """The rows of a data set, some networks and some methods (none named: all).
-
-    Raises
-    ------
-    ValueError
-        A name that the table does not hold, or nothing left; the message lists what there is. A text where a
-        list belongs, which is what ``papermill -p`` makes of one (``-y`` keeps it).
-    """
-    for parameter, names in (("networks", networks), ("methods", methods)):
-        if isinstance(names, str):
-            raise ValueError(f"{parameter} is the text {names!r}; it must be a list (papermill: -y, not -p)")
-    wanted = {"dataset": [dataset], "network": list(networks), "method": list(methods)}
-    for column, names in wanted.items():
-        unknown = sorted(set(names) - set(frame[column]))
-        if unknown:
-            there = ", ".join(sorted(set(frame[column])))
-            raise ValueError(f"no {column} {', '.join(map(repr, unknown))} in the results; there are {there}")
-        if names:
-            frame = frame[frame[column].isin(names)]
-    if frame.empty:
-        raise ValueError(f"no run has all of {wanted}")
     return frame
 
 

@@ -16,7 +16,7 @@ from companion.book.figures.page import show_in_page
 __all__ = [
     "METHOD_STYLE",
     "accuracy_against_energy",
-    "accuracy_against_sparsity",
+    "accuracy_curves",
     "bars",
     "bits_strip",
     "code_energies",
@@ -188,22 +188,22 @@ LINES, FILLS = ("-", "--", ":", "-."), ("full", "none", "left", "right")
 """Looks of a method's first, second, ... series."""
 
 
-def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes, *, fewest: int = 1) -> None:
+def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes) -> None:
     """Points of each method and series, with a band between ``lowest`` and ``highest``.
 
     The method has a color, the series a look of its own and a line of the legend. Within a series, networks
-    of the same bit term, strength and bits are joined, unless they are less than ``fewest``.
+    of the same bit term, strength and bits are joined.
     """
     for method, (color, marker, name) in METHOD_STYLE.items():
         own = frame[frame.method == method].dropna(subset=[x, y])  # a float network has no cell energy
         for number, (words, group) in enumerate(own.groupby("series")):
             label: str | None = f"{name}, {words}" if words else name
             for _, line in group.groupby(["bit_term", "strength", "bits"], dropna=False):
-                line, joined = line.sort_values(x), len(line) >= fewest
+                line = line.sort_values(x)
                 ax.plot(
                     line[x],
                     line[y],
-                    linestyle=LINES[number % len(LINES)] if joined else "none",
+                    linestyle=LINES[number % len(LINES)],
                     linewidth=1.2,
                     marker=marker,
                     color=color,
@@ -213,12 +213,7 @@ def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes, *, fewest: int = 1
                 )
                 label = None
                 if y == "test_accuracy" and (line.highest > line.lowest).any():
-                    if joined:
-                        ax.fill_between(
-                            line[x], line.lowest, line.highest, color=color, alpha=0.2, linewidth=0
-                        )
-                    else:
-                        ax.vlines(line[x], line.lowest, line.highest, color=color, alpha=0.4, linewidth=5)
+                    ax.fill_between(line[x], line.lowest, line.highest, color=color, alpha=0.2, linewidth=0)
 
 
 def _legend_below(ax: Axes, *, own: bool) -> None:
@@ -243,37 +238,39 @@ def _of_error(accuracy):
     return -np.log10(np.maximum(100 - accuracy, 0.01))
 
 
-def accuracy_against_sparsity(
-    frame: pd.DataFrame, *, literature: pd.DataFrame | None = None, ax: Axes | None = None
-) -> Axes:
-    """Test accuracy (%) against overall sparsity (%), a line a series; literature as hollow marks.
+def accuracy_curves(frame: pd.DataFrame, gray: pd.DataFrame, literature: pd.DataFrame) -> Axes:
+    """Test accuracy (%) against overall sparsity (%), a line a method, named at its end; the rest in gray.
 
-    Columns of ``frame``: ``method``, ``series``, ``bit_term``, ``strength``, ``bits``, ``sparsity``,
-    ``test_accuracy``, and ``lowest`` and ``highest`` over the seeds, between which a band reaches. Two points
-    are not joined: accuracy bends too much between them.
+    Columns: ``method``, ``sparsity``, ``test_accuracy``, of the first two frames also ``lowest`` and
+    ``highest`` over the seeds.
     """
-    own, ax = ax is None, _axes(ax, figsize=(7.2, 4.9))
+    _, ax = plt.subplots(figsize=(7.2, 4.6))
     _error_scale(ax)
-    _by_series(frame.assign(percent=100 * frame.sparsity), "percent", "test_accuracy", ax, fewest=3)
-    if literature is not None:
-        ax.plot(
-            100 * literature.sparsity,
-            literature.test_accuracy,
-            "o",
-            markerfacecolor="none",
-            color="#777777",
-            label="published",
-        )
+    other = pd.concat([gray, literature])
+    ax.plot(100 * other.sparsity, other.test_accuracy, "o", color="#999999", markersize=5, zorder=1)
+    ends = []
+    for method, (color, marker, name) in METHOD_STYLE.items():
+        line = frame[frame.method == method].sort_values("sparsity")
+        if line.empty:
+            continue
+        x = 100 * line.sparsity
+        look = {"color": color, "marker": marker, "markersize": 11 if marker == "*" else 6}
+        joined = "-" if len(line) > 2 else "none"  # accuracy bends too much between two points
+        ax.plot(x, line.test_accuracy, linestyle=joined, linewidth=1.4, **look)
+        ax.fill_between(x, line.lowest, line.highest, color=color, alpha=0.2, linewidth=0)
+        ends.append({"x": x.iloc[-1], "y": line.test_accuracy.iloc[-1], "name": name, "color": color})
     ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
-    _legend_below(ax, own=own)
+    notes = pd.DataFrame(ends)
+    write_notes(ax, notes.x, notes.y, notes["name"].tolist(), notes.color.tolist())
     return ax
 
 
 def accuracy_against_energy(frame: pd.DataFrame, *, legend: bool = True, ax: Axes | None = None) -> Axes:
     """Test accuracy (%) against energy (column ``energy_j``), each point with its ``note`` in its color.
 
-    ``frame`` as in `accuracy_against_sparsity`, with ``energy_j`` and ``note``. Without a ``legend`` the
-    figure of the same series that stands before it serves.
+    Columns of ``frame``: ``method``, ``series``, ``bit_term``, ``strength``, ``bits``, ``test_accuracy``,
+    ``lowest`` and ``highest`` over the seeds, ``energy_j`` and ``note``. Without a ``legend`` the figure of
+    the same series that stands before it serves.
     """
     own, ax = ax is None, _axes(ax, figsize=(7.2, 6.2))
     _error_scale(ax)

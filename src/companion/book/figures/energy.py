@@ -88,8 +88,14 @@ def energy_against_sparsity(frame: pd.DataFrame, claims: pd.DataFrame) -> Axes:
     for claim in claims.itertuples():
         place = (100 * claim.sparsity, dense_j / claim.gain)
         left = claim.sparsity > 0.5
-        side = {"xytext": (-9, -12) if left else (9, 5), "ha": "right" if left else "left"}
-        ax.annotate(f"the talk: {claim.gain:g}x", place, textcoords="offset points", fontsize="small", **side)
+        note = ax.annotate(
+            f"the talk: {claim.gain:g}x",
+            place,
+            (-9, -12) if left else (9, 5),
+            textcoords="offset points",
+            fontsize="small",
+        )
+        note.set_horizontalalignment("right" if left else "left")
     ax.set(
         yscale="log", xlabel="weights removed (%)", ylabel="energy of an image, cells alone", xlim=(-3, 100)
     )

@@ -12,7 +12,7 @@ from textwrap import fill
 
 from matplotlib import pyplot as plt
 from matplotlib import rc_context
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import GridSpec
 
 __all__ = ["COLORS", "UNNAMED", "as_html", "keep_wide", "show_in_page"]
@@ -52,10 +52,12 @@ def show_in_page() -> None:
     plt.figure()  # sets up the display of figures, which would otherwise undo the next lines
     plt.close()
     select_figure_formats(shell, set())
-    shell.display_formatter.formatters["text/html"].for_type(Figure, as_html)
+    display = shell.display_formatter
+    assert display is not None  # a shell that shows anything has one
+    display.formatters["text/html"].for_type(Figure, as_html)
 
 
-def keep_wide(figure: Figure) -> None:
+def keep_wide(figure: Figure | SubFigure) -> None:
     """Have a figure that cannot be made narrow, a diagram over time say, scroll on a phone."""
     figure.set_gid(_WIDE)
 
@@ -76,7 +78,7 @@ def _narrow(figure: Figure) -> None:
     """Make a figure as narrow as a phone: panels and legends one below the other, long words in lines."""
     height = figure.get_size_inches()[1]
     panels = [ax for ax in figure.axes if ax.get_subplotspec() is not None]
-    grids = {id(ax.get_gridspec()): ax.get_gridspec() for ax in panels}
+    grids = {id(grid): grid for ax in panels if (grid := ax.get_gridspec()) is not None}
     if len(grids) == 1 and (old := next(iter(grids.values()))).ncols > 1:
         grid = GridSpec(len(panels), 1, figure=figure)
         for number, ax in enumerate(panels):
@@ -86,22 +88,25 @@ def _narrow(figure: Figure) -> None:
             ax.yaxis.set_tick_params(labelleft=True)
         height = min(height / old.nrows, 3.4) * len(panels)
     for ax in figure.axes:
-        for title in (ax.title, ax._left_title, ax.yaxis.label):
-            title.set_text(fill(title.get_text(), LINE))
+        for side in ("left", "center"):
+            ax.set_title(fill(ax.get_title(side), LINE), loc=side)
+        ax.set_ylabel(fill(ax.get_ylabel(), LINE))
         names = [label.get_text() for label in ax.get_yticklabels()]
-        if any(len(name) > LINE // 2 for name in names):
+        if any(len(name) > LINE // 2 and "$" not in name for name in names):  # no formula
             ax.set_yticks(ax.get_yticks(), [fill(name, LINE // 2) for name in names])
-    legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes if ax.get_legend() is not None)]
+    of_panels = [legend for ax in figure.axes if (legend := ax.get_legend()) is not None]
+    legends = [*figure.legends, *of_panels]
     entries = {
         text.get_text(): handle
         for legend in legends
         for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True)
+        if handle is not None
     }
     for legend in legends:
         legend.remove()
     if entries:
         words = [fill(name, LINE) for name in entries]
-        figure.legend(entries.values(), words, loc="outside lower center", fontsize="small")
+        figure.legend(list(entries.values()), words, loc="outside lower center", fontsize="small")
         height += 0.22 * sum(1 + name.count("\n") for name in words)
     figure.set_size_inches(PHONE, height)
 

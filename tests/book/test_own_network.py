@@ -1,0 +1,51 @@
+"""A report by the parts of a network, and what an outlier costs the other weights."""
+
+import pytest
+import torch
+from torch import nn
+
+from companion.book.own_network import bars_by_part, by_part, outlier_errors
+from twofold import Twofold, report
+
+
+@pytest.fixture
+def made():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 4), nn.Linear(4, 2))
+    return report(Twofold(model, density=0.5), baseline=model)
+
+
+def test_parts_have_the_sums_of_their_layers(made):
+    table = by_part(made, {"hidden": "[01]", "last": "2"})
+    assert table.shape == (3, 6) and table.part.tolist() == ["hidden", "last", "total"]
+    assert table.weights.tolist() == [96, 8, 104]
+    frame, (hidden, last, total) = made.frame, table["energy (nJ)"]
+    assert hidden == pytest.approx(1e9 * frame.energy_j[:2].sum()) and total == pytest.approx(hidden + last)
+    assert table["gain (x)"][2] == pytest.approx(made.total.gain)
+    assert table["zero codes (%)"][2] == pytest.approx(100 * made.total.zero_codes)
+    assert table["stored (kB)"][2] == pytest.approx(made.total.bytes_packed / 1e3)
+
+
+def test_every_layer_is_of_a_part_and_every_part_has_layers(made):
+    with pytest.raises(ValueError, match=r"layer '2' fits none of 0, 1"):
+        by_part(made, {"first": "0", "second": "1"})
+    with pytest.raises(ValueError, match=r"no layer fits rnn\.\*"):
+        by_part(made, {"all": "*", "recurrent": "rnn.*"})
+
+
+def test_bars_of_a_part_stand_together(made):
+    bars = bars_by_part({"dense": made, "twofold": made}, {"last": "2", "first": "0", "other": "1"})
+    assert bars.network.tolist() == ["last", "last", "first", "first", "other", "other"]
+    assert bars.bar.tolist() == ["dense", "twofold"] * 3
+    assert bars.energy_j.sum() == pytest.approx(2 * made.total.energy_j)
+    assert bars.edp_gain.tolist()[::2] == pytest.approx(made.frame.edp_gain[[2, 0, 1]].tolist())
+
+
+def test_an_outlier_costs_all_others_with_one_scale_a_layer_only():
+    weight = torch.randn(32, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    errors = outlier_errors(weight, [1, 10, 100], bits=8).pivot(
+        index="outlier", columns="scale", values="snr_db"
+    )
+    layer, channel = errors["one scale a layer"], errors["a scale a channel"]
+    assert layer[1] - layer[10] == pytest.approx(20, abs=1)  # ten times the step
+    assert channel[1] == pytest.approx(channel[100], abs=0.5)
