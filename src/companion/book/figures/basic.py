@@ -254,9 +254,10 @@ def accuracy_curves(frame: pd.DataFrame, gray: pd.DataFrame, literature: pd.Data
         if line.empty:
             continue
         x = 100 * line.sparsity
-        look = {"color": color, "marker": marker, "markersize": 11 if marker == "*" else 6}
-        joined = "-" if len(line) > 2 else "none"  # accuracy bends too much between two points
-        ax.plot(x, line.test_accuracy, linestyle=joined, linewidth=1.4, **look)
+        size = 11 if marker == "*" else 6
+        (drawn,) = ax.plot(x, line.test_accuracy, marker=marker, color=color, markersize=size, linewidth=1.4)
+        if len(line) < 3:  # accuracy bends too much between two points
+            drawn.set_linestyle("none")
         ax.fill_between(x, line.lowest, line.highest, color=color, alpha=0.2, linewidth=0)
         ends.append({"x": x.iloc[-1], "y": line.test_accuracy.iloc[-1], "name": name, "color": color})
     ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
