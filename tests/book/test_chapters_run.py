@@ -92,7 +92,7 @@ RUNS = [
     ("11-your-network", {}),
     (
         "11-your-network",
-        {"density": 0.2, "bits": 4, "strength": 0.5, "group": 1, "steps": 20, "dataflow": "crossbar"},
+        {"density": 0.2, "bits": 4, "strength": 0.5, "group": 1, "steps": 20},
     ),
     (
         "11-your-network",
@@ -102,7 +102,6 @@ RUNS = [
             "bits": 10,
             "scale": "layer",
             "steps": 20,
-            "dataflow": "packed",
             "seed": 3,
         },
     ),

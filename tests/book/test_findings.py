@@ -325,9 +325,8 @@ def test_first_page(recipes):
     found = plain(findings.first_page(accounts, load_cell_table(), costs))
     gains = recipes.set_index("run").gain
     assert found["half_cells"] == gains["twofold-r50-mu80-b8-rows"]
-    assert found["half_index"] == pytest.approx(0.7 * found["half_cells"])
     assert found["half_whole"] == pytest.approx(0.5 * found["half_cells"])
-    assert (found["hours"], found["rewritten"]) == (2.0, 2.0)
+    assert (found["finished"], found["hours"]) == (2, 2.0)
 
 
 def test_accuracy(study):

@@ -13,7 +13,7 @@ from twofold import load_cell_table
 @pytest.fixture(scope="module")
 def accounts(few):
     """Of four recipes; all of them would be priced for minutes and say no more."""
-    names = [f"{name}-s1" for name in ("dense-b8", "bits-mu500", "lfsr-r50", "magnitude-bits-r50-mu125")]
+    names = [f"{name}-s1" for name in ("dense-b8", "rounded-b3-rows", "lfsr-r50", "magnitude-bits-r50-mu125")]
     return headline.priced(few[few.run.isin(names)], load_cell_table())
 
 
@@ -54,8 +54,7 @@ def test_table_has_a_row_a_recipe_that_has_finished_in_markdown(accounts, monkey
     table = headline.headline_table(accounts)
     assert table.index.tolist() == [
         "dense, 8 bits",
-        "bits only, µ 500",
-        "LFSR mask, 50 % removed",
+        "dense, rounded, 3 bits, signed rows",
         "magnitude + bits, 50 % removed, µ 125",
     ]
     monkeypatch.setattr(headline, "priced", lambda *_: accounts)

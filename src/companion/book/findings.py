@@ -47,7 +47,7 @@ def first_page(accounts: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd
     Parameters
     ----------
     accounts : as `headline.priced`: means over seeds by what is charged, columns ``run``, ``test_accuracy``
-        (%), ``gain``, ``edp_gain``, ``gain_best_untrained``
+        (%), ``gain``
     cells : the table that they were priced with
     costs : as `results.run_costs`
     """
@@ -57,24 +57,18 @@ def first_page(accounts: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd
     for word, run in {
         "low": "twofold-ms-r10-mu125",
         "high": "twofold-ms-r90-mu125",
-        "codes": "bits-mu500",
         "short": "rounded-b3-rows",
         "half": "twofold-r50-mu80-b8-rows",
         "shared": "twofold-col-g64-r50-mu0.8-b3-rows",
-        "ninety": "twofold-r90-mu60-b8-rows",
-        "rival": "magnitude-bits-r90-mu125",
     }.items():
         found |= {
             word: alone.test_accuracy[run],
             f"{word}_cells": alone.gain[run],
-            f"{word}_index": priced["index"].gain[run],
             f"{word}_whole": whole.gain[run],
-            f"{word}_edp": whole.edp_gain[run],
         }
     return _plain(
         found
         | {
-            "rewritten": 1 / alone.gain_best_untrained["dense-b8"],
             "dearest": cells.energy_j[-1] / cells.energy_j[0],
             "finished": len(costs),
             "hours": costs.minutes.sum() / 60,

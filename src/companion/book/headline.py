@@ -36,9 +36,7 @@ __all__ = [
 
 RECIPES = (
     "dense-b8",
-    "bits-mu500",
     "rounded-b3-rows",
-    "lfsr-r50",
     "twofold-r50-mu80-b8-rows",
     "twofold-col-g64-r50-mu125",
     "twofold-col-g64-r50-mu0.8-b3-rows",
