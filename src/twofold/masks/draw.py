@@ -178,7 +178,7 @@ def mask_of(order: np.ndarray, shape: Sequence[int], clocks: int, keep: np.ndarr
     if keep is None:
         keep = np.zeros(math.prod(shape), bool)
         keep[order] = True
-    return Mask(torch.from_numpy(keep).reshape(tuple(shape)), torch.from_numpy(order), clocks, len(order))
+    return Mask(torch.from_numpy(keep.reshape(shape)), torch.from_numpy(order), clocks, len(order))
 
 
 def blocks_of(shape: Sequence[int], group: int) -> tuple[int, ...]:

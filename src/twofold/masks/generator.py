@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int64, UInt
 
-from twofold.masks.draw import Mask, blocks_of
+from twofold.masks.draw import Mask, blocks_of, check_group
 from twofold.masks.gf2 import Polynomial, primitive_count, primitive_polynomials
 from twofold.masks.kinds import (
     ColumnByColumn,
@@ -144,6 +144,13 @@ def layer_generator(
     >>> print(layer_generator("column", (16, 3, 3, 3), layer=0, group=4))
     x^5+x^2+1 (fibonacci, column) from seed 24, 4 columns an index
     """
+    return _layer_generator(kind, tuple(shape), layer, run, check_group(group))
+
+
+@lru_cache(maxsize=1 << 12)  # as for seeds, below; a generator never changes
+def _layer_generator(
+    kind: Reduction, shape: tuple[int, ...], layer: int, run: int, group: int
+) -> IndexGenerator:
     degree = generator_of(kind).least_degree(blocks_of(shape, group))
     polynomial = layer_polynomial(degree, layer, run) if degree else LAYER_POLYNOMIAL
     return generator_of(kind)(polynomial, layer_seed(polynomial, layer, run), group=group)

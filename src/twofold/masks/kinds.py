@@ -231,7 +231,9 @@ class Rejection(IndexGenerator):
             states = self.register.states(min(count, period))
             clocks = np.flatnonzero(states <= size)[:kept]
             if len(clocks) == kept:
-                return mask_of(states.take(clocks).astype(np.int64) - 1, shape, int(clocks[-1]) + 1)
+                order = states.take(clocks).astype(np.int64)
+                order -= 1
+                return mask_of(order, shape, int(clocks[-1]) + 1)
             count *= 2
 
 

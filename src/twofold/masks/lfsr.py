@@ -11,7 +11,9 @@ Sequences" (1967), for the recurrence.
 """
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -24,6 +26,15 @@ __all__ = ["LFSR", "Form", "states_of_seeds"]
 
 Form = Literal["fibonacci", "galois"]
 """How a register is wired: ``fibonacci``, the taps feed one bit, or ``galois``, one bit feeds the taps."""
+
+_FORMS = get_args(Form)
+
+
+_SHORT = 256  # states that are made faster by plain leaps than a sparse multiple is looked for
+
+_FIRST = 2048  # states of a register's basis that are kept: four bytes for each, and for each of the n seeds
+
+_SEARCHED = 26  # bits of a register whose sparse multiples are looked for, among 4 * 2^(n/2) states or more
 
 
 @dataclass(frozen=True)
@@ -94,12 +105,21 @@ class LFSR:
         """The first `count` output bits, 0 or 1; beyond the period they repeat."""
         out = np.empty(_check_count(count), np.uint8)
         output = 0 if self.form == "fibonacci" else self.degree - 1
-        return _leap(out, [state >> output & 1 for state in self._first_states()], self.polynomial)
+        first = [state >> output & 1 for state in self._first_states()]
+        return _leap(out, first, self.polynomial.exponents)
 
     def states(self, count: int) -> UInt[np.ndarray, "count"]:
         """The first `count` state words, the seed first; uint32 up to degree 32, uint64 above."""
         out = np.empty(_check_count(count), _word_type(self.degree))
-        return _leap(out, self._first_states(), self.polynomial)
+        if count <= _SHORT or not (leaps := _leaps(self.polynomial, self.form)):
+            return _leap(out, self._first_states(), self.polynomial.exponents)
+        basis, relation = leaps
+        filled = min(basis.shape[1], count)
+        seeds = [bit for bit in range(self.degree) if self.seed >> bit & 1]
+        np.bitwise_xor.reduce(basis[seeds, :filled], axis=0, out=out[:filled])
+        if filled < relation[0]:
+            filled = len(_leap(out[: relation[0]], None, self.polynomial.exponents, filled))
+        return _leap(out, None, relation, filled)
 
     def de_bruijn_states(self) -> UInt[np.ndarray, "states"]:
         """All ``2^degree`` states from the seed on, once 0 is spliced in between 1 and ``2^(degree-1)``.
@@ -173,30 +193,66 @@ def states_of_seeds(
         _check_seeds(polynomial, int(seeds.min()), int(seeds.max()))
     seeds = seeds.astype(_word_type(polynomial.degree), copy=False)
     out = np.empty((_check_count(count), len(seeds)), seeds.dtype)
-    return _leap(out, _first_states(polynomial, seeds, form), polynomial)
+    return _leap(out, _first_states(polynomial, seeds, form), polynomial.exponents)
 
 
-def _leap(out: np.ndarray, first: list, polynomial: Polynomial) -> np.ndarray:
-    """Fill `out` along its first axis from its first n entries, in leaps of doubling length.
+def _leap(out: np.ndarray, first: list | None, exponents: Sequence[int], filled: int = 0) -> np.ndarray:
+    """Fill `out` along its first axis in leaps of doubling length, from `first` or from what is `filled`.
 
     Over GF(2) `P(x)^(2^k) = P(x^(2^k))`, so the recurrence holds at stride 2^k as well:
     `s[t + n*2^k] = XOR_i c_i s[t + i*2^k]`. Bits obey it, and so do state words, being linear in them.
     A leap is an XOR of slices of `(n - highest tap) * 2^k` entries: long, and so few, where the taps are low.
     """
-    degree, *taps = polynomial.exponents
-    filled, stride = min(degree, len(out)), 1
-    out[:filled] = first[:filled]
+    degree, *taps = exponents
+    if first is not None:
+        filled = min(degree, len(out))
+        out[:filled] = first[:filled]
+    stride = 1
     while filled < len(out):
         while 2 * stride * degree <= filled:
             stride *= 2
         start, length = filled - stride * degree, min((degree - taps[0]) * stride, len(out) - filled)
         target = out[filled : filled + length]
-        sources = [out[start + tap * stride :][:length] for tap in taps]
-        np.bitwise_xor(sources[0], sources[1] if len(taps) > 1 else 0, out=target)
+        sources = [out[start + tap * stride : start + tap * stride + length] for tap in taps]
+        np.bitwise_xor(sources[0], sources[1] if len(taps) > 1 else 0, target)
         for source in sources[2:]:
-            np.bitwise_xor(target, source, out=target)
+            np.bitwise_xor(target, source, target)
         filled += length
     return out
+
+
+@lru_cache(maxsize=64)
+def _leaps(polynomial: Polynomial, form: Form) -> tuple[UInt[np.ndarray, "n first"], tuple[int, ...]] | None:
+    """What takes a register through many states in few leaps: its first states, and a sparse multiple of P.
+
+    States are linear in the seed: the first ones of any seed are an XOR of those of the seeds 1, 2, 4, ...
+    And whatever P divides is a recurrence of its states. Among the multiples of degree m the trinomials
+    `x^m + x^a + 1` are as many as state m is state a xor state 0, and by the birthday paradox some have m of
+    about 2^(n/2). That with the longest leap in proportion is taken; it has two terms where P may have ten,
+    whose highest is next to its degree. None where such an m would be long, or P is not primitive.
+    """
+    degree, *taps = polynomial.exponents
+    if degree > _SEARCHED or not polynomial.is_primitive():
+        return None
+    seeds = np.array([1 << bit for bit in range(degree)], _word_type(degree))
+    first = min(2**degree - 1, _FIRST)
+    basis = states_of_seeds(polynomial, seeds, first, form).T.copy()
+    if len(taps) == 2 and 2 * taps[0] <= degree:
+        return basis, polynomial.exponents
+    searched = max(first, 4 << (degree + 1) // 2)
+    while searched < 2**degree:
+        states = np.empty(searched, basis.dtype)
+        states[:first] = basis[0]
+        _leap(states, None, polynomial.exponents, first)
+        _, left, right = np.intersect1d(
+            states[1:], states[1:] ^ states[0], assume_unique=True, return_indices=True
+        )
+        if len(left):
+            high, low = np.maximum(left, right) + 1, np.minimum(left, right) + 1
+            best = int(np.argmin(low / high))
+            return basis, (int(high[best]), int(low[best]), 0)
+        searched *= 2
+    return basis, polynomial.exponents
 
 
 def _first_states(polynomial: Polynomial, state: int | np.ndarray, form: Form) -> list:
@@ -222,8 +278,8 @@ def _word_type(degree: int) -> type[np.unsignedinteger]:
 
 
 def _check_register(polynomial: Polynomial, form: str) -> None:
-    if form not in get_args(Form):
-        raise ValueError(f"form {form!r} is unknown; allowed are {', '.join(get_args(Form))}")
+    if form not in _FORMS:
+        raise ValueError(f"form {form!r} is unknown; allowed are {', '.join(_FORMS)}")
     if polynomial.degree < 2:
         raise ValueError(f"{polynomial} has degree 1; a register takes degrees 2 to {MAX_DEGREE}")
     if not polynomial.mask & 1:
