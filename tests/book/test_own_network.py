@@ -19,7 +19,7 @@ def made():
 
 def test_parts_have_the_sums_of_their_layers(made):
     table = by_part(made, {"hidden": "[01]", "last": "2"})
-    assert table.shape == (3, 6) and table.part.tolist() == ["hidden", "last", "total"]
+    assert table.shape == (3, 6) and table.layers.tolist() == ["hidden", "last", "total"]
     assert table.weights.tolist() == [96, 8, 104]
     frame, (hidden, last, total) = made.frame, table["energy (nJ)"]
     assert hidden == pytest.approx(1e9 * frame.energy_j[:2].sum()) and total == pytest.approx(hidden + last)

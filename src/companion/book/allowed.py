@@ -39,7 +39,7 @@ from twofold import Device, Twofold, load_cell_table
 from twofold.codes.tables import load_operation_energies
 from twofold.crossbar.adc import AdcRange
 from twofold.energy.index import gate_energy_j
-from twofold.energy.machine import Dataflow, IndexRule
+from twofold.energy.machine import IndexRule
 from twofold.masks import Polynomial, lfsr_mask
 from twofold.masks.generator import generator_of
 from twofold.masks.kinds import Reduction
@@ -321,12 +321,11 @@ class YourNetwork(Parameters):
     bits: Bits
     scale: Literal["layer", "channel"]
     steps: Annotated[int, Field(ge=1, le=10**6)]
-    dataflow: Dataflow
     seed: Seed
 
     @model_validator(mode="after")
     def _check_together(self) -> "YourNetwork":
-        Twofold(Linear(9, 16), **self.model_dump(exclude={"steps", "dataflow", "seed"}))
+        Twofold(Linear(9, 16), **self.model_dump(exclude={"steps", "seed"}))
         return self
 
 

@@ -1,4 +1,4 @@
-"""Chapter 11's tables: a report by the parts of a network, its bars, and what an outlier costs the others."""
+"""Chapter 11's tables: reports by the parts of a network and by machine, and what an outlier costs."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -13,11 +13,7 @@ from twofold.codes.quantizer import channel_scale
 from twofold.energy.price import PARTS
 from twofold.reports import Report, over
 
-__all__ = ["bars_by_part", "by_part", "outlier_errors"]
-
-
-SUMS = ["weights", "kept", "bytes_packed", "energy_j", "arrays", "cycles", *PARTS]
-"""What parts have the sums of."""
+__all__ = ["bars_by_machine", "by_part", "outlier_errors"]
 
 
 def by_part(report: Report, parts: Mapping[str, str]) -> pd.DataFrame:
@@ -28,55 +24,19 @@ def by_part(report: Report, parts: Mapping[str, str]) -> pd.DataFrame:
     report : with a baseline
     parts
         What a part is called, and the pattern that the names of its layers fit (``*`` spans dots too). A
-        layer belongs to the first part that it fits, and every layer to one.
+        layer belongs to the first part that it fits.
 
     Returns
     -------
     DataFrame
-        ``part``, ``weights``, ``zero codes (%)`` (of the kept), ``stored (kB)``, ``energy (nJ)`` of one
-        input, ``gain (x)`` over the baseline.
+        ``layers`` (the part), ``weights``, ``code 0 (%)`` (of the kept ones), ``file (kB)``, ``energy (nJ)``
+        of one input, ``gain (x)`` over the baseline.
 
     Raises
     ------
     ValueError
         A layer that fits no part, or a part without layers.
     """
-    rows = _summed(report, parts)
-    total = rows[["weights", "kept", "zeros", "bytes_packed", "energy_j", "baseline_j"]].sum()
-    rows = pd.concat([rows, total.to_frame("total").T])
-    return pd.DataFrame(
-        {
-            "part": rows.index,
-            "weights": rows.weights.astype(int),
-            "zero codes (%)": 100 * rows.zeros / rows.kept,
-            "stored (kB)": rows.bytes_packed / 1e3,
-            "energy (nJ)": 1e9 * rows.energy_j,
-            "gain (x)": over(rows.baseline_j, rows.energy_j),
-        }
-    ).reset_index(drop=True)
-
-
-def bars_by_part(reports: Mapping[str, Report], parts: Mapping[str, str]) -> pd.DataFrame:
-    """The reports side by side, for `figures.energy.account_bars`: a bar a report in each part.
-
-    Parameters
-    ----------
-    reports : what a bar is called, and the report; each with a baseline
-    parts : as in `by_part`
-    """
-    frames = []
-    for bar, own in reports.items():
-        rows = _summed(own, parts)
-        gain = over(rows.baseline_j, rows.energy_j)
-        edp_gain = gain * over(rows.baseline_cycles, rows.cycles)
-        rows = rows.assign(gain=gain, edp_gain=edp_gain, bar=bar)
-        frames.append(rows.rename_axis("network").reset_index())
-    together = pd.concat(frames)
-    order = {part: number for number, part in enumerate(parts)}
-    return together.sort_values("network", key=lambda names: names.map(order), kind="stable")
-
-
-def _summed(report: Report, parts: Mapping[str, str]) -> pd.DataFrame:
     frame = report.frame.assign(zeros=report.frame.zero_codes * report.frame.kept)
     named = [
         next((part for part, pattern in parts.items() if fnmatchcase(layer, pattern)), None)
@@ -84,14 +44,40 @@ def _summed(report: Report, parts: Mapping[str, str]) -> pd.DataFrame:
     ]
     if None in named:
         raise ValueError(f"layer {frame.layer[named.index(None)]!r} fits none of {', '.join(parts.values())}")
-    sums = [*SUMS, "zeros", "baseline_j", "baseline_cycles"]
-    rows = frame.groupby(named)[sums].sum().reindex([*parts])
-    if (empty := rows.weights.isna()).any():
-        raise ValueError(f"no layer fits {', '.join(parts[part] for part in rows.index[empty])}")
-    return rows
+    if empty := [pattern for part, pattern in parts.items() if part not in named]:
+        raise ValueError(f"no layer fits {', '.join(empty)}")
+    sums = ["weights", "kept", "zeros", "bytes_packed", "energy_j", "baseline_j"]
+    rows = frame.groupby(named)[sums].sum().loc[[*parts]]
+    rows = pd.concat([rows, rows.sum().to_frame("total").T])
+    return pd.DataFrame(
+        {
+            "layers": rows.index,
+            "weights": rows.weights.astype(int),
+            "code 0 (%)": 100 * rows.zeros / rows.kept,
+            "file (kB)": rows.bytes_packed / 1e3,
+            "energy (nJ)": 1e9 * rows.energy_j,
+            "gain (x)": over(rows.baseline_j, rows.energy_j),
+        }
+    ).reset_index(drop=True)
 
 
-def outlier_errors(weight: Float[Tensor, "out *rest"], outliers: Sequence[float], bits: int) -> pd.DataFrame:
+def bars_by_machine(reports: Mapping[str, Report]) -> pd.DataFrame:
+    """Totals of reports, for `figures.energy.account_bars`; gains are over the first of them.
+
+    Parameters
+    ----------
+    reports : what a bar is called, and the report
+    """
+    frame = pd.DataFrame({bar: own.total for bar, own in reports.items()}).T
+    frame = frame[[*PARTS, "energy_j", "cycles", "arrays"]].rename_axis("bar").reset_index()
+    first = frame.iloc[0]
+    gain = over(first.energy_j, frame.energy_j)
+    return frame.assign(gain=gain, edp_gain=gain * over(first.cycles, frame.cycles))
+
+
+def outlier_errors(
+    weight: Float[Tensor, "out *rest"], outliers: Sequence[int | float], bits: int
+) -> pd.DataFrame:
     """What rounding costs a layer of which one weight is so many times as large as all others.
 
     Returns
@@ -100,9 +86,9 @@ def outlier_errors(weight: Float[Tensor, "out *rest"], outliers: Sequence[float]
         ``outlier``, ``scale`` ("one scale a layer" or "a scale a channel"), and ``snr_db``: the power of the
         weights over that of their errors, in the middle one of the output channels.
     """
-    rows = []
+    rows, weight = [], weight.detach()
     for outlier in outliers:
-        own = weight.detach().clone()
+        own = weight.clone()
         own.view(-1)[0] = outlier * weight.abs().max()
         scales = {"one scale a layer": own.abs().max(), "a scale a channel": channel_scale(own).flatten()}
         for name, scale in scales.items():

@@ -183,27 +183,25 @@ def joint_order(before: int, after: int) -> str:
 def life() -> str:
     """A model's life with the library: attach, train, finish, save."""
     drawing = Drawing(
-        "Four stations in a row. Twofold(model) attaches masks and codes to the weights. Training computes "
-        "the weights anew at each pass, masked and rounded, while the floats behind them learn. finish() "
-        "puts plain weights in their place. save() writes the kept codes, scales and seeds to a file, and "
-        "load() brings them back into a model that is freshly built."
+        "Four stations, one below the other. Twofold(model) attaches masks and codes to the weights. "
+        "Training computes the weights anew at each pass, masked and rounded, while the floats behind learn. "
+        "finish() puts plain weights in their place. save() writes the kept codes, scales and seeds to a "
+        "file, and load() brings them back into a model that is freshly built."
     )
     stations = (
-        ("attach", "Twofold(model)", ("draws masks,", "sets up codes")),
-        ("train", "advance()", ("floats learn,", "codes multiply")),
-        ("finish", "finish()", ("plain weights", "in their place")),
-        ("save", "save(), load()", ("kept codes,", "scales, seeds")),
+        ("attach", "Twofold(model)", "draws masks, rounds to codes"),
+        ("train", "advance()", "floats learn, codes multiply"),
+        ("finish", "finish()", "plain weights in their place"),
+        ("save", "save(), load()", "kept codes, scales, seeds"),
     )
     for number, (title, call, words) in enumerate(stations):
-        middle = 50 + 87 * number
-        trains = title == "train"
-        drawing.box(middle - 31, 20, 62, 34, title, color=ACCENT if trains else INK)
+        top = 8 + 58 * number
+        drawing.box(36, top, 72, 34, title, color=ACCENT if title == "train" else INK)
         if number:
-            drawing.arrow([(middle - 56, 37), (middle - 31, 37)])
-        drawing.text(middle, 76, call, bold=True)
-        for line, text in enumerate(words):
-            drawing.text(middle, 97 + 16 * line, text)
+            drawing.arrow([(72, top - 24), (72, top)])
+        drawing.text(124, top + 14, call, anchor="start", bold=True)
+        drawing.text(124, top + 31, words, anchor="start")
     # Each step of the loop comes back to the same station.
-    drawing.line([(158, 20), (158, 8), (116, 8)], ACCENT)
-    drawing.arrow([(116, 8), (116, 20)], ACCENT)
-    return drawing.svg(122)
+    drawing.line([(36, 92), (14, 92), (14, 74)], ACCENT)
+    drawing.arrow([(14, 74), (36, 74)], ACCENT)
+    return drawing.svg(224)
