@@ -43,7 +43,9 @@ def _priced(run: str, stamp: tuple | None, model: Machine) -> pd.DataFrame:
     """`network_energy` of a run for one image."""
     network = load_network(run)
     frame = network_energy(network.layers, network.activity, model)
-    return frame.assign(**(frame[[*PARTS, "total_j", "conversions", "cycles"]] / network.images))
+    for name in (*PARTS, "total_j", "conversions", "cycles"):
+        frame[name] = frame[name] / network.images
+    return frame
 
 
 def energies(

@@ -372,10 +372,8 @@ def network_totals(frame: pd.DataFrame, vectors: int = 1) -> pd.Series:
     >>> network_totals(frame)[["arrays", "conversions", "cycles", "slowest_cycles"]].astype(int).to_dict()
     {'arrays': 4, 'conversions': 320, 'cycles': 64, 'slowest_cycles': 32}
     """
-    spent = frame[[*PARTS, "total_j", "conversions", "cycles"]].sum() / vectors
+    spent = {name: frame[name].sum() / vectors for name in (*PARTS, "total_j", "conversions", "cycles")}
     slowest = frame.cycles.max() / vectors
-    spent["arrays"] = frame.arrays.sum()
-    spent["slowest_cycles"] = slowest
-    spent["energy_delay"] = spent.total_j * spent.cycles
-    spent["energy_pace"] = spent.total_j * slowest
-    return spent
+    spent |= {"arrays": frame.arrays.sum(), "slowest_cycles": slowest}
+    spent |= {"energy_delay": spent["total_j"] * spent["cycles"], "energy_pace": spent["total_j"] * slowest}
+    return pd.Series(spent, dtype=float)
