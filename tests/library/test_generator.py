@@ -37,7 +37,8 @@ ALLOWED = ", ".join(GENERATORS)
 
 def clocked(state: int, polynomial: Polynomial, form: str, spliced: bool = False) -> int:
     """The register one clock later, straight from the definition of each form; or with 0 spliced in."""
-    degree, mask = polynomial.degree, polynomial.mask
+    mask = polynomial.mask
+    degree = mask.bit_length() - 1
     if form == "fibonacci":
         feedback = (state & mask & (1 << degree) - 1).bit_count() & 1
         if spliced and state >> 1 == 0:
