@@ -233,17 +233,6 @@ def test_a_legend_of_long_words_stands_inside_the_figure():
     assert whole.x0 <= legend.x0 and legend.x1 <= whole.x1
 
 
-def test_energy_by_layer_is_stacked():
-    frame = pd.DataFrame(
-        {"layer": ["conv1", "fc"], "cells_j": [1e-9, 2e-9], "adc_j": [3e-9, 5e-10], "index_j": [0.0, 0.0]}
-    ).assign(sign_j=0.0, input_j=0.0)
-    ax = plots.energy_by_layer(frame)
-    assert [bar.get_y() for bar in ax.patches] == [0, 0, 1e-9, 2e-9]
-    assert [bar.get_height() for bar in ax.patches] == pytest.approx([1e-9, 2e-9, 3e-9, 5e-10], rel=1e-12)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["cells", "ADC"]
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["conv1", "fc"]
-
-
 @pytest.mark.parametrize(
     "draw",
     [

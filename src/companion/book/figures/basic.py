@@ -22,7 +22,6 @@ __all__ = [
     "code_energies",
     "curves",
     "dots",
-    "energy_by_layer",
     "masks",
     "points",
     "ranges",
@@ -285,31 +284,4 @@ def accuracy_against_energy(frame: pd.DataFrame, *, legend: bool = True, ax: Axe
     priced = frame.dropna(subset=["energy_j"])
     colors = [METHOD_STYLE[method][0] for method in priced.method]
     write_notes(ax, priced.energy_j, priced.test_accuracy, priced.note.tolist(), colors)
-    return ax
-
-
-def energy_by_layer(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Stacked bars of a layer's energies.
-
-    Columns ``layer``, ``cells_j``, ``sign_j``, ``adc_j``, ``input_j``, ``index_j``.
-    """
-    ax = _axes(ax, figsize=(7.2, 4))
-    parts = {
-        "cells_j": ("cells", BLUE),
-        "sign_j": ("sign", SKY),
-        "adc_j": ("ADC", ORANGE),
-        "input_j": ("inputs", PURPLE),
-        "index_j": ("index", GREEN),
-    }
-    bottom = 0.0
-    for column, (name, color) in parts.items():
-        if frame[column].sum() > 0:
-            ax.bar(frame.layer, frame[column], bottom=bottom, color=color, label=name, width=0.75)
-            bottom = bottom + frame[column]
-    ax.yaxis.set_major_formatter(EngFormatter("J"))
-    ax.tick_params(axis="x", rotation=90, labelsize="small")
-    ax.grid(axis="x", visible=False)
-    ax.set(ylabel="energy")
-    # Above the panel, clear of the bars.
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.2)
     return ax
