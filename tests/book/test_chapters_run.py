@@ -168,6 +168,7 @@ def client():
         yield client
 
 
+@pytest.mark.slow  # in a kernel; that each value is refused before there is one, the quick tests show
 @pytest.mark.parametrize("chapter", BAD)
 def test_bad_values_stop_the_chapter_and_are_quoted(chapter, client):
     """Every value starts with an empty namespace; papermill puts it into the notebook."""

@@ -127,6 +127,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is(missing, words, told, 
 # ---- growth ----
 
 
+@pytest.mark.slow
 def test_growth_measures_in_a_process_of_its_own():
     words = [sys.executable, "-m", "companion.benchmarks.growth", "energy of the codes", "2000000", "1"]
     done = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True)

@@ -248,6 +248,7 @@ print(machine.describe()["lig_energy_j"], machine.describe()["index_word_energy_
 """
 
 
+@pytest.mark.slow  # a process of its own; the wheel is tried beside it (tests/test_packaging.py)
 def test_an_index_has_its_price_without_a_checkout(tmp_path):
     shutil.copytree(Path(twofold.__file__).parent, tmp_path / "library" / "twofold")
     own = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import onnxruntime
+import pytest
 import torch
 from torch import nn
 
@@ -12,6 +13,7 @@ from twofold.masks.generator import GENERATORS
 from twofold.sparsity.twofold import Twofold
 
 
+@pytest.mark.slow  # seven seconds of exporting; the test below is its short form
 def test_a_finished_network_agrees_in_onnx(tmp_path):
     torch.manual_seed(0)
     model = build_model("resnet20")

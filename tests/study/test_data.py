@@ -196,6 +196,7 @@ def test_cifar10_is_the_published_set(cifar10_train):
     assert train.padding == 4
 
 
+@pytest.mark.slow  # reads all images twice; on the digits it is a quick test
 def test_cifar10_held_out_images_are_not_trained_on(cifar10, cifar10_train):
     rest, held_out = load_images("cifar10", root=cifar10, held_out=True)
     assert (len(rest), len(held_out)) == (50_000 - HELD_OUT, HELD_OUT)
