@@ -89,13 +89,13 @@ RUNS = [
         },
     ),
     ("08-lig", {"reduction": "counter", "kernel": 3, "group": 4, "layer_shape": [32, 32, 3, 3]}),
-    ("11-your-network", {}),
+    ("10-your-network", {}),
     (
-        "11-your-network",
+        "10-your-network",
         {"density": 0.2, "bits": 4, "strength": 0.5, "group": 1, "steps": 20},
     ),
     (
-        "11-your-network",
+        "10-your-network",
         {
             "density": 1.0,
             "strength": 0.0,
@@ -142,7 +142,7 @@ BAD = {
         ({"density": 1.0}, "density is 1.0"),
         ({"clocks": 41}, "clocks is 41"),
     ],
-    "11-your-network": [({"steps": 0}, "steps is 0")],
+    "10-your-network": [({"steps": 0}, "steps is 0")],
     "claims": [({"digits": 0}, "digits is 0")],
     "measured": [({"runs_like": "sorcery"}, "sorcery")],
     "speed": [({"works": ["sorcery"]}, "sorcery")],

@@ -360,7 +360,7 @@ CHAPTERS: dict[str, type[Parameters]] = {
     "07-machine": WholeMachine,
     "08-lig": IndexGenerator,
     "09-cells": OnCrossbars,
-    "11-your-network": YourNetwork,
+    "10-your-network": YourNetwork,
     "claims": Claims,
     "measured": HowMeasured,
     "speed": Speed,

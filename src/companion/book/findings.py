@@ -538,7 +538,7 @@ def your_network(
     vit_right: Tensor,
     vit_report: Report,
 ) -> Findings:
-    """Chapter 11: what the attached, saved and exported networks do.
+    """Chapter 10: what the attached, saved and exported networks do.
 
     Parameters
     ----------
