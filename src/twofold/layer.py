@@ -161,12 +161,12 @@ class StoredLayer:
     @cached_property
     def indices(self) -> int:
         """Indices that say what is kept: a row of a group each."""
-        return int(self.blocks.sum())
+        return int(self.blocks.count_nonzero())
 
     @cached_property
     def kept(self) -> int:
         """Number of weights kept."""
-        return int(self.keep.sum())
+        return int(self.keep.count_nonzero())
 
     @cached_property
     def mask(self) -> Mask | None:
@@ -177,8 +177,12 @@ class StoredLayer:
         ValueError
             The generator makes another mask than ``keep``.
         """
-        if self.generator is None:
-            return None
+        return self.walk()
+
+    def walk(self) -> Mask | None:
+        """`mask`, but not held on to: its order takes eight times the memory of the codes."""
+        if self.generator is None or "mask" in vars(self):
+            return vars(self).get("mask")
         mask = self.generator.draw(tuple(self.keep.shape), self.indices / self.blocks.numel())
         if not torch.equal(mask.keep, self.keep.cpu()):
             raise ValueError(
@@ -192,10 +196,11 @@ class StoredLayer:
         """Flat positions of the kept weights as the memory holds them: the generator's, else rising."""
         return self.keep.cpu().flatten().nonzero()[:, 0] if self.mask is None else self.mask.order
 
-    @property
+    @cached_property
     def clocks(self) -> int | None:
         """Clocks that the generator spends on this mask, states without a new position included."""
-        return None if self.mask is None else self.mask.clocks
+        mask = self.walk()
+        return None if mask is None else mask.clocks
 
     @cached_property
     def index_bits(self) -> int:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import max_len_seq
 
+from twofold.masks.generator import layer_polynomial
 from twofold.masks.gf2 import Polynomial, primitive_polynomial
 from twofold.masks.lfsr import LFSR, states_of_seeds
 
@@ -219,3 +220,12 @@ def test_other_bad_input():
         states_of_seeds(register.polynomial, np.array([1, 512], np.uint64), 3)
     with pytest.raises(ValueError, match="seed 0"):
         states_of_seeds(register.polynomial, np.array([1, 0], np.uint64), 3)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("degree", [9, 12, 16, 17, 20, 22])
+def test_leaps_by_a_sparse_multiple_give_the_states_of_single_steps(degree, form):
+    register = LFSR(layer_polynomial(degree, layer=16), seed=2**degree - 5, form=form)
+    states = register.states(30_000)
+    for start in (0, 255, 2047, 2048, 2049, 9_999, 29_000):  # around the ends of what is made in one way
+        assert list(states[start : start + 9]) == [register.jump(start + i).seed for i in range(9)]

@@ -233,9 +233,10 @@ class ProgrammedMatrix:
     def _scales(self) -> tuple[Tensor, Tensor, Tensor]:
         """What makes a converter's number of a current, by group and slice: times the first, over the second.
 
-        The third is a step in levels. Both factors are whole numbers where the currents are. A quotient is
-        then exact if it is a tie, and otherwise at least ``1 / (2 * second)`` away from one: more than it
-        can be off by rounding, as the product stays below half of the whole numbers that a float holds.
+        The third is a step in levels. Both factors are whole numbers where the currents are; or their
+        quotient is exact in binary and is the first, the second then 1. A current's quotient is exact if it
+        is a tie, and otherwise at least ``1 / (2 * second)`` away from one: more than it can be off by
+        rounding, as the product stays below half of the whole numbers that a float holds.
         """
         adc, full = self.machine.adc, self.full_scales()
         steps = torch.tensor(
@@ -246,7 +247,13 @@ class ProgrammedMatrix:
         if self._whole:
             over = over.round()
         times = torch.where(steps > 1, 2.0**adc.bits - 1, 1.0)
-        return times, torch.where(steps > 1, over, self._per_level), steps
+        over = torch.where(steps > 1, over, self._per_level)
+        if self._whole:
+            # A power of two is no divisor: to multiply by the quotient, 85/128 for 255 of 384, is as exact.
+            shared = torch.gcd(times.long(), over.long()).double()
+            binary = over / shared == 2.0 ** (over / shared).log2().round()
+            times, over = torch.where(binary, times / over, times), torch.where(binary, 1.0, over)
+        return times, over, steps
 
     # ---- the product ----
 
@@ -288,7 +295,7 @@ class ProgrammedMatrix:
         if signed:
             places[-1] *= -1
         worth = places[:, None] * (steps * self._factors)[:, None, :]  # groups, planes, slices
-        exact = bool((times == over).all())
+        exact, divided = bool((times == over).all()), bool((over != 1).any())
         worth, times, over = (x.to(self._dtype) for x in (worth, times[:, :, None], over[:, :, None]))
         # Ideal cells never leave a worst case.
         saturates = adc.range_rule == "calibrated" or not self._whole
@@ -296,7 +303,9 @@ class ProgrammedMatrix:
             numbers = sums.view(len(sums), len(self._factors), -1)
             if adc.range_rule != "none":
                 if not exact:
-                    numbers.mul_(times[group]).div_(over[group])
+                    numbers.mul_(times[group])
+                    if divided:
+                        numbers.div_(over[group])
                 if not (exact and self._whole):
                     numbers.round_()
                 if saturates:

@@ -18,6 +18,7 @@ _CHUNK = 2**19
 
 
 _LANES = 0x0101010101010101  # the lowest bit of each byte of an int64
+_PLACES = torch.arange(8)
 
 
 def has_integer_units() -> bool:
@@ -112,10 +113,10 @@ def column_sums(
         used = _highest_bit(part) if skip else input_bits
         if not used:
             continue
-        planes = torch.empty(rows, used, count, dtype=torch.int8)
-        lanes, words = planes.view(torch.int64), part.contiguous().view(torch.int64)
-        for place in range(used):
-            torch.bitwise_and(words[place // 8] >> place % 8, _LANES, out=lanes[:, place])
+        # Rows, bytes, positions; then rows and planes of all bytes, those above the highest bit left out.
+        words = part.contiguous().view(torch.int64).transpose(0, 1)[:, :, None]
+        lanes = (words >> _PLACES[: min(used, 8), None]).bitwise_and_(_LANES)
+        planes = lanes.flatten(1, 2)[:, :used].view(torch.int8)
         sums = memory[: used * columns * count].view(used, columns, count)
         for group, (own, matrix) in enumerate(zip(groups, weights, strict=True)):
             carried = planes[own].flatten(1)

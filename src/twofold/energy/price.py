@@ -143,6 +143,9 @@ class OnesByCode(NamedTuple):
     zero_codes: int
 
 
+_AT_ONCE = 1 << 18  # weights whose codes and ones lie in the cache together
+
+
 # A layer is priced on many machines; its histogram is the same on all, and goes when the layer goes.
 _SEEN: WeakKeyDictionary[StoredLayer, tuple[Activity, tuple, OnesByCode]] = WeakKeyDictionary()
 
@@ -174,18 +177,24 @@ def ones_by_code(layer: StoredLayer, activity: Activity) -> OnesByCode:
             f"activity of {activity.row_ones.numel()} rows for a weight of {rows} rows per output, "
             f"{columns} outputs"
         )
-    codes = matrix[keep].long() + limit
-    if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) <= 2 * limit:
-        low, high = matrix[keep].aminmax()
-        raise ValueError(f"codes span {int(low)}..{int(high)}, {layer.bits} bits have {-limit}..{limit}")
-    ones = activity.row_ones.cpu().double().view(groups, 1, rows)
-    ones = ones.expand(groups, columns // groups, rows).reshape(columns, rows)
+    ones = activity.row_ones.cpu().double().view(groups, rows)
+    group_of = torch.arange(columns) // (columns // groups)
+    counted, zeros = torch.zeros(2 * limit + 2, dtype=torch.float64), 0
+    # Some columns at a time, and nothing is picked out: what is not kept is counted at 0, below all codes.
+    for first in range(0, columns, at_once := max(_AT_ONCE // rows, 1)):
+        own, kept = matrix[first : first + at_once], keep[first : first + at_once]
+        low, high = (int(code) for code in (own * kept).aminmax())
+        if not -limit <= low <= high <= limit:
+            raise ValueError(f"codes span {low}..{high}, {layer.bits} bits have {-limit}..{limit}")
+        place = (own.long() + (limit + 1)).mul_(kept)
+        zeros += int((place == limit + 1).count_nonzero())
+        met = ones[group_of[first : first + at_once]]
+        counted += torch.bincount(place.flatten(), weights=met.flatten(), minlength=2 * limit + 2)
     found = OnesByCode(
-        # Of no codes at all bincount makes whole numbers, whatever the weights are.
-        kept=torch.bincount(codes, weights=ones[keep], minlength=2 * limit + 1).double(),
-        removed=float(ones[~keep].sum()),
+        kept=counted[1:],
+        removed=float(counted[0]),
         kept_in_column=keep.sum(dim=1),
-        zero_codes=int((codes == limit).sum()),
+        zero_codes=zeros,
     )
     _SEEN[layer] = activity, state, found
     return found
@@ -274,8 +283,8 @@ def _time(
     layer: StoredLayer, blocks: _Blocks, cells: int, passes: int, activity: Activity, machine: Machine
 ) -> tuple[int, int]:
     """Arrays of a layer with so many columns of cells a weight, and cycles of one vector, see `machine`."""
-    walk = layer.mask if machine.dataflow != "crossbar" and layer.kept < layer.size else None
-    pace = (1, 1) if walk is None else (walk.clocks, walk.indices)
+    clocks = layer.clocks if machine.dataflow != "crossbar" and layer.kept < layer.size else None
+    pace = (1, 1) if clocks is None else (clocks, layer.indices)
     bits = passes * activity.input_bits
     tallest = np.minimum(blocks.rows, machine.array_rows)
     if machine.dataflow != "packed":

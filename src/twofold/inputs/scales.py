@@ -253,7 +253,8 @@ def watch_inputs(
             )
         inside.add(name)
         seen.add(name)
-        see(name, layer, inputs)
+        with products.paused():
+            see(name, layer, inputs)
 
     def multiply(name: str, stand_in: nn.Module, inputs: Tensor) -> None:
         seen.add(name)

@@ -196,7 +196,7 @@ class SparseWeight(MaskedWeight):
     def coded(self, original: Float[Tensor, "out *rest"]) -> int:
         weight = self.masked(original.detach())
         half_step = self._scales(weight, check=True) / (2 * code_limit(self.bits))
-        return int(((weight.abs() > half_step) & self.keep).sum())  # half a step itself rounds to 0
+        return int(((weight.abs() > half_step) & self.keep).count_nonzero())  # half a step itself rounds to 0
 
 
 class BitPlaneWeight(MaskedWeight):
@@ -249,7 +249,7 @@ class BitPlaneWeight(MaskedWeight):
         return self.hand_out(straight_through(place * step, place.detach().round() * step))
 
     def coded(self, planes: Float[Tensor, "bits out rows"]) -> int:
-        return int(((self.codes(planes)[0] != 0) & self.keep).sum())
+        return int(((self.codes(planes)[0] != 0) & self.keep).count_nonzero())
 
     @torch.no_grad()
     def requantize(self, planes: Float[Tensor, "bits out rows"]) -> None:

@@ -375,11 +375,11 @@ class Twofold:
         """Say so, once a layer, where few of its kept weights are coded by anything else than 0."""
         shares = {}
         for name, weight, original in self._parametrized():
-            kept = int(weight.keep.sum())
+            kept = int(weight.keep.count_nonzero())
             if name in self._told or coded[name] >= (1 - _NEARLY_ALL) * kept:
                 continue
             if isinstance(weight, SparseWeight):
-                weights = int(((original.detach() != 0) & weight.keep).sum())
+                weights = int(((original.detach() != 0) & weight.keep).count_nonzero())
             else:  # planes that no penalty has moved yet have no ones only where all weights are 0
                 weights = kept if coded[name] or self._penalized else 0
             if weights and coded[name] < (1 - _NEARLY_ALL) * weights:
@@ -533,4 +533,4 @@ class Twofold:
 
 def _coded(layers: Mapping[str, StoredLayer]) -> dict[str, int]:
     """Number of kept weights of each layer whose code is not 0."""
-    return {name: int(((own.codes != 0) & own.keep).sum()) for name, own in layers.items()}
+    return {name: int(((own.codes != 0) & own.keep).count_nonzero()) for name, own in layers.items()}

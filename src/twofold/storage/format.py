@@ -133,10 +133,10 @@ def encode_layer(layer: StoredLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[T
     ('bitmap', tensor([ 5, -3]), tensor([160], dtype=torch.uint8))
     """
     codes, keep = layer.codes.detach().cpu().flatten(), layer.keep.cpu().flatten()
-    stray = int((codes[~keep] != 0).sum())
+    stray = int(((codes != 0) & ~keep).count_nonzero())
     if stray:
         raise ValueError(f"{stray} codes other than 0 stand where the mask keeps nothing; they would be lost")
-    kept = int(keep.sum())
+    kept = layer.kept
     entry: dict = {"shape": list(layer.codes.shape), "kept": kept}
     if not isinstance(layer.scale, Tensor):
         entry["scale"] = layer.scale
@@ -146,7 +146,7 @@ def encode_layer(layer: StoredLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[T
         entry |= {"group": layer.group, "indices": layer.indices}
     if kept == codes.numel():  # needs no generator, whatever made it
         return entry | {"mask": "all"}, codes, None
-    if (mask := layer.mask) is None:
+    if (mask := layer.walk()) is None:
         bitmap = torch.from_numpy(np.packbits(layer.blocks.cpu().numpy()))
         return entry | {"mask": "bitmap"}, codes[keep], bitmap
     generator = {
@@ -156,7 +156,7 @@ def encode_layer(layer: StoredLayer) -> tuple[dict, Int[Tensor, "kept"], UInt8[T
         "seed": layer.generator.seed,
         "order_crc32": _crc(mask.order),
     }
-    return entry | {"mask": "lfsr"} | generator, codes[mask.order], None
+    return entry | {"mask": "lfsr"} | generator, codes.index_select(0, mask.order), None
 
 
 def decode_layer(
