@@ -6,7 +6,7 @@ import pandas as pd
 
 from companion.paths import repository
 
-__all__ = ["FLOOR", "benchmarks", "growth"]
+__all__ = ["FLOOR", "benchmarks", "growth", "not_measured"]
 
 
 FLOOR = "copy of the weights"
@@ -28,6 +28,18 @@ def benchmarks() -> pd.DataFrame:
         A column is missing.
     """
     return _read("benchmarks", ["work", "peer", "ours_ms", "peer_ms", "ratio", "goal", "reached"])
+
+
+def not_measured() -> list[str]:
+    """Comparisons that were changed or added after the committed timings: works and goals, in words."""
+    from companion.benchmarks.cases import CASES  # models and peers, which only this look needs
+
+    known = set(benchmarks().work)
+    return [
+        f"{case.name} ({case.peer}: {case.goal:g})"
+        for case in CASES
+        if case.name not in known and "GPU" not in case.name
+    ]
 
 
 def growth(works: Sequence[str] | None = None) -> pd.DataFrame:

@@ -5,7 +5,7 @@ the names where they are not percent or ratios. Runs of the study are named in f
 prose can be traced to the folder that it comes from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -593,19 +593,22 @@ def measured(costs: pd.DataFrame, apart: pd.DataFrame) -> Findings:
     )
 
 
-def speed(table: pd.DataFrame, grown: pd.DataFrame, floor: str) -> Findings:
+def speed(table: pd.DataFrame, grown: pd.DataFrame, floor: str, waiting: Sequence[str] = ()) -> Findings:
     """What our code costs beside its peers', and at the largest size.
 
     Parameters
     ----------
     table, grown : as `benchmarks.results.benchmarks` and `benchmarks.results.growth`
     floor : the work that no pass over the weights can beat
+    waiting : comparisons that were not measured yet, in words
     """
     largest = grown[grown.weights == grown.weights.max()].set_index("work")
     return _plain(
         {
             "comparisons": len(table),
             "reached": int(table.reached.sum()),
+            "missed": "; ".join(table.work[~table.reached]) or "none",
+            "waiting": "; ".join(waiting) or "none",
             "threads": table.threads.iloc[0],
             "machine": table.device.iloc[0],
             "note": table.note.iloc[0] or "no note on its load",
