@@ -88,7 +88,8 @@ def walks(frame: pd.DataFrame, ends: Mapping[str, int], size: int) -> list[Axes]
         for handed, color, words in ((True, BLUE, "handed on"), (False, RED, "skipped")):
             points = own[own.handed == handed]
             marker = "o" if handed else "x"
-            ax.plot(points.clock, points.position, marker, color=color, markersize=3.5, label=words)
+            (dots,) = ax.plot(points.clock, points.position, marker, color=color, markersize=3.5, label=words)
+            dots.set_rasterized(True)  # a thousand marks, twice: a picture of them is a tenth as large
         ax.axvline(end, color=GREY, linestyle=":")
         ax.axhline(size, color=GREY, linewidth=1)
         ax.set(title=name, xlabel="clock")
