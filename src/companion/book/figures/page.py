@@ -115,7 +115,7 @@ def _svg(figure: Figure, name: str) -> str:
     file = io.StringIO()
     figure.patch.set_visible(False)
     with rc_context({"svg.fonttype": "none"}):
-        figure.savefig(file, format="svg", dpi=200, metadata={"Date": None, "Creator": None})
+        figure.savefig(file, format="svg", dpi=110, metadata={"Date": None, "Creator": None})
     drawing = file.getvalue()
     drawing = drawing[drawing.index("<svg") :]
     for color, of_page in COLORS.items():
