@@ -150,7 +150,7 @@ def test_figures_are_readable_in_both_schemes(visit, name):
     tab = visit(name)
     for scheme in SCHEMES:
         turn(tab, scheme)
-        for figure in tab.locator("article :is(img, svg[role=img]):visible").all():
+        for figure in tab.locator("article :is(img, .plot > svg, svg.schematic):visible").all():
             words = figure.get_attribute("alt") or figure.get_attribute("aria-label")
             assert contrast(figure.screenshot()) >= 4.5, (scheme, words)
 
