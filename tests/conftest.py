@@ -3,14 +3,20 @@
 import importlib
 import os
 import shutil
+from collections.abc import Callable
+from functools import partial, wraps
 from pathlib import Path
+from types import FunctionType
+from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers fill the cores: a thread each, and each child too
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch looks
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # galois's compiler sets the threads of torch as well
 
+import jaxtyping
 import pytest
 import torch
+from beartype import BeartypeConf, beartype
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -28,6 +34,33 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     ):
         importlib.import_module(name)
 
+of_jaxtyping = jaxtyping.jaxtyped
+of_beartype = beartype(conf=BeartypeConf(violation_type=TypeError))  # as jaxtyping's own errors are
+
+
+def checked(function: Callable | None = None, **options: Any) -> Callable:
+    """What the hook puts around a function: jaxtyping where it has shapes, beartype alone where it has none.
+
+    Jaxtyping binds the arguments of each call, to know the sizes that they share. Most functions have no
+    shapes, and some are called a million times.
+    """
+    if function is None:
+        return partial(checked, **options)
+    types = getattr(function, "__annotations__", {})
+    by_name = any(isinstance(named, str) for named in types.values())  # perhaps of what is not imported
+    if not isinstance(function, FunctionType) or by_name or "jaxtyping." in repr(types):
+        return of_jaxtyping(function, **options)
+    of_types = of_beartype(function)
+
+    @wraps(function)
+    def either(*given: Any, **named: Any) -> Any:
+        called = function if jaxtyping.config.jaxtyping_disable else of_types
+        return called(*given, **named)
+
+    return either
+
+
+jaxtyping.jaxtyped = checked
 install_import_hook(["twofold", "companion"], "beartype.beartype")
 
 # An example that takes long on a busy machine is no error.
