@@ -29,6 +29,7 @@ MODULES = sorted(
     if not path.stem.startswith("_") and path.stem != "command"
 )
 MEGABYTE = 1_000_000
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -78,17 +79,21 @@ def test_parameters_are_constants_with_a_comment_each(notebook: Path):
     assert len(cells) == 1 or (not cells and not numbered)
     assert parameters(notebook) or not numbered
     for cell in cells:
-        lines = {number for number, line in enumerate(cell.source.splitlines(), 1) if line.strip()}
         tokens = tokenize.generate_tokens(io.StringIO(cell.source).readline)
-        assert lines == {token.start[0] for token in tokens if token.type == tokenize.COMMENT}
+        remarks = {token.start[0] for token in tokens if token.type == tokenize.COMMENT}
+        for constant in ast.parse(cell.source).body:
+            assert remarks & set(range(constant.lineno, constant.end_lineno + 1)), ast.unparse(constant)
 
 
 @each_notebook
-def test_cells_define_nothing_and_spell_no_relative_path(notebook: Path):
+def test_folded_cells_define_nothing_and_none_spells_a_relative_path(notebook: Path):
+    """What a chapter defines is there to be read, in ten lines; machinery belongs to the companion."""
     for cell in code_cells(notebook):
         tree = ast.parse(TransformerManager().transform_cell(cell.source))
-        defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        assert not any(isinstance(node, defined) for node in ast.walk(tree)), cell.source
+        defined = [node for node in ast.walk(tree) if isinstance(node, DEFINITIONS)]
+        folded = any(tag.startswith(("hide-", "remove-")) for tag in cell.metadata.get("tags", []))
+        assert not (defined and folded), cell.source
+        assert all(node.end_lineno - node.lineno < 10 for node in defined), cell.source
         assert "../" not in cell.source, cell.source
 
 
