@@ -344,6 +344,23 @@ EXPERIMENTS = (
         ),
     ),
     Experiment(
+        "joint",
+        "What does the talk's own order reach with its best reading and tuned strengths?",
+        tuple(
+            _run(
+                "twofold",
+                removed,
+                seed,
+                **JOINT | REJECTION,
+                strength=150.0,
+                network_strength=0.1,
+                prune_epoch=6,
+                restart_epoch=6,
+            )
+            for removed, seed in ((50, 1), (90, 1), (10, 1), (70, 1), (30, 1), (50, 2), (50, 3))
+        ),
+    ),
+    Experiment(
         "mlperf-tiny-float",
         "How good is the benchmark's network in float, and twice as wide?",
         tuple(

@@ -1,0 +1,99 @@
+"""The talk's result slides and its bit terms: a frame in, matplotlib Axes out; nothing is computed here."""
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+from companion.book.figures.basic import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, _error_scale
+from companion.book.figures.notes import write_notes
+
+__all__ = ["STEPS", "TERMS", "accuracy_in_steps", "bit_terms"]
+
+
+STEPS = {
+    "accuracy_before_pruning": ("before pruning", ORANGE, "v", ":"),
+    "accuracy_after_pruning": ("after pruning", PURPLE, "X", "--"),
+    "test_accuracy": ("after post-training", RED, "*", "-"),
+}
+"""Column of accuracies (%) -> its words, color, marker and line, in the order of the talk's training."""
+
+
+TERMS = {
+    "popcount": ("ones of a weight, by planes", ORANGE, "v"),
+    "planes": ("planes, as BSQ", PURPLE, "X"),
+    "counts": ("count-aware codes", BLUE, "o"),
+    "energy": ("energy-aware codes", GREEN, "P"),
+}
+"""Bit term -> its words, color and marker."""
+
+
+def accuracy_in_steps(joint: pd.DataFrame, control: pd.DataFrame, dense: float) -> Axes:
+    """Accuracy (%) against overall sparsity (%) at the three steps of the talk's training.
+
+    Parameters
+    ----------
+    joint : columns ``sparsity`` (share), those of `STEPS`, and ``lowest`` and ``highest`` of the last
+    control : the mask alone, with as many epochs: ``sparsity``, ``test_accuracy``, ``lowest``, ``highest``
+    dense : accuracy (%) of the dense network
+    """
+    _, ax = plt.subplots(figsize=(7.2, 4.4))
+    _error_scale(ax)
+    ax.axhline(dense, color=BLACK, linewidth=1.2, label="dense, 8 bits")
+    control, joint = control.sort_values("sparsity"), joint.sort_values("sparsity")
+    for frame, color in ((control, BLUE), (joint, RED)):
+        ax.vlines(100 * frame.sparsity, frame.lowest, frame.highest, color=color, linewidth=4, alpha=0.3)
+    ax.plot(
+        100 * control.sparsity,
+        control.test_accuracy,
+        color=BLUE,
+        marker="o",
+        markersize=6,
+        linewidth=1.2,
+        label="LFSR mask alone",
+    )
+    for column, (words, color, marker, line) in STEPS.items():
+        ax.plot(
+            100 * joint.sparsity,
+            joint[column],
+            color=color,
+            marker=marker,
+            linestyle=line,
+            markersize=11 if marker == "*" else 7,
+            label=words,
+        )
+    ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
+    ax.legend(fontsize="small", loc="lower left")
+    return ax
+
+
+def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
+    """Accuracy (%) against the energy of the cells, a panel each of ``panel``, a line a bit term of `TERMS`.
+
+    Parameters
+    ----------
+    frame : columns ``panel``, ``bit_term``, ``strength``, ``energy_j``, ``test_accuracy`` (%); the points of
+        a term are joined in the order of their strengths, which stand beside them
+    level : by panel, accuracy (%) of the network without a bit term
+    """
+    names = list(dict.fromkeys(frame.panel))
+    figure, grid = plt.subplots(1, len(names), figsize=(7.2, 4.4), squeeze=False)
+    for ax, name in zip(grid.flat, names, strict=True):
+        own = frame[frame.panel == name]
+        _error_scale(ax)
+        ax.axhline(level[name], color=BLACK, linewidth=1.2, label="no bit term")
+        for term, (words, color, marker) in TERMS.items():
+            line = own[own.bit_term == term].sort_values("strength")
+            ax.plot(line.energy_j, line.test_accuracy, color=color, marker=marker, markersize=7, label=words)
+        ax.set(xscale="log", title=name, xlabel="energy of the cells")
+        ax.margins(x=0.15, y=0.1)
+        ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        told = [f"{strength:g}" for strength in own.strength]
+        colors = [TERMS[term][1] for term in own.bit_term]
+        write_notes(ax, own.energy_j, own.test_accuracy, told, colors)
+    grid[0, 0].set_ylabel("accuracy (%)")
+    figure.legend(
+        *grid[0, 0].get_legend_handles_labels(), fontsize="small", ncols=3, loc="outside lower center"
+    )
+    return list(grid.flat)
