@@ -1,12 +1,15 @@
 """The claims ledger against the arithmetic of the slides' own numbers."""
 
 import importlib
+from typing import get_args
 
 import pandas as pd
 import pytest
 import torch
 
-from companion.study.claims import EXAMPLE_MASK, EXAMPLE_WEIGHTS, ledger
+from companion.paths import book_dir
+from companion.study import claims
+from companion.study.claims import CLAIMS, EXAMPLE_MASK, EXAMPLE_WEIGHTS, GROUPS, Sign, Verdict, ledger
 from companion.study.energies import energies
 from companion.study.results import load_results, starting_from
 from companion.study.zoo import build_model
@@ -43,15 +46,24 @@ def test_difference_is_ours_over_theirs(measured):
     assert row.difference == pytest.approx(3.7 / 3.1 - 1)
 
 
-def test_every_claim_has_a_verdict_a_slide_and_code_that_exists(measured):
-    assert measured[["verdict", "slide", "finding"]].map(bool).all(axis=None)
+def test_every_claim_has_a_sign_a_condition_a_slide_and_code_that_exists(measured):
+    assert set(measured.sign) == set(get_args(Sign))
+    assert measured[["condition", "slide", "finding"]].map(bool).all(axis=None)
     for measured_by in measured.measured_by:
         module, _, function = measured_by.rpartition(".")
         assert callable(getattr(importlib.import_module(module), function))
 
 
-def test_open_claims_have_no_number(measured):
-    assert measured.we_measure[measured.verdict == "open"].isna().all()
+def test_claims_are_sorted_by_importance_in_tables_that_fit_a_page():
+    groups = [claim.group for claim in CLAIMS]
+    assert sorted(groups, key=GROUPS.index) == groups
+    assert max(map(groups.count, GROUPS)) <= 8
+    assert [claim.measure for claim in CLAIMS[:2]] == [claims.gain_at_ninety, claims.gain_at_ten]
+
+
+def test_the_page_that_shows_a_claim_exists():
+    pages = {path.stem for path in book_dir().iterdir()}
+    assert {claim.chapter for claim in CLAIMS} <= pages
 
 
 def test_example_of_the_slides_keeps_the_entries_that_its_mask_marks():
@@ -67,15 +79,51 @@ def test_gain_at_ninety_per_cent_is_the_mean_over_the_seeds_of_the_plain_recipe(
     model = Machine.cells_only(load_cell_table(), "packed")
     gains = energies(runs, model).gain
     assert len(gains) == 3
-    assert measured.we_measure["gain at 90 % sparsity"] == pytest.approx(gains.mean())
+    row = measured.loc["gain at 90 % sparsity"]
+    assert row.we_measure == pytest.approx(gains.mean())
+    assert row.sign == "holds if"
+    dense = starting_from(load_results()).query("method == 'dense-8bit' and distillation == 0")
+    lost = dense.test_accuracy_w8a8.mean() - runs.test_accuracy_w8a8.mean()
+    assert f"costs {lost:.1f} points" in row.condition
+
+
+def test_of_several_recipes_the_most_accurate_is_taken_with_all_its_seeds():
+    runs = starting_from(load_results())
+    of_two = runs[(runs.method == "magnitude-bits") | (runs.method == "twofold")]
+    of_two = of_two[(of_two.sparsity == 0.9) & (of_two.experiment == "masks")]
+    assert set(claims._most_accurate(of_two).method) == {"magnitude-bits"}
+    assert sorted(claims._most_accurate(of_two).seed) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "before, after, expected, condition",
+    [
+        ((80.0, 80.0), (79.0, 79.0), "holds", "50 and 90 % are removed, in networks that end at 79.0 % and"),
+        ((80.0, 70.0), (79.0, 71.0), "holds if", "50 % are removed, in networks that end at 79.0 % accuracy"),
+        ((70.0, 70.0), (79.0, 71.0), "does not hold", "in networks that end at 79.0 % and 71.0 % accuracy"),
+    ],
+)
+def test_accuracy_before_post_training_is_judged_at_each_sparsity(
+    before, after, expected, condition, monkeypatch
+):
+    runs = load_results()
+    own = runs[(runs.experiment == "talk") & (runs.polarity == "removed")].sort_values("sparsity")
+    own = own.assign(accuracy_before_pruning=before, test_accuracy=after)
+    worse = own.iloc[[0]].assign(run="worse-s1", strength=1.0, test_accuracy=after[0] - 5)
+    monkeypatch.setattr(claims, "_in_the_slides_order", lambda _: pd.concat([worse, own]))
+    verdict = claims.before_post_training()
+    assert isinstance(verdict, Verdict)
+    assert verdict.sign == expected
+    assert verdict.condition.startswith(condition)
+    assert verdict.ours == pytest.approx(before[0] - after[0])
 
 
 def test_an_address_not_stored_costs_the_clocks_of_its_walk(measured):
     layer = layer_generator("rejection", (64, 64, 3, 3), 0).draw((64, 64, 3, 3), 0.5)
     expected = 1e12 * lig_energy_j(36864, reduction="rejection") * layer.clocks / layer.kept
-    row = measured.loc["an address not stored"]
+    row = measured.loc["no index to read saves energy"]
     assert row.we_measure == pytest.approx(expected)
-    assert row.verdict == "holds where few are kept"
+    assert (row.sign, row.condition[:22]) == ("holds if", "few weights are kept: ")
     assert 0.3 < row.we_measure < 0.35  # a bitmap in SRAM: 0.31 with half kept
     cells = load_lig_cells()
     example = cells[(cells.block == "lig_rejection") & (cells["size"] == 300)]
@@ -83,7 +131,7 @@ def test_an_address_not_stored_costs_the_clocks_of_its_walk(measured):
 
 
 def test_no_address_is_stored_and_no_index_repeats(measured):
-    assert measured.verdict["no need to store addresses"] == "holds"
+    assert measured.sign["no need to store addresses"] == "holds"
     degrees = [
         layer_generator("rejection", tuple(layer.weight.shape), number).register.degree
         for number, layer in enumerate(weight_layers(build_model("resnet20")).values())
@@ -93,4 +141,4 @@ def test_no_address_is_stored_and_no_index_repeats(measured):
     ]
     assert measured.we_measure["no need to store addresses"] == 2 * sum(degrees) + sum(counters)
     assert 1 < measured.we_measure["real-time address generator"] < 2
-    assert measured.verdict["preserves the rank"].startswith("holds")
+    assert measured.sign["preserves the rank"] == "holds"
