@@ -20,7 +20,7 @@ from twofold.crossbar.adc import ADC_RANGES, Adc, adc_energy_j, lossless_bits
 from twofold.crossbar.device import Device
 from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
 from twofold.crossbar.network import on_crossbars, program
-from twofold.crossbar.serial import bit_patterns, column_sums
+from twofold.crossbar.serial import bit_patterns, column_sums, columns_of
 from twofold.energy.machine import Machine
 from twofold.energy.price import layer_energy
 from twofold.inputs.activity import Activity, measure_activity
@@ -711,10 +711,10 @@ def test_inputs_and_networks_that_do_not_fit(digits):
 
 def test_planes_above_the_highest_bit_are_left_out_where_asked():
     patterns = bit_patterns(torch.tensor([[1, 4], [2, 0]]), 8, signed=False)
-    weights, groups = [torch.ones(1, 2, dtype=torch.float32)], [slice(0, 2)]
-    ((_, _, short),) = column_sums(patterns, 8, weights, groups, torch.float32, skip=True)
-    assert short[:, 0, :2].tolist() == [[1, 0], [1, 0], [0, 1]]
-    ((_, _, whole),) = column_sums(patterns, 8, weights, groups, torch.float32, skip=False)
+    columns = columns_of(torch.ones(1, 2), [slice(0, 2)], torch.float32, whole=False)
+    ((_, _, short),) = column_sums(patterns, 8, columns, skip=True)
+    assert short[:, :, 0].tolist() == [[1, 0], [1, 0], [0, 1]]
+    ((_, _, whole),) = column_sums(patterns, 8, columns, skip=False)
     assert len(whole) == 8
     assert not whole[3:].any()
     assert Activity.all_ones(1).reads == 1

@@ -17,7 +17,7 @@ It models the crossbar dataflow of `twofold.energy`, and the crossbar of a group
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -29,7 +29,7 @@ from twofold.codes.encodings import EncodingName, encoding_of, slice_codes
 from twofold.codes.slices import check_slices
 from twofold.crossbar.adc import Adc
 from twofold.crossbar.device import Device
-from twofold.crossbar.serial import bit_patterns, column_sums, has_integer_units
+from twofold.crossbar.serial import Columns, bit_patterns, column_sums, columns_of, has_integer_units
 from twofold.inputs.activity import Activity
 
 __all__ = ["Crossbar", "ProgrammedMatrix"]
@@ -82,6 +82,27 @@ class Crossbar:
         for name in ("array_rows", "array_columns"):
             if (value := getattr(self, name)) < 1:
                 raise ValueError(f"{name} is {value}, allowed are 1 or more")
+
+
+@dataclass(frozen=True, eq=False)
+class _Converter:
+    """From a current, in its units, to the converter's number: by row group and slice.
+
+    Attributes
+    ----------
+    times, over
+        The number is the current times the first, over the second, rounded; of each row group, by column.
+    steps
+        Levels from one number to the next, ``(groups, slices)``.
+    unchanged, divides
+        Whether the current is the number already, and whether any divisor is not 1.
+    """
+
+    times: list[Tensor]
+    over: list[Tensor]
+    steps: Tensor
+    unchanged: bool
+    divides: bool
 
 
 class ProgrammedMatrix:
@@ -152,16 +173,16 @@ class ProgrammedMatrix:
         read = self._read
         if self._whole:
             read = (read * self._per_level[:, None, None]).round()
-        self._integers = self._whole and float(read.max()) < 128 and has_integer_units()
-        self._weights = self._grouped(read, torch.int8 if self._integers else self._dtype)
-        self._squares = []
+        small = self._whole and float(read.max()) < 128 and machine.array_rows <= 100_000
+        self._columns = self._grouped(read, whole=small and has_integer_units())
+        self._squares: list[Columns] = []
         if device.read_noise:
-            self._squares = self._grouped((self.cells + self._leak[:, None, None]).square(), self._dtype)
+            self._squares = self._grouped((self.cells + self._leak[:, None, None]).square(), whole=False)
         self._seen: Tensor | None = None
         self._converter = None if machine.adc.range_rule == "calibrated" else self._scales()
 
-    def _grouped(self, cells: Tensor, dtype: torch.dtype) -> list[Tensor]:
-        return [cells[:, :, rows].flatten(0, 1).to(dtype).contiguous() for rows in self._groups]
+    def _grouped(self, cells: Tensor, *, whole: bool) -> list[Columns]:
+        return columns_of(cells.flatten(0, 1), self._groups, self._dtype, whole=whole)
 
     def _whole_units(self) -> tuple[list[int], int] | None:
         """Units of current per level of each slice, such that all cells add whole numbers of them.
@@ -211,9 +232,8 @@ class ProgrammedMatrix:
         if self._seen is None:
             most = int(self._read.clamp(min=0).sum(2).max().ceil()) + 1
             self._seen = torch.zeros(len(self._groups), len(self._widths), most, dtype=torch.int64)
-        for chunk, group, sums in self._sums(self._patterns(inputs, signed), skip=False):
-            sums = sums[:, :, : inputs.shape[1] - chunk.start]  # without the padding
-            levels = sums.unflatten(1, (len(self._widths), -1)).transpose(0, 1)
+        for _, group, sums in self._sums(self._patterns(inputs, signed), skip=False):
+            levels = sums.unflatten(2, (len(self._widths), -1)).movedim(2, 0)
             levels = (levels / self._per_level.to(self._dtype)[:, None, None, None]).ceil().clamp_(min=0)
             for index, own in enumerate(levels):
                 self._seen[group, index] += torch.bincount(
@@ -230,13 +250,12 @@ class ProgrammedMatrix:
         reached = share >= share[:, :, -1:] * (self.machine.adc.percentile / 100) - 0.5
         return reached.double().argmax(2).double()
 
-    def _scales(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What makes a converter's number of a current, by group and slice: times the first, over the second.
+    def _scales(self) -> "_Converter":
+        """What makes a converter's number of a current: whole factors where the currents are whole numbers.
 
-        The third is a step in levels. Both factors are whole numbers where the currents are; or their
-        quotient is exact in binary and is the first, the second then 1. A current's quotient is exact if it
-        is a tie, and otherwise at least ``1 / (2 * second)`` away from one: more than it can be off by
-        rounding, as the product stays below half of the whole numbers that a float holds.
+        Or their quotient is exact in binary and is the first, the second then 1. A current's quotient is
+        exact if it is a tie, and otherwise at least ``1 / (2 * second)`` away from one: more than it can be
+        off by rounding, as the product stays below half of the whole numbers that a float holds.
         """
         adc, full = self.machine.adc, self.full_scales()
         steps = torch.tensor(
@@ -253,7 +272,13 @@ class ProgrammedMatrix:
             shared = torch.gcd(times.long(), over.long()).double()
             binary = over / shared == 2.0 ** (over / shared).log2().round()
             times, over = torch.where(binary, times / over, times), torch.where(binary, 1.0, over)
-        return times, over, steps
+        return _Converter(
+            times=[own.repeat_interleave(self.outputs).to(self._dtype) for own in times],
+            over=[own.repeat_interleave(self.outputs).to(self._dtype) for own in over],
+            steps=steps,
+            unchanged=bool((times == over).all()),
+            divides=bool((over != 1).any()),
+        )
 
     # ---- the product ----
 
@@ -280,7 +305,7 @@ class ProgrammedMatrix:
         """
         patterns = self._patterns(inputs, signed)
         if count:
-            self._count(patterns, inputs.shape[1])
+            self._count(patterns)
         adc, device = self.machine.adc, self.machine.device
         if adc.range_rule == "none" and not device.read_noise:
             # The order of the sums does not matter then. Whole numbers are exact in float64 only.
@@ -289,35 +314,33 @@ class ProgrammedMatrix:
             return (matrix @ inputs.to(matrix.dtype)).double()
         if self._converter is None:
             self._converter = self._scales()
-        times, over, steps = self._converter
-        result = torch.zeros(self.outputs, patterns.shape[2], dtype=torch.float64)
-        places = 2.0 ** torch.arange(self.machine.input_bits, dtype=torch.float64)
+        converter = self._converter
+        places = 2.0 ** torch.arange(self.machine.input_bits, dtype=self._dtype)
         if signed:
             places[-1] *= -1
-        worth = places[:, None] * (steps * self._factors)[:, None, :]  # groups, planes, slices
-        exact, divided = bool((times == over).all()), bool((over != 1).any())
-        worth, times, over = (x.to(self._dtype) for x in (worth, times[:, :, None], over[:, :, None]))
+        worth = (converter.steps * self._factors).tolist()  # by row group and slice
         # Ideal cells never leave a worst case.
         saturates = adc.range_rule == "calibrated" or not self._whole
-        for chunk, group, sums in self._sums(patterns, skip=not device.read_noise):
-            numbers = sums.view(len(sums), len(self._factors), -1)
+        times = None if converter.unchanged else converter.times
+        result = torch.zeros(inputs.shape[1], self.outputs, dtype=self._dtype)
+        for chunk, group, numbers in self._sums(patterns, times, skip=not device.read_noise):
             if adc.range_rule != "none":
-                if not exact:
-                    numbers.mul_(times[group])
-                    if divided:
-                        numbers.div_(over[group])
-                if not (exact and self._whole):
+                if converter.divides:
+                    numbers.div_(converter.over[group])
+                if not (converter.unchanged and self._whole):
                     numbers.round_()
                 if saturates:
                     numbers.clamp_(0, 2**adc.bits - 1)
-            flat = numbers.view(-1, numbers.shape[2])
-            own = torch.mv(flat.t(), worth[group, : len(sums)].flatten())
-            result[:, chunk] += own.view(self.outputs, -1)
+            # First the input bits, then the slices: the numbers of the first sum are whole.
+            added = torch.mv(numbers.flatten(1).t(), places[: len(numbers)])
+            of_slices = added.view(numbers.shape[1], len(self._widths), self.outputs).unbind(1)
+            for own, factor in zip(of_slices, worth[group], strict=True):
+                result[chunk].add_(own, alpha=factor)
         # Digital, of numbers that are known: the encoding's offset, and the leak if it was converted as well.
         digital = float(self._offset)
         if device.leak == "digital":
             digital -= float(self._factors @ self._leak)
-        result = result[:, : inputs.shape[1]]
+        result = result.t().double()
         return result + digital * inputs.sum(0, dtype=torch.float64) if digital else result
 
     def _linear(self) -> Tensor:
@@ -329,26 +352,26 @@ class ProgrammedMatrix:
             raise ValueError(f"inputs of {inputs.shape[0]} rows for a matrix of {self.rows} rows per output")
         return bit_patterns(inputs, self.machine.input_bits, signed)
 
-    def _sums(self, patterns: Tensor, skip: bool) -> Iterator[tuple[slice, int, Tensor]]:
+    def _sums(
+        self, patterns: Tensor, times: Sequence[Tensor] | None = None, *, skip: bool
+    ) -> Iterator[tuple[slice, int, Tensor]]:
         bits, noisy = self.machine.input_bits, self.machine.device.read_noise > 0
         disturb = self._add_noise if noisy else None
-        return column_sums(
-            patterns, bits, self._weights, self._groups, self._dtype, skip=skip, disturb=disturb
-        )
+        return column_sums(patterns, bits, self._columns, times, skip=skip, disturb=disturb)
 
     def _add_noise(self, group: int, currents: Tensor, carried: Tensor) -> None:
         """Noises of single cells are independent: the variances of the cells that are read add up."""
-        deviation = (self._squares[group] @ carried.to(self._dtype)).sqrt_()
+        deviation = self._squares[group].sums(carried, None).sqrt_()
         noise = torch.randn(currents.shape, generator=self._generator, dtype=self._dtype)
         currents.add_(deviation.mul_(noise), alpha=self.machine.device.read_noise)
 
     # ---- what it took ----
 
-    def _count(self, patterns: Tensor, reads: int) -> None:
-        ones = torch.zeros(self.rows, dtype=torch.float64)
-        for byte in patterns:
+    def _count(self, patterns: Tensor) -> None:
+        ones, reads = torch.zeros(self.rows, dtype=torch.float64), patterns.shape[1]
+        for byte in patterns[:, :, : self.rows]:
             for place in range(8):
-                ones += (byte & (1 << place) != 0).sum(1, dtype=torch.float64)
+                ones += (byte & (1 << place) != 0).sum(0, dtype=torch.float64)
         seen = Activity(ones, reads, self.machine.input_bits)
         self.activity = seen if self.activity is None else self.activity + seen
 

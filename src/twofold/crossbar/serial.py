@@ -5,36 +5,108 @@ cache between the passes of a converter. Ideal cells hold small integers, so int
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-__all__ = ["bit_patterns", "column_sums", "has_integer_units"]
+__all__ = ["Columns", "bit_patterns", "column_sums", "columns_of", "has_integer_units"]
 
 
-# Numbers in work at once: bit planes and sums of one chunk.
-_CHUNK = 2**19
+# Numbers in work at once: sums of one chunk; and bit planes of a batch of chunks.
+_CHUNK = 2**18
+_BATCH = 2**21
 
 
 _LANES = 0x0101010101010101  # the lowest bit of each byte of an int64
 _PLACES = torch.arange(8)
 
 
+@cache
 def has_integer_units() -> bool:
-    """Whether int8 matrices multiply fast: with oneDNN and the integer units (VNNI) of AVX-512 or AMX.
+    """Whether int8 matrices multiply fast: oneDNN's, with the integer units (VNNI) of AVX-512 or AMX.
 
-    torch multiplies them on any CPU, to the same numbers, but elsewhere slowly.
+    torch's quantized layers are such products. Elsewhere floats are multiplied, to the same numbers.
     """
-    return torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported()
+    there = torch._C._dispatch_has_kernel_for_dispatch_key("onednn::qlinear_pointwise", "CPU")
+    return there and torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported()
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The cells of one row group, laid out for the product; see `columns_of`.
+
+    Attributes
+    ----------
+    rows
+        Those that the group takes of the padded rows of `bit_patterns`.
+    count
+        Of columns.
+    matrix
+        Floats, ``(rows, columns)``; or int8 in oneDNN's own layout.
+    whole
+        Whether it is the latter.
+    dtype
+        Of the sums.
+    """
+
+    rows: slice
+    count: int
+    matrix: Tensor
+    whole: bool
+    dtype: torch.dtype
+
+    def sums(
+        self, carried: UInt8[Tensor, "vectors rows"], times: Float[Tensor, " columns"] | None
+    ) -> Float[Tensor, "vectors columns"]:
+        """What the columns add up for each vector of zeros and ones, times a factor a column; None: 1."""
+        if self.whole:
+            fused = times is not None and self.dtype == torch.float32
+            factors = times if fused else torch.ones(self.count)
+            zeros = torch.zeros(self.count, dtype=torch.int64)
+            nothing: tuple = ("none", [], "")  # of what could follow the product
+            found = torch.ops.onednn.qlinear_pointwise(
+                carried, 1.0, 0, self.matrix, factors, zeros, None, 1.0, 0, torch.float32, *nothing
+            ).to(self.dtype)
+            times = None if fused else times
+        else:
+            found = carried.to(self.dtype) @ self.matrix
+        return found if times is None else found.mul_(times)
+
+
+def columns_of(
+    cells: Float[Tensor, "columns rows"], groups: Sequence[slice], dtype: torch.dtype, *, whole: bool
+) -> list[Columns]:
+    """The row groups of a matrix of cells.
+
+    Parameters
+    ----------
+    groups
+        Rows of each, in order; together all rows.
+    dtype
+        Of the sums.
+    whole
+        Cells are whole numbers within 0..127, no group has more than 100,000 of them in a column, and the
+        CPU has what `has_integer_units` asks for.
+    """
+    padded, found = -(-cells.shape[1] // 8) * 8, []
+    for group in groups:
+        last = padded if group.stop == cells.shape[1] else group.stop
+        own = torch.zeros(len(cells), last - group.start, dtype=torch.int8 if whole else dtype)
+        own[:, : group.stop - group.start] = cells[:, group]
+        matrix = torch.ops.onednn.qlinear_prepack(own, None) if whole else own.t().contiguous()
+        found.append(Columns(slice(group.start, last), len(cells), matrix, whole, dtype))
+    return found
 
 
 def bit_patterns(
     inputs: Int[Tensor, "rows positions"] | UInt8[Tensor, "rows positions"], input_bits: int, signed: bool
-) -> UInt8[Tensor, "bytes rows padded"]:
-    """Inputs as bit patterns, in two's complement if `signed`, the low byte first.
+) -> UInt8[Tensor, "bytes positions padded"]:
+    """Inputs as bit patterns, in two's complement if `signed`, the low byte first, a vector a position.
 
-    The positions are padded with zeros to a multiple of eight: eight bytes are then handled as one int64.
+    The rows are padded with zeros to a multiple of eight: eight bytes are then handled as one int64.
 
     Raises
     ------
@@ -43,94 +115,112 @@ def bit_patterns(
 
     Examples
     --------
-    >>> bit_patterns(torch.tensor([[3], [-1]]), input_bits=4, signed=True)[0, :, 0]
-    tensor([ 3, 15], dtype=torch.uint8)
+    >>> bit_patterns(torch.tensor([[3], [-1]]), input_bits=4, signed=True)[0, 0]
+    tensor([ 3, 15,  0,  0,  0,  0,  0,  0], dtype=torch.uint8)
     """
     lowest = -(2 ** (input_bits - 1)) if signed else 0
     highest = lowest + 2**input_bits - 1
-    if inputs.numel():
+    if inputs.numel() and not (inputs.dtype == torch.uint8 and lowest == 0 and highest >= 255):
         low, high = (int(x) for x in inputs.aminmax())
         if low < lowest or high > highest:
             raise ValueError(f"inputs span {low}..{high}, allowed are {lowest}..{highest}")
     rows, positions = inputs.shape
     whole_bytes = inputs.element_size() == 1 and input_bits == 8
-    if whole_bytes and positions % 8 == 0 and inputs.storage_offset() % 8 == 0:
-        return inputs.contiguous().view(torch.uint8)[None]
-    patterns = torch.zeros(-(-input_bits // 8), rows, -(-positions // 8) * 8, dtype=torch.uint8)
+    vectors = inputs.t().contiguous()
+    if whole_bytes and rows % 8 == 0:
+        return vectors.view(torch.uint8)[None]
+    patterns = torch.zeros(-(-input_bits // 8), positions, -(-rows // 8) * 8, dtype=torch.uint8)
     if whole_bytes:
-        patterns[0, :, :positions] = inputs.view(torch.uint8)
+        patterns[0, :, :rows] = vectors.view(torch.uint8)
     else:
+        kept = vectors.to(torch.int32) & (2**input_bits - 1)
         for index, byte in enumerate(patterns):
-            kept = inputs.to(torch.int32) & (2**input_bits - 1)
-            byte[:, :positions] = kept >> (8 * index) & 0xFF
+            byte[:, :rows] = kept >> (8 * index) & 0xFF
     return patterns
 
 
 def column_sums(
-    patterns: UInt8[Tensor, "bytes rows padded"],
+    patterns: UInt8[Tensor, "bytes positions padded"],
     input_bits: int,
-    weights: Sequence[Tensor],
-    groups: Sequence[slice],
-    dtype: torch.dtype,
+    columns: Sequence[Columns],
+    times: Sequence[Float[Tensor, " columns"]] | None = None,
     *,
     skip: bool,
     disturb: Callable[[int, Tensor, Tensor], None] | None = None,
-) -> Iterator[tuple[slice, int, Float[Tensor, "planes columns count"]]]:
+) -> Iterator[tuple[slice, int, Float[Tensor, "planes count columns"]]]:
     """What each column adds up, chunk of positions by chunk, row group by group.
 
     Parameters
     ----------
-    weights
-        ``(columns, rows)`` of each row group: int8, or of `dtype`.
+    columns
+        Of each row group, by `columns_of`.
+    times
+        Of each row group, what its sums are multiplied by; None: nothing.
     skip
         Leave the planes above the highest bit of a chunk out: they hold no 1, and their sums are zero.
     disturb
-        Called with the group, its sums and the planes that made them, to change them (float weights only).
+        Called with the group, its sums and the planes that made them, to change them before they are
+        multiplied (float cells only).
 
     Yields
     ------
     tuple
-        The chunk's positions, the group's number, and its sums; the first plane is the lowest bit's. The
-        next step overwrites the sums.
+        The chunk's positions, the group's number, and its sums; the first plane is the lowest bit's.
 
     Examples
     --------
     >>> inputs = bit_patterns(torch.tensor([[3], [1]]), input_bits=2, signed=False)  # two rows, one position
-    >>> weights = torch.tensor([[1, 2]], dtype=torch.int8)  # one column
-    >>> for _, _, sums in column_sums(inputs, 2, [weights], [slice(0, 2)], torch.float32, skip=False):
+    >>> columns = columns_of(torch.tensor([[1.0, 2.0]]), [slice(0, 2)], torch.float32, whole=False)  # one
+    >>> for _, _, sums in column_sums(inputs, 2, columns, skip=False):
     ...     sums[:, 0, 0]  # of the low bits, 1 and 1, and of the high ones, 1 and 0
     tensor([3., 1.])
     """
-    _, rows, padded = patterns.shape
-    columns, integer = len(weights[0]), weights[0].dtype == torch.int8
-    width = min(max(_CHUNK // (input_bits * (rows + columns)) // 16 * 16, 16), padded)
-    room = input_bits * columns * width
-    memory = torch.empty(room, dtype=dtype)
-    integers = torch.empty(room, dtype=torch.int32) if integer else None
-    for first in range(0, padded, width):
-        part = patterns[:, :, first : first + width]
-        count = part.shape[2]
-        used = _highest_bit(part) if skip else input_bits
-        if not used:
+    _, positions, padded = patterns.shape
+    width = min(max(_CHUNK // (input_bits * columns[0].count), 16), max(positions, 1))
+    batch = max(1, _BATCH // (input_bits * padded * width)) * width
+    for start in range(0, positions, batch):
+        bound = min(start + batch, positions)
+        for first, planes in _bit_planes(patterns[:, start:bound], width, input_bits, skip=skip):
+            used, count, _ = planes.shape
+            if not used:
+                continue
+            chunk = slice(start + first, start + first + count)
+            for group, own in enumerate(columns):
+                carried = planes[:, :, own.rows].reshape(used * count, -1)
+                factors = None if times is None else times[group]
+                if disturb is None:
+                    sums = own.sums(carried, factors)
+                else:
+                    sums = own.sums(carried, None)
+                    disturb(group, sums, carried)
+                    if factors is not None:
+                        sums.mul_(factors)
+                yield chunk, group, sums.view(used, count, own.count)
+
+
+def _bit_planes(
+    patterns: UInt8[Tensor, "bytes positions padded"], width: int, input_bits: int, *, skip: bool
+) -> Iterator[tuple[int, UInt8[Tensor, "planes count padded"]]]:
+    """The planes of a batch of patterns, taken apart at once: by chunk, each with its first position."""
+    count, positions, padded = patterns.shape
+    whole = positions // width * width
+    for first, last, size in ((0, whole, width), (whole, positions, positions - whole)):
+        if first == last:
             continue
-        # Rows, bytes, positions; then rows and planes of all bytes, those above the highest bit left out.
-        words = part.contiguous().view(torch.int64).transpose(0, 1)[:, :, None]
-        lanes = (words >> _PLACES[: min(used, 8), None]).bitwise_and_(_LANES)
-        planes = lanes.flatten(1, 2)[:, :used].view(torch.int8)
-        sums = memory[: used * columns * count].view(used, columns, count)
-        for group, (own, matrix) in enumerate(zip(groups, weights, strict=True)):
-            carried = planes[own].flatten(1)
-            if integers is not None:
-                found = integers[: used * columns * count].view(columns, used * count)
-                torch._int_mm(matrix, carried, out=found)
-            else:
-                found = matrix @ carried.to(dtype)
-                if disturb is not None:
-                    disturb(group, found, carried)
-            sums.copy_(found.view(columns, used, count).transpose(0, 1))
-            yield slice(first, first + count), group, sums
+        parts = patterns[:, first:last].contiguous().view(count, -1, size, padded)
+        words = parts.view(torch.int64).transpose(0, 1)[
+            :, :, None
+        ]  # chunks, bytes, one bit, positions, words
+        lanes = (words >> _PLACES[: min(input_bits, 8), None, None]).bitwise_and_(_LANES)
+        planes = lanes.flatten(1, 2).view(torch.uint8)
+        used = [input_bits] * len(planes)
+        if skip:
+            largest = parts.amax((2, 3)).T.tolist()
+            used = [min(_highest_bit(own), input_bits) for own in largest]
+        for number, (own, bits) in enumerate(zip(planes, used, strict=True)):
+            yield first + number * size, own[:bits]
 
 
-def _highest_bit(part: Tensor) -> int:
-    """Number of planes up to the highest bit that is set anywhere."""
-    return max(8 * index + int(byte.max()).bit_length() * bool(byte.max()) for index, byte in enumerate(part))
+def _highest_bit(largest: Sequence[int]) -> int:
+    """Number of planes up to the highest bit that is set in any of the bytes, the lowest byte first."""
+    return max(8 * index + byte.bit_length() if byte else 0 for index, byte in enumerate(largest))
