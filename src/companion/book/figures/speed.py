@@ -16,7 +16,7 @@ _MARKERS = "osD^vPX*"
 def ratios(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """A dot for each comparison's ratio and a tick at its goal, on a log axis: left of the tick is reached.
 
-    Columns ``work``, ``peer``, ``ratio``, ``goal``, ``reached``.
+    Columns ``work``, ``ratio``, ``goal``, ``reached``. Peers' names would not fit a phone beside the works'.
     """
     ax = plt.subplots(figsize=(7.2, 0.9 + 0.36 * len(frame)))[1] if ax is None else ax
     rows = range(len(frame))
@@ -27,7 +27,7 @@ def ratios(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         label = "reached" if reached else "missed"
         if chosen:
             ax.scatter(frame.ratio.iloc[chosen], chosen, color=color, marker=marker, label=label, zorder=3)
-    ax.set_yticks(rows, [f"{work} : {peer}" for work, peer in zip(frame.work, frame.peer, strict=True)])
+    ax.set_yticks(rows, frame.work)
     ax.tick_params(axis="y", labelsize="small")
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
