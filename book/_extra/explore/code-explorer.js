@@ -1,5 +1,5 @@
 // A weight, its code, and the cells and joules of that code in every encoding. All of it comes from the tables that
-// the library put into the page (twofold.explorers.code_tables); here it is only looked up and drawn.
+// the library put into the page (companion.book.examples.code_tables); here it is only looked up and drawn.
 (() => {
   const NAMES = {
     twos_complement: "two’s complement",
@@ -11,7 +11,7 @@
   const tables = JSON.parse(document.getElementById("code-explorer-tables").textContent);
   const last = tables.weights.length - 1;
   const ranges = Object.values(tables.codes).flatMap((code) => Object.values(code).map((entry) => entry.energy_pj));
-  const dearest = Math.max(...ranges);
+  const highest = Math.max(...ranges);
 
   root.innerHTML = `
     <form class="knobs" aria-label="The weight">
@@ -45,11 +45,11 @@
     find(".story").innerHTML =
       `A weight of ${signed(weight, 3)} takes the code <b data-value="code">${signed(code, 0)}</b>, which stands for
        ${signed(code / tables.limit, 4)}. Reading it once costs least in ${NAMES[cheapest]}, and
-       ${(Math.max(...prices) / Math.min(...prices)).toFixed(1)} times as much where it is dearest.`;
+       ${(Math.max(...prices) / Math.min(...prices)).toFixed(1)} times as much where it costs most.`;
     find("tbody").innerHTML = encodings
       .map(([name, { cells, ones, energy_pj }]) => {
         const boxes = cells.map((bits) => `<code class="level-${parseInt(bits, 2)}">${bits}</code>`).join(" ");
-        const width = (100 * energy_pj) / dearest;
+        const width = (100 * energy_pj) / highest;
         return `<tr data-encoding="${name}"><th scope="row">${NAMES[name]}</th><td class="cells">${boxes}</td>
           <td>${ones}</td><td><span class="price">${energy_pj.toFixed(3)}</span>
           <span class="bar" style="width: ${width.toFixed(1)}%"></span></td></tr>`;

@@ -154,7 +154,7 @@ def results_explorer() -> dict:
 
 
 def _words(field: Field, values: pd.Series) -> dict[str, str]:
-    """Words of every value there is: in the order of `WORDS`, then by first sight."""
+    """Words of every value there is: in the order of `WORDS`, then as they first occur."""
     own, there = WORDS.get(field.name, {}), list(dict.fromkeys(values))
     ordered = [value for value in own if value in there] + [value for value in there if value not in own]
     return {value: own.get(value, value.replace("_", " ")) for value in ordered}
