@@ -328,21 +328,23 @@ EXPERIMENTS = (
     ),
     Experiment(
         "joint-tuning",
-        "How strongly must the talk's network term pull before the masks become hard, on held-out images?",
+        "How strongly may the talk's two terms pull before the masks become hard, on held-out images?",
         tuple(
             _run(
                 "twofold",
-                removed,
+                50,
                 **UNSEEN | JOINT | REJECTION,
-                strength=150.0,
+                strength=beta,
                 network_strength=lam,
                 prune_epoch=3,
                 restart_epoch=3,
             )
-            for removed, lambdas in ((50, (0.1, 0.03, 0.3)), (90, (0.1, 0.3)))
-            for lam in lambdas
+            for beta, lam in ((150.0, 0.1), (150.0, 0.03), (150.0, 0.3), (100.0, 0.1))
         ),
     ),
+    # With a lambda of 0.1 the weights that the mask removes are gone before it does: 86.9 % at the end, where
+    # 0.03 and 0.3 have 86.2 and 86.3, on held-out images. Count-aware codes alone cost 0.6 points with a beta
+    # of 60 and 1.3 with 150.
     Experiment(
         "joint",
         "What does the talk's own order reach with its best reading and tuned strengths?",
@@ -352,12 +354,12 @@ EXPERIMENTS = (
                 removed,
                 seed,
                 **JOINT | REJECTION,
-                strength=150.0,
+                strength=100.0,
                 network_strength=0.1,
                 prune_epoch=6,
                 restart_epoch=6,
             )
-            for removed, seed in ((50, 1), (90, 1), (10, 1), (70, 1), (30, 1), (50, 2), (50, 3))
+            for removed, seed in ((50, 1), (90, 1), (10, 1), (30, 1), (70, 1), (50, 2), (50, 3))
         ),
     ),
     Experiment(
