@@ -72,9 +72,10 @@ def test_long_words_and_legends_find_room_on_a_phone():
 
 
 def test_a_diagram_over_time_scrolls():
-    figure, _ = plt.subplots()
+    figure, _ = plt.subplots(figsize=(10, 2))
     keep_wide(figure)
     html = as_html(figure)
     plt.close(figure)
     assert html.count("<svg") == 1
-    assert 'class="plot plot-scrolls" tabindex="0"' in html
+    assert 'class="plot plot-scrolls" tabindex="0" style="overflow-x: auto"' in html
+    assert "min-width: 720px" in html

@@ -134,15 +134,40 @@ def test_bits():
 
 
 def test_crossbar():
-    loads = pd.DataFrame({"run": ["a", "a", "b", "b"], "mean": [4.0, 6.0, 1.0, 1.0]})
-    gains = pd.DataFrame([[1.0] * 5, [5.0, 4.0, 3.0, 2.5, 3.5]], index=["a", "b"])
-    runs = ("dense-b8-s1", "twofold-ms-r50-mu500-s1")
-    at = pd.MultiIndex.from_product([[0.0, 0.1], runs])
-    pair = pd.Series([92.0, 90.0, 91.0, 87.0], index=at)
-    found = plain(findings.crossbar(loads=loads, gains=gains, pair=pair, network="b", baseline="a"))
-    assert found["shrink"] == 5.0
-    assert [found[f"gain_{word}"] for word in ("free", "slides", "walden", "awake")] == [5.0, 4.0, 3.0, 3.5]
-    assert (found["dense_varied"], found["twofold_ideal"]) == (91.0, 90.0)
+    runs = ["dense-b8-s1", "lfsr-ms-r50-s1", "bits-mu500-s1", "twofold-ms-r50-mu500-s1"]
+    loads = pd.DataFrame({"run": runs * 2, "mean": [12.0, 6.0, 3.0, 2.0] * 2, "idle": [0.0] * 4 + [0.5] * 4})
+    gains = pd.DataFrame([[5.0, 4.0, 4.5, 6.0, 3.0]], index=[runs[3]])
+    by_levels = pd.DataFrame({"gain, given": [4.6], "gain, even": [4.8]}, index=[runs[3]])
+    measured = [
+        *[("calibrated", bits, run, 0.0, 90.0 - bits) for bits in (6, 7) for run in runs],
+        *[("none", math.nan, run, 0.0, 83.5) for run in runs],
+        *[("none", math.nan, run, 0.05, 40.0 + at) for at, run in enumerate(runs)],
+    ]
+    measured = pd.DataFrame(measured, columns=["adc_range", "adc_bits", "run", "variation", "test_accuracy"])
+    measured = measured.assign(encoding="twos_complement", r_hrs_ohm=1e6, levels="even")
+    pair = measured[measured.adc_range == "none"].assign(encoding="differential")
+    pair = pair.assign(variation=pair.variation.replace(0.05, 0.2))
+    leak = pair[pair.variation == 0.2].assign(variation=0.1)
+    tight = leak.assign(r_hrs_ohm=1e8, test_accuracy=45.0)
+    given = measured[:1].assign(levels="rram_2bit_cell", test_accuracy=10.0)
+    study = pd.concat([measured, pair, leak, tight, given]).assign(images=1000, array_rows=128)
+    found = plain(
+        findings.crossbar(
+            loads=loads,
+            gains=gains,
+            measured=study,
+            cells=load_cell_table(),
+            by_levels=by_levels,
+            network=runs[3],
+            baseline=runs[0],
+        )
+    )
+    assert [found[word] for word in ("shrink", "mask_shrink", "codes_shrink")] == [6.0, 2.0, 4.0]
+    assert (found["codes_empty"], found["given_dense"]) == (25.0, 10.0)
+    assert [found[f"gain_{word}"] for word in ("free", "equal", "awake", "even")] == [5.0, 4.0, 4.5, 4.8]
+    assert (found["dense_bits"], found["dense_six"], found["dense_twos"]) == (6, 84.0, 40.0)
+    assert (found["mask_lost"], found["twofold_lost"], found["tight_gained"]) == (42.5, 40.5, 2.0)
+    assert found["even_one"] == pytest.approx(0.079 + (1.49 - 0.079) / 3)
 
 
 def test_index_generator():
@@ -257,9 +282,7 @@ def test_training():
 
 def test_registers():
     register, pair = LFSR("x^9+x^4+1", 1), LFSR("x^3+x+1", 1)
-    walk, repeating = (
-        lfsr_mask((300,), 0.5, "x^9+x^4+1", 1, reduction=rule) for rule in ("rejection", "multiply-shift")
-    )
+    walk = lfsr_mask((300,), 0.5, "x^9+x^4+1", 1, reduction="rejection")
     generator = Rejection("x^3+x+1", seed=2)
     keep = generator.draw((2, 3), 0.5).keep
     layer = StoredLayer(keep.to(torch.int8), 1.0, keep, generator=generator)
@@ -271,40 +294,27 @@ def test_registers():
         "float32": 99,
         "bitmap": 20,
     }
-    measures = ["spread of layers", "spread of columns", "corr(i, i/2)"]
-    quality = pd.DataFrame(
-        [(kind, 0.5, measure, 2.0) for kind in ("rejection", "column", "counter") for measure in measures],
-        columns=["generator", "density", "measure", "value"],
-    )
+    kinds = ["rejection", "column", "counter"]
+    quality = pd.DataFrame({"generator": kinds, "measure": "spread of layers", "value": [1.5, 1.0, 2.0]})
     bits = {"generated": [80, 40], "stored": [16_000, 800], "scheme": ["bitmap", "csr"]}
     found = plain(
         findings.registers(
             register=register,
             walk=walk,
-            repeating=repeating,
-            pair=pair,
             picture=pair_coverage(6, 6, pair, LFSR("x^3+x^2+1")),
             quality=quality,
             index_bits=pd.DataFrame(bits, index=[1, 64]),
             network=network,
-            back=network,
-            parts={"header": 3, "codes": 7},
             own_bytes=pd.Series(schemes),
             rival_bytes=pd.Series(schemes).drop(["packed LFSR", "packed LFSR + deflate"]),
-            accuracy=pd.Series(
-                {"lfsr-ms-r50": 90.0, "lfsr-r50": 89.5, "lfsr-ms-r90": 80.0, "lfsr-r90": 81.0}
-            ),
         )
     )
-    assert (found["period"], found["ones"], found["zeros"]) == (511, 256, 255)
+    assert (found["degree"], found["period"], found["spread_counter"]) == (9, 511, 2.0)
     assert (found["lig_kept"], found["lig_m"], found["walk_clocks"]) == (150, 300, walk.clocks)
-    assert found["repeating_clocks"] == repeating.clocks < walk.clocks
     assert found["pair_share"] == pytest.approx(100 * 7 / 36)
-    assert (found["same"], found["weights"], found["on_disk"]) == (6, 6, 10)
     assert (found["packed_polynomial"], found["packed_seed"]) == ("x^3+x+1", 2)
     assert (found["best_direct"], found["direct_bytes"]) == ("bitmap", 20)
     assert (found["lfsr_bytes"], found["stored_kb"], found["shared_bytes"]) == (10.0, 2.0, 100.0)
-    assert (found["below_half"], found["below_ninety"]) == (0.5, -1.0)
 
 
 # ---- chapters, on the study's own rows ----
@@ -376,17 +386,3 @@ def test_machine(recipes):
     # On other cells than the slides', each on its best machine.
     assert (found["short_least"], found["short_most"]) == (3.0, 6.0)
     assert (found["cells_least"], found["cells_most"]) == (25.0, 25.0)
-
-
-def test_even_levels():
-    rows = [
-        ("rram_2bit_cell", "twos_complement", 11.0),
-        ("rram_2bit_cell", "differential", 16.0),
-        ("even", "twos_complement", 92.0),
-    ]
-    measured = pd.DataFrame(rows, columns=["levels", "encoding", "test_accuracy"]).assign(run="dense-b8-s1")
-    found = plain(findings.even_levels(load_cell_table(), measured))
-    assert found["given_dense"] == 11.0
-    assert (found["given_one"], found["given_two"]) == (pytest.approx(0.36), pytest.approx(0.73))
-    assert found["even_one"] == pytest.approx(0.079 + (1.49 - 0.079) / 3)
-    assert found["even_two"] == pytest.approx(0.079 + 2 * (1.49 - 0.079) / 3)

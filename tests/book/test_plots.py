@@ -87,24 +87,6 @@ def test_bars(log):
     assert (ax.get_xscale() == "log") == log
 
 
-def test_bits_strip():
-    bits = (np.arange(300) % 3 == 0).astype(int)
-    ax = plots.bits_strip(bits, per_row=100)
-    (image,) = ax.images
-    assert np.array_equal(np.asarray(image.get_array()).flatten(), bits)
-    assert image.get_array().shape == (3, 100)
-
-
-@pytest.mark.parametrize("count, shape", [(5, (1, 5)), (130, (2, 128)), (256, (2, 128))])
-def test_bits_strip_shows_every_bit(count, shape):
-    bits = np.arange(count) % 2
-    (image,) = plots.bits_strip(bits).images
-    drawn = np.ma.filled(image.get_array().astype(float), np.nan)
-    assert drawn.shape == shape
-    assert np.array_equal(drawn.flatten()[:count], bits)
-    assert np.isnan(drawn.flatten()[count:]).all()
-
-
 def test_points():
     frame = pd.DataFrame({"clock": [0, 1, 2, 3], "index": [5, 2, 9, 1], "form": ["a", "a", "b", "b"]})
     for hue in (None, "form"):
@@ -237,7 +219,6 @@ def test_a_legend_of_long_words_stands_inside_the_figure():
     "draw",
     [
         lambda ax: plots.bars(RUNS, "gain", "method", unit="", ax=ax),
-        lambda ax: plots.bits_strip(np.ones(256), ax=ax),
         lambda ax: plots.points(RUNS, "sparsity", "gain", ax=ax),
         lambda ax: plots.curves(RUNS, "sparsity", "gain", hue="method", ax=ax),
         lambda ax: plots.accuracy_against_energy(RUNS, ax=ax),
@@ -302,23 +283,21 @@ def test_accuracy_curves_of_nothing():
     assert not ax.figure.legends
 
 
-def test_energy_bars():
-    frame = pd.DataFrame(
-        {"label": ["a", "b"] * 2, "converter": ["free"] * 2 + ["dear"] * 2, "cells_j": [1e-6, 2e-6] * 2}
-    ).assign(sign_j=[5e-7, 0.0] * 2, adc_j=[0.0, 0.0, 3e-6, 4e-6])
-    free, dear = plots_crossbar.energy_bars(frame)
-    widths = [bar.get_width() for bar in free.patches]
-    assert widths == pytest.approx([1e-6, 2e-6, 5e-7, 0.0, 0.0, 0.0])
-    assert [bar.get_x() for bar in dear.patches[4:]] == pytest.approx([1.5e-6, 2e-6])
-    assert [bar.get_width() for bar in dear.patches[4:]] == pytest.approx([3e-6, 4e-6])
-    assert [tick.get_text() for tick in free.get_yticklabels()] == ["a", "b"]
-    assert free.yaxis_inverted() and dear.yaxis_inverted()
+def test_what_is_marked_has_a_line_in_every_panel():
+    axes = plots_crossbar.accuracy_curves(SWEEP, "bits", "bits", "range", marked=5)
+    assert [list(ax.lines[-1].get_xdata()) for ax in axes] == [[5, 5], [5, 5]]
+    assert {text.get_text() for text in axes[0].figure.legends[0].texts} == set(SWEEP.label)
 
 
-def test_column_bars():
-    loads = pd.DataFrame({"slice": [0, 1, 0, 1], "mean": [3.0, 9.0, 1.0, 2.0], "label": ["a", "a", "b", "b"]})
-    ax = plots_crossbar.column_bars(loads)
-    assert [[bar.get_height() for bar in bars] for bars in ax.containers] == [[3.0, 9.0], [1.0, 2.0]]
+def test_column_loads():
+    loads = pd.DataFrame(
+        {"slice": [0, 1, 0, 1], "mean": [3.0, 9.0, 1.0, 2.0], "label": ["a", "a", "b", "b"]}
+    ).assign(largest=[30.0, 90.0, 10.0, 20.0], worst_case=384, method=["dense-8bit"] * 2 + ["twofold"] * 2)
+    ax = plots_crossbar.column_loads(loads)
+    drawn = [list(line.get_ydata()) for line in ax.lines]
+    assert drawn == [[384, 384], [3, 9], [30, 90], [1, 2], [10, 20]]
+    assert ax.get_yscale() == "log"
+    assert [text.get_text() for text in ax.figure.legends[0].texts] == ["a", "b"]
 
 
 # ---- the index generator ----
@@ -370,24 +349,6 @@ def test_walks():
     assert lines(right) == {"handed on": ([0], [4]), "skipped": ([1], [4])}
     assert [line.get_xdata()[0] for line in left.get_lines()[2:3]] == [3]
     assert [line.get_ydata()[0] for line in left.get_lines()[3:]] == [300]
-
-
-def test_quality():
-    frame = pd.DataFrame(
-        [
-            (kind, kept, m, kept + len(kind))
-            for kind in ("iid", "column")
-            for kept in (0.5, 0.1)
-            for m in "ab"
-        ],
-        columns=["generator", "density", "measure", "value"],
-    )
-    axes = plots_lig.quality(frame, {"a": "first", "b": "second"}, {"iid": "by chance", "column": "columns"})
-    for ax in axes:
-        drawn = {name: values for name, (_, values) in lines(ax).items()}
-        assert drawn == {"by chance": [3.1, 3.5], "columns": [6.1, 6.5]}
-        assert [tick.get_text() for tick in ax.get_xticklabels()] == ["10 %", "50 %"]
-        assert ax.get_ylim()[0] == 0
 
 
 def test_index_energy():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from companion.book.figures.schematics import (
+    converter,
     crossbar,
     dataflows,
     generator,
@@ -63,6 +64,7 @@ def test_a_drawing_stands_in_the_page_with_its_caption():
 
 BITS = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0], [0, 0, 1]], dtype=bool)
 ALL = {
+    "converter": converter(),
     "crossbar": crossbar(BITS, np.array([1, 0, 1, 1], dtype=bool)),
     "dataflows": dataflows(),
     "generator": generator(),
@@ -104,6 +106,13 @@ def test_a_crossbar_adds_what_it_draws():
     assert words[6:9] == ["2", "1", "2"]  # the second row of cells carries no voltage
     cells = [dot.get("class") for dot in svg.iter(f"{SPACE}circle")][: BITS.size]
     assert [cell == "full" for cell in cells] == BITS.flatten().tolist()
+
+
+def test_a_converter_has_as_many_steps_in_either_range():
+    svg = ElementTree.fromstring(ALL["converter"])
+    steps = svg.findall(f"{SPACE}rect[@class='step']")
+    assert len(steps) == 2 * 8
+    assert len({step.get("y") for step in steps}) == 2
 
 
 def test_a_weight_is_drawn_with_its_bits_and_its_energy():

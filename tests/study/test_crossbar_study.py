@@ -11,13 +11,12 @@ from companion import paths
 from companion.study.config import RunConfig
 from companion.study.crossbar import (
     Point,
+    cell_levels,
     column_loads,
     converter_energies,
     gains_by_levels,
     load_crossbar,
     needed_bits,
-    range_table,
-    sign_costs,
     sweep,
 )
 from companion.study.energies import layer_energies
@@ -168,13 +167,14 @@ def test_loads_are_the_sums_of_the_stored_levels():
     assert list(frame.worst_case) == [30_000] * 4
 
 
-def test_ranges_of_the_first_layer():
-    frame = range_table("dense-b8-s1", "conv1", Crossbar(adc=Adc(range_rule="calibrated", bits=8)))
-    frame = frame.set_index("range")
-    assert list(frame["full scale (levels)"])[:2] == [384, 81]
-    assert list(frame["bits that lose nothing"])[:2] == [9, 7]
-    assert 0 < frame["full scale (levels)"]["stored"] <= 81
-    assert frame["full scale (mA)"]["worst_case"] == pytest.approx(2.53, rel=2e-3)
+def test_levels_of_cells_as_given_and_even():
+    frame = cell_levels(load_cell_table())
+    given, even = frame["as the table has them"], frame["programmed evenly"]
+    assert list(frame.index) == ["00", "01", "10", "11"]
+    assert list(given["pJ a read"]) == pytest.approx([0.079, 0.36, 0.73, 1.49])
+    assert list(given.level) == pytest.approx([3 * (pj - 0.079) / 1.411 for pj in given["pJ a read"]])
+    assert list(even.level) == pytest.approx([0, 1, 2, 3])
+    assert list(even["pJ a read"]) == pytest.approx([0.079, 0.549333, 1.019667, 1.49], rel=1e-5)
 
 
 def test_fewest_bits_are_those_within_a_point_of_none():
@@ -191,19 +191,3 @@ def test_fewest_bits_are_those_within_a_point_of_none():
     assert found.calibrated.to_dict() == {"a": 6, "b": 4}
     assert list(found) == ["calibrated"]
     assert needed_bits(frame[frame.adc_range == "none"]).empty
-
-
-def test_costs_of_the_sign():
-    frame = sign_costs({"pairs": (2, 2, 2, 2)}).set_index("encoding")
-    assert frame["cells"].to_dict() == {
-        "twos_complement": 4,
-        "offset_binary": 4,
-        "sign_magnitude": 4,
-        "differential": 8,
-    }
-    assert frame["for the sign"].to_dict() == {
-        "twos_complement": 1,
-        "offset_binary": 0,
-        "sign_magnitude": 4,
-        "differential": 0,
-    }

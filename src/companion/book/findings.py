@@ -14,6 +14,7 @@ from torch import Tensor
 
 from companion.book.examples import ENCODING_NAMES
 from companion.book.series import MASKS
+from companion.study.crossbar import needed_bits
 from companion.study.index_costs import crossovers
 from companion.study.networks import FinishedNetwork
 from twofold import LFSR, CellTable, Mask
@@ -24,7 +25,6 @@ __all__ = [
     "bits",
     "crossbar",
     "energy",
-    "even_levels",
     "first_page",
     "held_out",
     "index_generator",
@@ -110,76 +110,52 @@ def registers(
     *,
     register: LFSR,
     walk: Mask,
-    repeating: Mask,
-    pair: LFSR,
     picture: Tensor,
     quality: pd.DataFrame,
     index_bits: pd.DataFrame,
     network: FinishedNetwork,
-    back: FinishedNetwork,
-    parts: Mapping[str, int],
     own_bytes: pd.Series,
     rival_bytes: pd.Series,
-    accuracy: pd.Series,
 ) -> Findings:
     """Chapter 2: a register, its masks, and the bytes of an index that nobody stores.
 
     Parameters
     ----------
     register : the register of the page
-    walk, repeating : masks drawn from it, by rejection and where positions repeat
-    pair, picture : one of two registers of equal period, and the positions that both together visit
+    walk : a mask drawn from it by rejection
+    picture : the positions that two registers of equal period visit together
     quality : as `masks.measures.mask_quality`, of several generators
     index_bits : as `index_costs.network_index_bits`, from one column an index to all columns
-    network, back : a finished network, and the same read back from its packed file
-    parts : bytes of that file, as `storage.format.file_parts`
+    network : a finished network
     own_bytes, rival_bytes : bytes by scheme, as `storage.sizes.storage_bytes`: of the network's weights, of
         the dense network's, as many of them kept by magnitude
-    accuracy : of the study's recipes (%), means over seeds
     """
-    ones, (name, first) = int(register.bits(register.period).sum()), next(iter(network.layers.items()))
-    pairs = [(layer.codes, back.layers[key].codes) for key, layer in network.layers.items()]
+    name, first = next(iter(network.layers.items()))
     in_place = rival_bytes.dropna().drop(["int8 + deflate", "float32"])
-    half = quality[quality.density == 0.5].set_index(["generator", "measure"]).value
+    spread = quality[quality.measure == "spread of layers"].set_index("generator").value
     alone, shared = index_bits.iloc[0], index_bits.iloc[-1]
     return _plain(
         {
             "degree": register.degree,
             "period": register.period,
-            "ones": ones,
-            "zeros": register.period - ones,
             "lig_m": walk.keep.numel(),
             "lig_kept": walk.kept,
             "walk_clocks": walk.clocks,
             "walk_per_index": walk.clocks / walk.kept,
-            "repeating_clocks": repeating.clocks,
             "pair_share": 100 * float(picture.double().mean()),
-            "pair_period": pair.period,
-            "pair_size": picture.numel(),
-            "spread_rejection": half["rejection", "spread of layers"],
-            "spread_column": half["column", "spread of layers"],
-            "spread_counter": half["counter", "spread of layers"],
-            "even_counter": half["counter", "spread of columns"],
-            "halves_rejection": half["rejection", "corr(i, i/2)"],
-            "below_half": accuracy["lfsr-ms-r50"] - accuracy["lfsr-r50"],
-            "below_ninety": accuracy["lfsr-ms-r90"] - accuracy["lfsr-r90"],
+            "spread_rejection": spread["rejection"],
+            "spread_column": spread["column"],
+            "spread_counter": spread["counter"],
             "lfsr_bytes": alone.generated / 8,
             "stored_kb": alone.stored / 8e3,
-            "stored_scheme": alone.scheme,
             "shared_bytes": shared.stored / 8,
             "packed_layer": name,
             "packed_kept": int(first.keep.sum()),
             "packed_polynomial": str(first.generator.polynomial) if first.generator else "none",
             "packed_seed": first.generator.seed if first.generator else 0,
-            "same": sum(int((ours == theirs).sum()) for ours, theirs in pairs),
-            "weights": sum(ours.numel() for ours, _ in pairs),
-            "on_disk": sum(parts.values()),
-            "header": parts["header"],
             "packed_bytes": own_bytes["packed LFSR"],
-            "both_bytes": own_bytes["packed LFSR + deflate"],
             "best_direct": str(in_place.idxmin()),
             "direct_bytes": in_place.min(),
-            "deflate_bytes": rival_bytes["int8 + deflate"],
         }
     )
 
@@ -424,54 +400,74 @@ def _on_other_cells(tables: pd.DataFrame) -> Findings:
 
 
 def crossbar(
-    *, loads: pd.DataFrame, gains: pd.DataFrame, pair: pd.Series, network: str, baseline: str
+    *,
+    loads: pd.DataFrame,
+    gains: pd.DataFrame,
+    measured: pd.DataFrame,
+    cells: CellTable,
+    by_levels: pd.DataFrame,
+    network: str,
+    baseline: str,
 ) -> Findings:
     """Chapter 9: what columns carry, and what converters and cells that vary leave of gain and accuracy.
 
     Parameters
     ----------
-    loads : as `study.crossbar.column_loads`, of ``network`` and ``baseline``
-    gains : a row a network, a column a price of conversions, in the order of the page
-    pair : accuracy (%) in a differential pair of the committed sweep, by variation (share) and run
-    """
-    means = loads.groupby("run")["mean"].mean()
-    free, slides, walden = gains.loc[network].iloc[:3]
-    names = {"dense": "dense-b8-s1", "twofold": "twofold-ms-r50-mu500-s1"}
-    kept = {
-        f"{word}_{end}": pair[at, run]
-        for word, run in names.items()
-        for end, at in (("ideal", 0.0), ("varied", 0.1))
-    }
-    return _plain(
-        {
-            "shrink": means[baseline] / means[network],
-            "gain_free": free,
-            "gain_slides": slides,
-            "gain_walden": walden,
-            "gain_awake": gains.loc[network].iloc[-1],
-        }
-        | kept
-    )
-
-
-def even_levels(cells: CellTable, measured: pd.DataFrame) -> Findings:
-    """Chapter 9: what the levels of a table of cells compute as they stand, and what even ones cost.
-
-    Parameters
-    ----------
-    cells : the slides' table of 2-bit cells
+    loads : as `study.crossbar.column_loads`, of three networks of the study at least
+    gains : a row a network; columns, in the order of the page: cells alone, equal bits, no empty columns
     measured : as `study.crossbar.load_crossbar`
+    cells : the slides' table of 2-bit cells
+    by_levels : as `study.crossbar.gains_by_levels`, of ``network`` over ``baseline``
+    network, baseline : runs of the page
     """
-    as_given = measured[(measured.levels == cells.name) & (measured.run == "dense-b8-s1")]
-    as_given = as_given[as_given.encoding == "twos_complement"]
+    of_runs = loads.groupby("run")[["mean", "idle"]].mean()
+    means, codes = of_runs["mean"], "bits-mu500-s1"
+    free, equal, awake = gains.loc[network].iloc[:3]
     even = cells.with_even_levels()
     found = {
-        "given_dense": as_given.test_accuracy.max(),
-        "slides_ratio": cells.energy_j[-1] / cells.energy_j[0],
+        "shrink": means[baseline] / means[network],
+        "mask_shrink": means["dense-b8-s1"] / means["lfsr-ms-r50-s1"],
+        "codes_shrink": means["dense-b8-s1"] / means[codes],
+        "codes_empty": 100 * of_runs.idle[codes],
+        "gain_free": free,
+        "gain_equal": equal,
+        "gain_awake": awake,
+        "gain_given": by_levels["gain, given"][network],
+        "gain_even": by_levels["gain, even"][network],
+        "given_one": 1e12 * cells.energy_j[1],
+        "even_one": 1e12 * even.energy_j[1],
     }
-    for word, table in (("given", cells), ("even", even)):
-        found |= {f"{word}_one": 1e12 * table.energy_j[1], f"{word}_two": 1e12 * table.energy_j[2]}
-    return _plain(found)
+    return _plain(found | _of_sweep(measured, cells.name))
+
+
+def _of_sweep(measured: pd.DataFrame, given: str) -> dict[str, Any]:
+    """Accuracies (%) of a dense network, with a mask, and twofold: two's complement, then in pairs.
+
+    ``given`` names the table whose levels were measured as they stand.
+    """
+    alike = measured[(measured.images == 1000) & (measured.array_rows == 128)]
+    as_given = alike[(alike.levels == given) & (alike.encoding == "twos_complement")]
+    even = alike[alike.levels == "even"]
+    usual = even[even.r_hrs_ohm == 1e6]
+    twos, pair = (usual[usual.encoding == name] for name in ("twos_complement", "differential"))
+    plain, paired = (
+        frame[frame.adc_range == "none"].groupby(["variation", "run"]).test_accuracy.mean()
+        for frame in (twos, pair)
+    )
+    six = twos[(twos.adc_range == "calibrated") & (twos.adc_bits == 6)].set_index("run").test_accuracy
+    needed = needed_bits(twos[twos.variation == 0]).calibrated
+    found: dict[str, Any] = {"given_dense": as_given.set_index("run").test_accuracy["dense-b8-s1"]}
+    runs = {"dense": "dense-b8-s1", "mask": "lfsr-ms-r50-s1", "twofold": "twofold-ms-r50-mu500-s1"}
+    for word, run in runs.items():
+        found |= {
+            f"{word}_bits": int(needed[run]),
+            f"{word}_six": six[run],
+            f"{word}_twos": plain[0.05, run],
+            f"{word}_lost": paired[0.0, run] - paired[0.2, run],
+        }
+    leaks = even[(even.encoding == "differential") & (even.run == runs["twofold"])]
+    by_leak = leaks[leaks.variation == 0.1].groupby("r_hrs_ohm").test_accuracy.mean()
+    return found | {"tight_gained": by_leak[1e8] - by_leak[1e6]}
 
 
 def index_generator(

@@ -31,22 +31,19 @@ from twofold import (
     on_crossbars,
 )
 from twofold._files import read_csv, written_whole
-from twofold.codes.encodings import ENCODINGS, slice_codes
 from twofold.codes.slices import check_slices
-from twofold.crossbar.matrix import ProgrammedMatrix
 from twofold.crossbar.network import program
 
 __all__ = [
     "Point",
     "accuracy",
+    "cell_levels",
     "column_loads",
     "converter_energies",
     "gains_by_levels",
     "load_crossbar",
     "measure",
     "needed_bits",
-    "range_table",
-    "sign_costs",
     "sweep",
 ]
 
@@ -221,46 +218,19 @@ def _images(dataset: str) -> tuple[Images, Images]:
     return train[:SCALE_IMAGES], test
 
 
-def sign_costs(machines: Mapping[str, tuple[int, ...]], bits: int = 8) -> pd.DataFrame:
-    """Cells that hold one code, and those that its sign asks for beside them, by encoding and slices."""
-    code = torch.ones(1, 1, dtype=torch.int8)
-    rows = []
-    for name, slices in machines.items():
-        for encoding in ENCODINGS:
-            sliced = slice_codes(code, bits, encoding, slices)
-            extra = len(sliced.slice_bits) - sliced.stored
-            rows.append({"slices": name, "encoding": encoding, "cells": sliced.stored, "for the sign": extra})
-    return pd.DataFrame(rows)
+def cell_levels(table: CellTable) -> pd.DataFrame:
+    """What the cells of a table add to a column (levels, 0 to ``2^c - 1``) and take a read (pJ).
 
-
-def range_table(run: str, layer: str, machine: Crossbar, v_read_v: float = 0.2) -> pd.DataFrame:
-    """Full scale and step of a layer's converters by range rule, in levels and as currents; first row group.
-
-    ``bits that lose nothing`` tell all whole numbers of levels up to the full scale apart. The rule
-    ``calibrated`` needs images and is left out; ``stored`` is what it could reach at best without looking at
-    inputs: the largest sum that any column holds, all rows carrying a 1.
+    A row a digit that a cell stores, in bits; as the table has them, and programmed to even levels.
     """
-    codes = load_network(run).layers[layer].codes
-    unit_a = machine.device.level_s(machine.slices[-1]) * v_read_v
-    rows = []
-    for rule in ("worst_case", "active_rows", "stored"):
-        adc = replace(machine.adc, range_rule="worst_case" if rule == "stored" else rule)
-        matrix = ProgrammedMatrix(codes, replace(machine, adc=adc), layer)
-        scale = matrix.full_scales()[0, : len(machine.slices)].max().item()
-        if rule == "stored":
-            scale = matrix.cells[: len(machine.slices), :, : machine.array_rows].sum(2).max().item()
-        step = adc.step(scale)
-        rows.append(
-            {
-                "range": rule,
-                "full scale (levels)": scale,
-                "full scale (mA)": 1e3 * scale * unit_a,
-                "step (levels)": step,
-                "step (µA)": 1e6 * step * unit_a,
-                "bits that lose nothing": int(scale).bit_length(),
-            }
-        )
-    return pd.DataFrame(rows)
+    bits = table.cell_bits
+    columns = {}
+    for words, cells in (("as the table has them", table), ("programmed evenly", table.with_even_levels())):
+        device = Device.of_table(cells)
+        siemens = device.conductances(bits)
+        columns[words, "level"] = ((siemens - siemens[0]) / device.level_s(bits)).tolist()
+        columns[words, "pJ a read"] = [1e12 * energy_j for energy_j in cells.energy_j]
+    return pd.DataFrame(columns, index=[f"{digit:0{bits}b}" for digit in range(2**bits)])
 
 
 def column_loads(runs: Sequence[str], machine: Crossbar) -> pd.DataFrame:

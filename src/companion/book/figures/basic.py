@@ -18,7 +18,6 @@ __all__ = [
     "accuracy_against_energy",
     "accuracy_curves",
     "bars",
-    "bits_strip",
     "code_energies",
     "curves",
     "dots",
@@ -115,19 +114,6 @@ def dots(frame: pd.DataFrame, x: str, y: str, *, unit: str, ax: Axes | None = No
     ax.margins(x=0.18, y=0.12)
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter(form)
-    return ax
-
-
-def bits_strip(bits, *, per_row: int = 128, ax: Axes | None = None) -> Axes:
-    """A bit sequence as a strip of black (1) and white (0) squares, at most ``per_row`` of them a row."""
-    per_row = max(1, min(per_row, len(bits)))
-    rows = -(-len(bits) // per_row)
-    ax = _axes(ax, figsize=(7.2, 0.5 + 7.2 * rows / per_row))
-    squares = np.full(rows * per_row, np.nan)  # NaN leaves the end of the last row empty
-    squares[: len(bits)] = bits
-    ax.imshow(squares.reshape(rows, per_row), cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
-    ax.set(yticks=[], xlabel="clock, row by row")
-    ax.grid(False)
     return ax
 
 

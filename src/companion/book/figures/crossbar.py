@@ -1,21 +1,27 @@
 """Pictures of the crossbar chapter: a tidy frame in, a matplotlib Axes out; nothing is computed here."""
 
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter
 
 from companion.book.figures.basic import METHOD_STYLE
 
-__all__ = ["accuracy_curves", "column_bars", "energy_bars"]
+__all__ = ["accuracy_curves", "column_loads"]
 
 
-def accuracy_curves(frame: pd.DataFrame, x: str, xlabel: str, panels: str) -> list[Axes]:
+BELOW = {"loc": "outside lower center", "ncols": 2}
+"""Where a legend stands."""
+
+GRAY = "#8a8a8a"
+
+
+def accuracy_curves(
+    frame: pd.DataFrame, x: str, xlabel: str, panels: str, marked: int | float | None = None
+) -> list[Axes]:
     """Test accuracy (%) over ``x``, a line a network, a panel a value of ``panels``; a band over seeds.
 
     Color and marker are the method's; the more weights removed, the finer the line. Columns ``label``,
-    ``method``, ``sparsity``, ``test_accuracy`` and the two named.
+    ``method``, ``sparsity``, ``test_accuracy`` and the two named. Where ``x`` is ``marked``, a line stands.
     """
     names = list(frame[panels].unique()) or [""]
     lines = dict(zip(sorted(frame.sparsity.unique()), ("-", "--", ":", "-."), strict=False))
@@ -42,39 +48,36 @@ def accuracy_curves(frame: pd.DataFrame, x: str, xlabel: str, panels: str) -> li
     grid[0, 0].set_ylabel("test accuracy (%)")
     known = {line.get_label(): line for ax in grid.flat for line in ax.lines}
     if known:
-        figure.legend(known.values(), known.keys(), fontsize="small", ncols=2, loc="outside lower center")
+        figure.legend(known.values(), known.keys(), fontsize="small", **BELOW)
+    for ax in grid.flat if marked is not None else ():
+        ax.axvline(marked, color=GRAY, linestyle=":")
     return list(grid.flat)
 
 
-def column_bars(frame: pd.DataFrame) -> Axes:
-    """Mean sum of a column (levels) by slice and network; columns ``slice``, ``mean``, ``label``."""
-    ax = plt.subplots(figsize=(7.2, 3.2))[1]
-    sns.barplot(frame, x="slice", y="mean", hue="label", ax=ax)
-    ax.set(xlabel="slice, 0 the most significant", ylabel="mean column sum (levels)")
-    ax.margins(y=0.3)  # room for the legend
-    ax.legend(title="", loc="upper right")
-    return ax
+def column_loads(frame: pd.DataFrame) -> Axes:
+    """What columns carry, by slice and network: a dot at the mean sum, a ring at the largest; logarithmic.
 
-
-def energy_bars(frame: pd.DataFrame) -> list[Axes]:
-    """Energy of an image by network, cells, signs and converters, a panel a price of conversions.
-
-    Columns ``label``, ``converter``, ``cells_j``, ``sign_j``, ``adc_j``.
+    Color and marker are the method's. Columns ``label``, ``method``, ``slice`` (0 the most significant),
+    ``mean``, ``largest`` and ``worst_case``, all three in levels.
     """
-    names = list(frame.converter.unique())
-    size = (7.2, 1.2 + 0.4 * frame.label.nunique())
-    figure, grid = plt.subplots(1, len(names), figsize=size, sharey=True, squeeze=False)
-    axes = list(grid.flat)
-    for ax, name in zip(axes, names, strict=True):
-        own = frame[frame.converter == name]
-        left = 0.0
-        for column, part in (("cells_j", "cells"), ("sign_j", "signs"), ("adc_j", "converters")):
-            ax.barh(own.label, own[column], left=left, label=part, height=0.75)
-            left = left + own[column]
-        ax.set_title(name, fontsize="small")
-        ax.tick_params(labelsize="x-small")
-        ax.grid(axis="y", visible=False)
-        ax.xaxis.set_major_formatter(EngFormatter("J"))
-    axes[0].invert_yaxis()  # shared: the first network on top in each panel
-    figure.legend(*axes[0].get_legend_handles_labels(), fontsize="small", ncols=3, loc="outside lower center")
-    return axes
+    ax = plt.subplots(figsize=(7.2, 4.4))[1]
+    slices = sorted(frame.slice.unique())
+    names = list(dict.fromkeys(frame.label))
+    most = frame.worst_case.max()
+    ax.axhline(most, color=GRAY, linewidth=1.2)
+    ax.annotate("what could flow", (slices[0], most), (0, 5), textcoords="offset points")
+    for number, name in enumerate(names):
+        own = frame[frame.label == name].sort_values("slice")
+        color, marker, _ = METHOD_STYLE[own.method.iloc[0]]
+        at = own.slice + 0.13 * (number - (len(names) - 1) / 2)
+        size = 11 if marker == "*" else 7
+        ax.vlines(at, own["mean"], own.largest, color=color, linewidth=1)
+        ax.plot(at, own["mean"], marker, color=color, markersize=size, label=name)
+        ax.plot(at, own.largest, marker, color=color, markersize=size, fillstyle="none")
+    ax.set_xticks(slices, [str(number + 1) for number in slices])
+    ax.set(yscale="log", ylabel="sum of a column (levels)", ylim=(None, 3 * most))
+    ax.set_xlabel("slice (1: the most significant)")
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.grid(axis="x", visible=False)
+    ax.get_figure(root=True).legend(*ax.get_legend_handles_labels(), fontsize="small", **BELOW)
+    return ax

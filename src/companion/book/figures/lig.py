@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from companion.book.figures.basic import BLUE, GREEN, ORANGE, PURPLE, RED, _axes
 from companion.book.figures.page import keep_wide
 
-__all__ = ["index_energy", "quality", "walks", "waves"]
+__all__ = ["index_energy", "walks", "waves"]
 
 
 INNER, LEVELS = ("state", "raw", "scramble"), ("valid", "ready", "last")
@@ -28,7 +27,6 @@ WAYS = {
     "SRAM": (PURPLE, "D"),
     "register file": (GREY, "v"),
     "DRAM": (GREY, "P"),
-    "iid": (GREY, "o"),
 }
 """How a way to say positions looks in every figure: color and marker."""
 
@@ -41,7 +39,9 @@ def waves(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     `study.verilog.simulate`; -1, what is not known yet, stays empty.
     """
     names = list(frame)
-    ax = _axes(ax, figsize=(0.5 * len(frame) + 1.2, 0.55 * len(names) + 0.6))
+    digits = len(str(frame.to_numpy().max()))
+    size = (max(0.42, 0.11 * digits) * len(frame) + 1.2, 0.55 * len(names) + 0.6)
+    ax = _axes(ax, figsize=size)
     keep_wide(ax.figure)
     taken = (frame.valid == 1) & (frame.ready == 1)
     for row, name in enumerate(names):
@@ -57,17 +57,17 @@ def waves(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             ax.broken_barh(
                 [(t + 0.04, 0.92)],
                 (row - 0.35, 0.75),
-                facecolor="#cfe6f5" if filled else "none",
+                facecolor=(BLUE, 0.2) if filled else "none",
                 edgecolor="#999999" if repeat else BLUE,
                 hatch="////" if repeat else None,
             )
             if value >= 0:
                 color = RED if repeat else "#333333"
-                ax.text(t + 0.5, row + 0.03, value, ha="center", va="center", fontsize="x-small", color=color)
+                ax.text(t + 0.5, row + 0.03, value, ha="center", va="center", fontsize=11, color=color)
     ax.set(xlim=(0, len(frame)), ylim=(len(names) - 0.4, -0.6), xlabel="clock")
     ax.set_yticks(range(len(names)), names)
     ax.set_xticks(range(len(frame) + 1))
-    ax.tick_params(labelsize="small")
+    ax.tick_params(labelsize=11)
     ax.grid(axis="y", visible=False)
     return ax
 
@@ -96,38 +96,6 @@ def walks(frame: pd.DataFrame, ends: Mapping[str, int], size: int) -> list[Axes]
     axes[0].set_ylabel("position")
     axes[0].legend(loc="upper left", bbox_to_anchor=(-0.02, -0.16), ncols=2, fontsize="small")
     return list(axes)
-
-
-def quality(frame: pd.DataFrame, measures: Mapping[str, str], names: Mapping[str, str]) -> list[Axes]:
-    """Masks of every generator beside masks drawn by chance, a panel a measure.
-
-    Parameters
-    ----------
-    frame : columns ``generator``, ``density``, ``measure``, ``value``
-    measures : measure -> title of its panel
-    names : generator -> its words in the legend, in that order; "iid" is drawn in gray
-    """
-    columns = 2
-    rows = -(-len(measures) // columns)
-    grid = plt.subplots(rows, columns, figsize=(7.2, 2.3 * rows + 0.6), sharex=True, squeeze=False)[1]
-    axes = list(grid.flat)
-    shares = sorted(frame.density.unique())
-    for ax, (measure, title) in zip(axes, measures.items(), strict=False):
-        for number, (generator, words) in enumerate(names.items()):
-            color, marker = WAYS[generator]
-            own = frame[(frame.generator == generator) & (frame.measure == measure)].set_index("density")
-            at = np.arange(len(shares)) + 0.12 * (number - (len(names) - 1) / 2)
-            ax.plot(at, own.value.reindex(shares), marker, color=color, markersize=7, label=words)
-        ax.set(title=title, ylim=(min(0, *ax.get_ylim()), None))
-        ax.set_xticks(range(len(shares)), [f"{100 * share:g} %" for share in shares])
-    for ax in axes[len(measures) :]:
-        ax.set_visible(False)
-    for ax in grid[-1]:
-        ax.set_xlabel("weights kept")
-    figure = grid[0, 0].get_figure()
-    handles = axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=3, fontsize="small")
-    return axes[: len(measures)]
 
 
 def index_energy(frame: pd.DataFrame, names: Mapping[str, str], groups: Mapping[int, str]) -> list[Axes]:

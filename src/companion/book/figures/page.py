@@ -66,7 +66,9 @@ def as_html(figure: Figure) -> str:
     """Both drawings of a figure, the wide one and the narrow one."""
     wide = _svg(figure, "plot-wide")
     if figure.get_gid() == _WIDE:
-        return f'<div class="plot plot-scrolls" tabindex="0">{wide}</div>'
+        points = 72 * figure.get_size_inches()[0]  # below as many pixels its words would be too small
+        wide = wide.replace("<svg ", f'<svg style="min-width: {points:.0f}px" ', 1)
+        return f'<div class="plot plot-scrolls" tabindex="0" style="overflow-x: auto">{wide}</div>'
     _narrow(figure)
     return f'<div class="plot">{wide}{_svg(figure, "plot-narrow")}</div>'
 

@@ -1,6 +1,12 @@
 """Drawings of how things work, as SVG in the colors of the page: text in, text out."""
 
-from companion.book.figures.schematics.machines import crossbar, dataflows, shared_rows, signed_rows
+from companion.book.figures.schematics.machines import (
+    converter,
+    crossbar,
+    dataflows,
+    shared_rows,
+    signed_rows,
+)
 from companion.book.figures.schematics.method import (
     joint_order,
     life,
@@ -11,6 +17,7 @@ from companion.book.figures.schematics.method import (
 from companion.book.figures.schematics.registers import generator, register
 
 __all__ = [
+    "converter",
     "crossbar",
     "dataflows",
     "generator",

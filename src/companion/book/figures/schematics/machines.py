@@ -1,11 +1,11 @@
-"""Drawings of the machines: a crossbar, what the three dataflows store, rows that are shared, signed rows."""
+"""Drawings of the machines: a crossbar, its converter, what dataflows store, rows shared, signed rows."""
 
 import numpy as np
 from jaxtyping import Bool
 
 from companion.book.figures.schematics.drawing import ACCENT, BACKGROUND, FAINT, INK, MINUS, Drawing
 
-__all__ = ["crossbar", "dataflows", "shared_rows", "signed_rows"]
+__all__ = ["converter", "crossbar", "dataflows", "shared_rows", "signed_rows"]
 
 
 def crossbar(bits: Bool[np.ndarray, "rows columns"], inputs: Bool[np.ndarray, " rows"]) -> str:
@@ -47,6 +47,50 @@ def crossbar(bits: Bool[np.ndarray, "rows columns"], inputs: Bool[np.ndarray, " 
     drawing.dot(204, low, radius=7, full=False)
     drawing.text(216, low + 4.5, "stores 0: high", anchor="start")
     return drawing.svg(low + 14)
+
+
+_SUMS = (3, 5, 8, 10, 12, 14, 16, 17, 20, 22, 25, 29, 34, 41)
+"""Sums of a column, in levels, of 384 that could flow: the first of eight steps is 48 levels wide."""
+
+
+def converter() -> str:
+    """A column of cells, and the steps of its converter for two ranges: what could flow, and what does."""
+    drawing = Drawing(
+        "A column of cells adds the currents of the rows whose input bit is 1, and a converter makes a "
+        "number of the sum. Its eight steps are drawn twice. Spread over all that could flow, the sums that "
+        "occur lie in the first step and are read as one number. Spread over what does flow, the same steps "
+        "tell the sums apart, and a larger sum is cut off."
+    )
+    x, top, high = 46.0, 34.0, 26.0
+    low = top + 5 * high
+    drawing.text(x, 14, "a column")
+    inputs, stored = (True, False, True, True, False), (True, True, False, True, False)
+    for row, on in enumerate(inputs):
+        y = top + row * high
+        drawing.line([(10, y), (82, y)], ACCENT if on else FAINT, width=2 if on else 1.2)
+    drawing.arrow([(x, top - 10), (x, low)])
+    for row, (on, full) in enumerate(zip(inputs, stored, strict=True)):
+        drawing.dot(x, top + row * high, radius=7, full=full, color=ACCENT if on else INK)
+    drawing.box(10, low, 72, 26, "converter", color=ACCENT)
+
+    left, steps, wide, tall = 112.0, 8, 29.0, 24.0
+    right, first, second = left + steps * wide, 46.0, 122.0
+    drawing.text(left, 20, "range: what could flow", anchor="start", bold=True)
+    drawing.text(left, 38, "all sums fall into one step of eight", anchor="start")
+    drawing.text(left, second + 42, "range: what does flow", anchor="start", bold=True)
+    drawing.text(left, second + 60, "the same steps tell the sums apart,", anchor="start")
+    drawing.text(left, second + 76, "and a larger one is cut off", anchor="start")
+    for y, scale in ((first, wide / 48), (second, steps * wide / 48)):
+        for step in range(steps):
+            drawing.rect(left + step * wide, y, wide, tall, color=INK, name="step")
+        for total in _SUMS:
+            drawing.line(
+                [(left + total * scale, y + 4), (left + total * scale, y + tall - 4)], ACCENT, width=1.6
+            )
+    drawing.line([(left, first + tall), (left, second)], FAINT, dashed=True)
+    drawing.line([(left + wide, first + tall), (right, second)], FAINT, dashed=True)
+    drawing.arrow([(right - 8, second + tall / 2), (right + 12, second + tall / 2)], ACCENT, width=1.6)
+    return drawing.svg(second + 84)
 
 
 _KEPT = np.array(
