@@ -99,6 +99,6 @@ def generator() -> str:
     drawing.arrow([(48, 48), (66, 48)])
     drawing.text(44, 52, "ready", anchor="end")
     drawing.arrow([(48, 148), (66, 148)])
-    drawing.text(44, 144, "seed,", anchor="end")
-    drawing.text(44, 160, "M, kept", anchor="end")
+    for line, word in enumerate(("seed,", "M,", "kept")):
+        drawing.text(44, 136 + 16 * line, word, anchor="end")
     return drawing.svg(200)
