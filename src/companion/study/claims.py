@@ -4,7 +4,7 @@ Each claim is a small function that returns its `Verdict`; the frame that the pa
 tests check. No number of ours is typed here: the slides' are, as quotations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -202,20 +202,26 @@ def before_post_training() -> Verdict:
     best = best.assign(change=best.accuracy_before_pruning - best.test_accuracy)
     change = best.groupby("sparsity").change.mean()
     higher = change > 0
-    told = " and ".join(f"{points:+.1f} with {100 * share:.0f} % removed" for share, points in change.items())
-    at = " and ".join(f"{100 * share:.0f}" for share in change.index[higher])
+    told = _listed([f"{points:+.1f} with {100 * share:.0f} % removed" for share, points in change.items()])
+    at = _listed([f"{100 * share:.0f}" for share in change.index[higher]])
     accuracy = best.groupby("sparsity").test_accuracy.mean().map("{:.1f} %".format)
     # A mean of both would hide that they can have different signs.
     return Verdict(
         float(change.iloc[0]),
         "holds" if higher.all() else "holds if" if higher.any() else "does not hold",
-        f"{at} % are removed, in networks that end at {' and '.join(accuracy[higher])} accuracy"
+        f"{at} % are removed, in networks that end at {_listed(accuracy[higher])} accuracy"
         if higher.any()
-        else f"in networks that end at {' and '.join(accuracy)} accuracy",
+        else f"in networks that end at {_listed(accuracy)} accuracy",
         f"Accuracy before pruning less the accuracy at the end, in points: {told}. Of the networks that were "
         f"trained with both penalties, pruned and trained on, the most accurate: "
         f"{'; '.join(best.label.unique())}.",
     )
+
+
+def _listed(words: Sequence[str] | pd.Series) -> str:
+    """Nothing, ``a``, ``a and b``, ``a, b and c``."""
+    words = list(words)
+    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 def _in_the_slides_order(polarity: str) -> pd.DataFrame:
