@@ -36,13 +36,23 @@ def test_gain_panels():
 
 
 def test_energy_against_sparsity():
-    rows = [("LFSR mask", 0.5, 5.0, 2.0), ("LFSR mask", 0.0, 10.0, 1.0), ("twofold", 0.5, 1.0, 10.0)]
+    rows = [
+        ("LFSR mask", 0.5, 5.0, 2.0),
+        ("LFSR mask", 0.0, 10.0, 1.0),
+        ("twofold", 0.5, 1.0, 10.0),
+        ("joint", 0.9, 0.5, 20.0),
+        ("sorcery", 0.9, 0.1, 100.0),
+    ]
     frame = pd.DataFrame(rows, columns=["series", "sparsity", "energy_j", "gain"])
     claims = pd.DataFrame({"sparsity": [0.1], "gain": [2.5]})
-    dense, mask, _, talk = plots.energy_against_sparsity(frame, claims).lines
-    assert set(dense.get_ydata()) == {10.0}
-    assert (list(mask.get_xdata()), list(mask.get_ydata())) == ([0.0, 50.0], [10.0, 5.0])
-    assert (list(talk.get_xdata()), list(talk.get_ydata())) == ([10.0], [4.0])
+    drawn = {line.get_label(): line for line in plots.energy_against_sparsity(frame, claims).lines}
+    assert set(drawn.pop("dense, 8 bits").get_ydata()) == {10.0}
+    assert {name: (list(line.get_xdata()), list(line.get_ydata())) for name, line in drawn.items()} == {
+        "LFSR mask alone": ([0.0, 50.0], [10.0, 5.0]),
+        "twofold, the talk's order": ([90.0], [0.5]),
+        "twofold, codes chosen by energy": ([50.0], [1.0]),
+        "the talk": ([10.0], [4.0]),
+    }
 
 
 ACCOUNTS = pd.DataFrame(

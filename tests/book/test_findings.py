@@ -8,14 +8,23 @@ import torch
 
 from companion.book import findings
 from companion.book.examples import bit_truth_table
-from companion.book.series import SERIES, as_series, brief, by_share, chosen, families
+from companion.book.series import (
+    SERIES,
+    as_series,
+    bit_term_points,
+    brief,
+    by_share,
+    chosen,
+    families,
+    mask_alone,
+)
 from companion.study.grouping import over_seeds
-from companion.study.networks import FinishedNetwork
+from companion.study.names import START, TUNING_START
 from companion.study.plan import EXPERIMENTS
 from companion.study.protocol import held_out_runs
-from twofold import LFSR, StoredLayer, Twofold, lfsr_mask, load_cell_table, report
+from companion.study.results import load_results
+from twofold import LFSR, Twofold, lfsr_mask, load_cell_table, report
 from twofold.codes.tables import load_operation_energies
-from twofold.masks.kinds import Rejection
 from twofold.masks.measures import pair_coverage
 
 
@@ -130,7 +139,6 @@ def test_bits():
     assert (found["minus_one"], found["zero"], found["plus_one"]) == (1.0, 2.0, 3.0)
     assert (found["widest"], found["spread"]) == (1, 1.5)
     assert found["encoding_name"] == "offset binary"
-    assert found["twos_pj"] == pytest.approx(3.0)
 
 
 def test_crossbar():
@@ -200,13 +208,13 @@ def test_index_generator():
             half_dense=charged.iloc[:1],
         )
     )
-    assert (found["rejection_pj"], found["scratch_pj"], found["counter_clocks"]) == (0.4, 10.0, 1.5)
+    assert (found["rejection_pj"], found["scratch_pj"]) == (0.4, 10.0)
     assert found["sram_pj"] == pytest.approx(0.6)
     assert found["cross_percent"] == pytest.approx(50 + 50 * (1.5 - 1) / (1.5 - 0.75))
     assert (found["gates"], found["block_gates"]) == (375.5, 5.0)
     assert (found["area_ratio"], found["shared_ratio"]) == (100.0, 2.0)
     assert (found["index_share"], found["shared_share"]) == (pytest.approx(25.0), pytest.approx(10.0))
-    assert (found["gain_free"], found["gain_paid"], found["half_gain"]) == (8.0, 6.0, 6.0)
+    assert (found["gain_free"], found["half_gain"]) == (8.0, 6.0)
     assert (found["half_scratch"], found["half_over"]) == (pytest.approx(48.0), pytest.approx(2.0))
 
 
@@ -242,7 +250,7 @@ def test_measured():
     )
     found = plain(findings.measured(costs, apart))
     assert (found["hours"], found["longest"], found["longest_epochs"]) == (1.5, "a", 12)
-    assert (found["machines"], found["seeds"], found["most_apart"]) == (1, 2, 10.0)
+    assert (found["seeds"], found["most_apart"]) == (2, 10.0)
 
 
 def test_speed():
@@ -264,29 +272,30 @@ def test_training():
         columns=[0.1, 0.2],
     )
     rows = [
-        ("bits-popcount-beta10-s1", 82.0, 1.5, 6),
-        ("bits-planes-beta1-s1", 84.0, 1.4, 5),
-        ("bits-mu1000-s1", 90.0, 5.0, 0),
+        ("bits-popcount-beta10-s1", 82.0, 7e-13),
+        ("bits-planes-beta1-s1", 84.0, 9e-13),
+        ("tune-twofold-r50-counts-beta60-lr0.05", 87.0, 1.2e-12),
+        ("tune-twofold-ms-r50-mu125-lr0.05", 88.0, 1e-12),
     ]
-    by_bits = pd.DataFrame(rows, columns=["run", "test_accuracy", "gain", "emptied"])
+    terms = pd.DataFrame(rows, columns=["run", "test_accuracy", "energy_j"])
+    emptied = {"bits-popcount-beta10-s1": 6, "bits-planes-beta1-s1": 5}
     live = {"method": "twofold", "cell_energy_j": 2.0, "test_accuracy": 97.0}
     control = live | {"cell_energy_j": 8.0, "test_accuracy": 98.0}
     surviving = {0.0: 255, 60.0: 48, 250.0: 29}
     found = plain(
-        findings.training(surviving=surviving, at_error=at_error, by_bits=by_bits, control=control, live=live)
+        findings.training(
+            surviving=surviving, at_error=at_error, terms=terms, emptied=emptied, control=control, live=live
+        )
     )
     assert (found["least_saved"], found["most_saved"], found["hull_60"]) == (1.5, 2.0, 48)
-    assert (found["popcount_emptied"], found["energy_gain"]) == (6, 5.0)
+    assert (found["popcount_emptied"], found["joules_accuracy"]) == (6, 88.0)
+    assert found["counts_pj"] == pytest.approx(1.2)
     assert (found["live_gain"], found["live_change"]) == (4.0, -1.0)
 
 
 def test_registers():
     register, pair = LFSR("x^9+x^4+1", 1), LFSR("x^3+x+1", 1)
     walk = lfsr_mask((300,), 0.5, "x^9+x^4+1", 1, reduction="rejection")
-    generator = Rejection("x^3+x+1", seed=2)
-    keep = generator.draw((2, 3), 0.5).keep
-    layer = StoredLayer(keep.to(torch.int8), 1.0, keep, generator=generator)
-    network = FinishedNetwork("resnet20", 10, 3, {"conv1": layer}, {})
     schemes = {
         "packed LFSR": 10,
         "packed LFSR + deflate": 5,
@@ -304,7 +313,6 @@ def test_registers():
             picture=pair_coverage(6, 6, pair, LFSR("x^3+x^2+1")),
             quality=quality,
             index_bits=pd.DataFrame(bits, index=[1, 64]),
-            network=network,
             own_bytes=pd.Series(schemes),
             rival_bytes=pd.Series(schemes).drop(["packed LFSR", "packed LFSR + deflate"]),
         )
@@ -312,7 +320,6 @@ def test_registers():
     assert (found["degree"], found["period"], found["spread_counter"]) == (9, 511, 2.0)
     assert (found["lig_kept"], found["lig_m"], found["walk_clocks"]) == (150, 300, walk.clocks)
     assert found["pair_share"] == pytest.approx(100 * 7 / 36)
-    assert (found["packed_polynomial"], found["packed_seed"]) == ("x^3+x+1", 2)
     assert (found["best_direct"], found["direct_bytes"]) == ("bitmap", 20)
     assert (found["lfsr_bytes"], found["stored_kb"], found["shared_bytes"]) == (10.0, 2.0, 100.0)
 
@@ -341,10 +348,33 @@ def test_first_page(recipes):
     assert (found["finished"], found["hours"]) == (2, 2.0)
 
 
+def test_bit_term_points():
+    frame, bare = bit_term_points(load_results(), START, TUNING_START)
+    assert set(frame.panel) == set(bare.index)
+    assert set(frame.bit_term) == {"energy", "counts", "popcount", "planes"}
+    by_run = load_results().set_index("run").loc[frame.run]
+    assert (by_run.cell_energy_j / by_run.kept_weights).tolist() == pytest.approx(frame.energy_j.tolist())
+    held_out = frame.panel.str.contains("held-out")
+    assert by_run.held_out.tolist() == held_out.tolist()
+    assert by_run.sparsity.tolist() == (0.5 * held_out).tolist()
+
+
+def test_mask_alone(study):
+    frame = mask_alone(over_seeds(study)).set_index("sparsity")
+    assert frame.index.is_unique
+    assert set(frame.method) == {"lfsr"}
+    assert (frame.run[0.5], frame.run[0.1]) == ("lfsr-r50", "lfsr-ms-r10")  # never repeats; or the older one
+
+
 def test_accuracy(study):
     recipes = over_seeds(study)
-    masks = over_seeds(study[(study.experiment == "masks") & (study.method == "twofold")])
-    found = plain(findings.accuracy(recipes, over_seeds(chosen(study, ["talk"])), masks))
+    joint, talk = (over_seeds(chosen(study, [name])) for name in ("joint", "talk"))
+    mask = mask_alone(recipes)
+    found = plain(findings.accuracy(recipes, joint, mask, talk[talk.polarity == "printed"]))
+    half = joint[joint.sparsity == 0.5].iloc[0]
+    assert found["joint_half_won"] == half.test_accuracy - half.accuracy_before_pruning
+    alone = mask[mask.sparsity == 0.5].test_accuracy.item()
+    assert found["joint_half_lost"] == pytest.approx(alone - half.test_accuracy)
     rows = recipes.set_index("run").test_accuracy
     assert found["removal_ninety"] == pytest.approx(rows["dense-b8"] - rows["lfsr-ms-r90"])
     assert found["magnitude_half"] == pytest.approx(rows["dense-b8"] - rows["magnitude-r50"])

@@ -16,11 +16,11 @@ from companion.book.examples import ENCODING_NAMES
 from companion.book.series import MASKS
 from companion.study.crossbar import needed_bits
 from companion.study.index_costs import crossovers
-from companion.study.networks import FinishedNetwork
 from twofold import LFSR, CellTable, Mask
 from twofold.reports import Report
 
 __all__ = [
+    "STRONGEST",
     "accuracy",
     "bits",
     "crossbar",
@@ -39,6 +39,10 @@ __all__ = [
 
 Findings = dict[str, float | int | str]
 """Plain numbers and names, by the words of the prose."""
+
+
+STRONGEST = {"popcount": "bits-popcount-beta10-s1", "planes": "bits-planes-beta1-s1"}
+"""The penalties on planes at their strongest, with nothing removed."""
 
 
 def first_page(accounts: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd.DataFrame) -> Findings:
@@ -113,7 +117,6 @@ def registers(
     picture: Tensor,
     quality: pd.DataFrame,
     index_bits: pd.DataFrame,
-    network: FinishedNetwork,
     own_bytes: pd.Series,
     rival_bytes: pd.Series,
 ) -> Findings:
@@ -126,11 +129,9 @@ def registers(
     picture : the positions that two registers of equal period visit together
     quality : as `masks.measures.mask_quality`, of several generators
     index_bits : as `index_costs.network_index_bits`, from one column an index to all columns
-    network : a finished network
-    own_bytes, rival_bytes : bytes by scheme, as `storage.sizes.storage_bytes`: of the network's weights, of
-        the dense network's, as many of them kept by magnitude
+    own_bytes, rival_bytes : bytes by scheme, as `storage.sizes.storage_bytes`: of a finished network's
+        weights, of the dense network's, as many of them kept by magnitude
     """
-    name, first = next(iter(network.layers.items()))
     in_place = rival_bytes.dropna().drop(["int8 + deflate", "float32"])
     spread = quality[quality.measure == "spread of layers"].set_index("generator").value
     alone, shared = index_bits.iloc[0], index_bits.iloc[-1]
@@ -149,10 +150,6 @@ def registers(
             "lfsr_bytes": alone.generated / 8,
             "stored_kb": alone.stored / 8e3,
             "shared_bytes": shared.stored / 8,
-            "packed_layer": name,
-            "packed_kept": int(first.keep.sum()),
-            "packed_polynomial": str(first.generator.polynomial) if first.generator else "none",
-            "packed_seed": first.generator.seed if first.generator else 0,
             "packed_bytes": own_bytes["packed LFSR"],
             "best_direct": str(in_place.idxmin()),
             "direct_bytes": in_place.min(),
@@ -178,7 +175,6 @@ def bits(prices_pj: pd.DataFrame, control: pd.DataFrame, weights: pd.DataFrame, 
             "minus_one": prices_pj[encoding][-1],
             "zero": prices_pj[encoding][0],
             "plus_one": prices_pj[encoding][1],
-            "twos_pj": 1e12 * by_encoding.energy_per_weight_j["twos_complement"],
             "sign_ratio": by_encoding.ratio["sign_magnitude"],
             "offset_ratio": by_encoding.ratio["offset_binary"],
             "pair_ratio": by_encoding.ratio["differential"],
@@ -193,7 +189,8 @@ def training(
     *,
     surviving: Mapping[float, int],
     at_error: pd.DataFrame,
-    by_bits: pd.DataFrame,
+    terms: pd.DataFrame,
+    emptied: Mapping[str, int],
     control: Mapping[str, Any],
     live: Mapping[str, Any],
 ) -> Findings:
@@ -203,23 +200,20 @@ def training(
     ----------
     surviving : by strength, the codes that are ever chosen
     at_error : as `rate_distortion.energy_at_error`
-    by_bits : networks of 8 bits that keep all weights, priced: ``gain``, and ``emptied``, layers of zeros
+    terms : as `series.bit_term_points`
+    emptied : by run, layers of which nothing but zeros is left
     control, live : rows of the two runs of the page
     """
     ratio = at_error.loc["twos_complement"] / at_error.loc["signed_rows"]
     found: dict[str, Any] = {f"hull_{mu:.0f}": codes for mu, codes in surviving.items()}
-    terms = by_bits.set_index("run")
-    for word, name in (
-        ("popcount", "bits-popcount-beta10-s1"),
-        ("planes", "bits-planes-beta1-s1"),
-        ("energy", "bits-mu1000-s1"),
+    points = terms.set_index("run")
+    for word, run in STRONGEST.items():
+        found |= {f"{word}_accuracy": points.test_accuracy[run], f"{word}_emptied": int(emptied[run])}
+    for word, run in (
+        ("counts", "tune-twofold-r50-counts-beta60-lr0.05"),
+        ("joules", "tune-twofold-ms-r50-mu125-lr0.05"),
     ):
-        row = terms.loc[name]
-        found |= {
-            f"{word}_accuracy": row.test_accuracy,
-            f"{word}_gain": row.gain,
-            f"{word}_emptied": int(row.emptied),
-        }
+        found |= {f"{word}_accuracy": points.test_accuracy[run], f"{word}_pj": 1e12 * points.energy_j[run]}
     found |= {
         "least_saved": ratio.min(),
         "most_saved": ratio.max(),
@@ -230,14 +224,15 @@ def training(
     return _plain(found)
 
 
-def accuracy(means: pd.DataFrame, talk: pd.DataFrame, masks: pd.DataFrame) -> Findings:
-    """Chapter 5: what removal, not looking and cheap bits cost in accuracy, in points.
+def accuracy(means: pd.DataFrame, joint: pd.DataFrame, mask: pd.DataFrame, printed: pd.DataFrame) -> Findings:
+    """Chapter 5: the talk's order in its steps; what removal, not looking and cheap bits cost, in points.
 
     Parameters
     ----------
     means : of the study, a row a recipe: columns of `grouping.over_seeds`
-    talk : the experiment ``talk``: means over seeds
-    masks : the twofold networks of the experiment ``masks``: means over seeds
+    joint : the experiment ``joint``, in the talk's order: means over seeds
+    mask : as `series.mask_alone`
+    printed : the talk's order with the network term as printed: means over seeds
     """
     accuracy = means.set_index("run").test_accuracy
     by_method = means[means.experiment.isin(MASKS)].pivot(
@@ -245,8 +240,9 @@ def accuracy(means: pd.DataFrame, talk: pd.DataFrame, masks: pd.DataFrame) -> Fi
     )
     control = accuracy["dense-b8"]
     found: dict[str, Any] = {"control": control}
+    in_steps, alone = joint.set_index("sparsity"), mask.set_index("sparsity").test_accuracy
     for word, percent in (("half", 50), ("ninety", 90)):
-        at = by_method.loc[percent / 100]
+        at, steps = by_method.loc[percent / 100], in_steps.loc[percent / 100]
         found |= {
             f"removal_{word}": control - at.lfsr,
             f"magnitude_{word}": control - at.magnitude,
@@ -254,20 +250,24 @@ def accuracy(means: pd.DataFrame, talk: pd.DataFrame, masks: pd.DataFrame) -> Fi
             f"rejection_{word}": accuracy[f"lfsr-r{percent}"],
             f"repeating_{word}": accuracy[f"lfsr-ms-r{percent}"],
             f"distilled_{word}": accuracy[f"lfsr-ms-r{percent}-distilled"] - accuracy[f"lfsr-ms-r{percent}"],
+            f"joint_{word}": steps.test_accuracy,
+            f"joint_{word}_before": steps.accuracy_before_pruning,
+            f"joint_{word}_pruned": steps.accuracy_after_pruning,
+            f"joint_{word}_lost": alone[percent / 100] - steps.test_accuracy,
+            f"joint_{word}_won": steps.test_accuracy - steps.accuracy_before_pruning,
         }
-    steps = talk.set_index("run")
-    meant, printed = (
-        steps.loc[f"twofold-ms-r50-popcount-beta10-lambda1{end}"] for end in ("-p6", "-printed-p6")
-    )
+    literal = printed.set_index("sparsity").loc[0.5]
     found |= {
+        "joint_strength": joint.strength.iloc[0],
+        "joint_lambda": joint.network_strength.iloc[0],
+        "joint_seeds": int(in_steps.seeds[0.5]),
         "shared_half": accuracy["lfsr-col-g64-r50"],
         "alike_lfsr": accuracy["lfsr-ms-r90"],
         "spared_lfsr": accuracy["lfsr-ms-r90-erk"],
         "longer": accuracy["lfsr-ms-r90-e24"] - accuracy["lfsr-ms-r90"],
-        "printed_before": printed.accuracy_before_pruning,
-        "printed_after": printed.accuracy_after_pruning,
-        "meant_end": meant.test_accuracy,
-        "chosen_end": masks.set_index("run").test_accuracy["twofold-ms-r50-mu125"],
+        "printed_before": literal.accuracy_before_pruning,
+        "printed_after": literal.accuracy_after_pruning,
+        "printed_end": literal.test_accuracy,
     }
     return _plain(found)
 
@@ -285,14 +285,12 @@ def held_out(tried: pd.DataFrame) -> Findings:
         f"tune-twofold-ms-r50-{name}-lr0.05"
         for name in ("mu250", "mu500", "mu500-distilled", "mu2000-clip0.5", "mu150-b8-signed-distilled")
     )
-    mask = "tune-lfsr-ms-r50"
     return _plain(
         {
             "tried_epochs": int(tried.epochs.max()),
             "strength_saves": 100 * (1 - joules[plain] / joules[weak]),
             "strength_costs": known[weak] - known[plain],
             "taught": known[taught] - known[plain],
-            "taught_mask": known[f"{mask}-distilled-lr0.05"] - known[f"{mask}-lr0.05"],
             "clip_saves": 100 * (1 - joules[clipped] / joules[plain]),
             "clip_costs": known[plain] - known[clipped],
             "sign_saves": 100 * (1 - joules[signed] / joules[taught]),
@@ -311,7 +309,9 @@ def energy(alone: Mapping[str, pd.DataFrame], *, ceiling: float) -> Findings:
     """
     packed, stored = (alone[machine].set_index("run") for machine in ("packed", "crossbar"))
     plain = stored[
-        (stored.experiment != "talk") & (stored.bits == 8) & (stored.encoding == "twos_complement")
+        ~stored.experiment.isin(["talk", "joint"])
+        & (stored.bits == 8)
+        & (stored.encoding == "twos_complement")
     ]
     dense, short = packed.loc["dense-b8"], packed.loc["rounded-b3-rows"]
     found: dict[str, Any] = {
@@ -330,6 +330,10 @@ def energy(alone: Mapping[str, pd.DataFrame], *, ceiling: float) -> Findings:
         "short_alone": short,
         "spared": packed.loc["twofold-ms-r90-mu125-erk"],
         "eighty": packed.loc["twofold-ms-r80-mu125"],
+    }
+    joint = packed[packed.experiment == "joint"].set_index("sparsity")
+    of_runs |= {
+        f"joint_{word}": joint.loc[share] for word, share in (("low", 0.1), ("half", 0.5), ("high", 0.9))
     }
     for word, row in of_runs.items():
         found |= {f"{word}_gain": row.gain, f"{word}_accuracy": row.test_accuracy}
@@ -501,8 +505,6 @@ def index_generator(
             "counter_pj": index_pj["counter"],
             "scratch_pj": index_pj["multiply-shift"],
             "sram_pj": index_pj["SRAM"],
-            "counter_clocks": own.clocks["counter"],
-            "rejection_clocks": own.clocks["rejection"],
             "cross_percent": 100 * crossovers(prices, "SRAM")[1]["rejection"],
             "gates": gates.gates.iloc[0],
             "block_gates": area["one block"],
@@ -511,7 +513,6 @@ def index_generator(
             "charged_run": packed.label,
             "index_share": 100 * packed.index_j / (packed.cells_j + packed.index_j),
             "gain_free": packed.gain_free,
-            "gain_paid": packed.gain,
             "shared_label": shared.label,
             "shared_share": 100 * shared.index_j / (shared.cells_j + shared.index_j),
             "half_label": removed.label,
@@ -579,7 +580,6 @@ def measured(costs: pd.DataFrame, apart: pd.DataFrame) -> Findings:
             "longest_epochs": longest.epochs,
             "fastest": costs.seconds_an_epoch.min(),
             "slowest": costs.seconds_an_epoch.max(),
-            "machines": costs.device.nunique(),
             "seeds": costs.seed.nunique(),
             "commits": costs.commit.nunique(),
             "again_apart": 100 * apart.codes_differing["one thread, again"],

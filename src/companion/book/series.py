@@ -8,7 +8,18 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-__all__ = ["FAMILIES", "MASKS", "SERIES", "as_series", "brief", "by_share", "chosen", "families"]
+__all__ = [
+    "FAMILIES",
+    "MASKS",
+    "SERIES",
+    "as_series",
+    "bit_term_points",
+    "brief",
+    "by_share",
+    "chosen",
+    "families",
+    "mask_alone",
+]
 
 
 MASKS = ("masks", "curve", "chance")
@@ -111,6 +122,46 @@ def families(frame: pd.DataFrame) -> pd.Series:
     return named.mask(otherwise, "trained otherwise")
 
 
+def bit_term_points(runs: pd.DataFrame, start: str, tuning_start: str) -> tuple[pd.DataFrame, pd.Series]:
+    """Bit terms of several strengths, with nothing removed and with half, for `figures.talk.bit_terms`.
+
+    Codes of 8 bits in two's complement, labels alone to learn from. With nothing removed it is test images;
+    with half removed it is held-out ones, and shorter runs.
+
+    Parameters
+    ----------
+    runs : rows of `results.load_results`
+    start, tuning_start : the float runs that the two begin with
+
+    Returns
+    -------
+    tuple
+        A row a run: ``run``, ``panel``, ``bit_term``, ``strength``, ``energy_j``, of the cells of a kept
+        weight, each read once, and ``test_accuracy`` (%); and the accuracy without a bit term by panel.
+    """
+    plain = runs[(runs.bits == 8) & (runs.encoding == "twos_complement") & (runs.distillation == 0)]
+    plain = plain[(plain.clip_ratio == 1) & (plain.network_strength == 0) & (plain.seed == 1)]
+    panels = {
+        "nothing removed": plain[(plain.init == start) & plain.method.isin(["dense-8bit", "bits"])],
+        "half removed, held-out images": plain[
+            plain.held_out
+            & (plain.init == tuning_start)
+            & (plain.sparsity == 0.5)
+            & (plain.learning_rate == 0.05)
+            & plain.method.isin(["lfsr", "twofold"])
+        ],
+    }
+    level, frames = {}, []
+    for panel, own in panels.items():
+        bare = own[own.strength == 0]
+        level[panel] = bare.sort_values("precision").test_accuracy.iloc[0]  # bf16, as the others
+        frames.append(own[own.strength > 0].assign(panel=panel))
+    frame = pd.concat(frames)
+    frame = frame.assign(energy_j=frame.cell_energy_j / frame.kept_weights)
+    columns = ["run", "panel", "bit_term", "strength", "energy_j", "test_accuracy"]
+    return frame[columns].reset_index(drop=True), pd.Series(level)
+
+
 def brief(labels: pd.Series, *without: str) -> pd.Series:
     """Labels without words that go without saying; 64 columns are all of any layer of ResNet-20."""
     for words in ("column by column", *without):
@@ -118,12 +169,28 @@ def brief(labels: pd.Series, *without: str) -> pd.Series:
     return labels.str.replace("rows shared by 64 columns", "rows shared by all columns", regex=False)
 
 
+def mask_alone(recipes: pd.DataFrame) -> pd.DataFrame:
+    """The LFSR's mask and nothing else, codes of 8 bits: a recipe for each share removed, in their order.
+
+    The one whose register never repeats an index, or else that of the first edition.
+
+    Parameters
+    ----------
+    recipes : columns ``method``, ``bits``, ``group``, ``density_rule``, ``experiment``, ``generator``,
+        ``sparsity``
+    """
+    own = recipes[(recipes.method == "lfsr") & (recipes.bits == 8) & (recipes.group == 1)]
+    own = own[(own.density_rule == "uniform") & ~own.experiment.isin(UNLIKE)]
+    own = own.assign(repeats=own.generator == "multiply-shift")
+    return own.sort_values(["sparsity", "repeats"]).drop_duplicates("sparsity").drop(columns="repeats")
+
+
 def by_share(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that make a curve over the share removed, with its name as ``series``; others are left out.
 
     The curves begin at networks that keep all: the LFSR's mask at dense 8 bits, *twofold* at the same price
     on codes alone, *3 bits* at rounding. Those of signed rows have 8 bits and the weaker of two prices; masks
-    of 3 bits have no bit term.
+    of 3 bits have no bit term. *joint* are the networks in the talk's own order.
 
     Parameters
     ----------
@@ -138,6 +205,7 @@ def by_share(frame: pd.DataFrame) -> pd.DataFrame:
         "twofold, signed rows": weak & (frame.method == "twofold") & ~frame.experiment.isin(UNLIKE),
         "3 bits, signed rows": rows & (frame.bits == 3) & frame.method.isin(["rounded", "lfsr"]),
         "magnitude + bits": plain & (frame.method == "magnitude-bits"),
+        "joint": frame.experiment == "joint",
     }
     found = pd.concat([frame[own].assign(series=name) for name, own in curves.items()])
     return found.sort_values(["series", "sparsity"], kind="stable").drop_duplicates(["series", "sparsity"])

@@ -6,12 +6,13 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from companion.book.figures.basic import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, _error_scale
+from companion.book.figures.basic import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, TEAL, _error_scale
 
 __all__ = [
     "PARTS",
     "RECIPE_STYLE",
     "SERIES_STYLE",
+    "SLIDE_STYLE",
     "account_bars",
     "accuracy_against_gain",
     "energy_against_sparsity",
@@ -61,45 +62,46 @@ RECIPE_STYLE = {
 """What is drawn by the share removed -> color and marker."""
 
 
-def energy_against_sparsity(frame: pd.DataFrame, claims: pd.DataFrame) -> Axes:
-    """Joules of an image against the share removed (%): dense, a mask alone, twofold; named at their lines.
+SLIDE_STYLE = {
+    "LFSR mask": ("LFSR mask alone", BLUE, "o"),
+    "joint": ("twofold, the talk's order", TEAL, "s"),
+    "twofold": ("twofold, codes chosen by energy", RED, "*"),
+}
+"""What is drawn beside the dense network, by the share removed -> its words, color and marker."""
+
+
+def energy_against_sparsity(frame: pd.DataFrame, claims: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Joules of an image against the share removed (%): dense, a mask alone, twofold in two ways.
 
     Parameters
     ----------
-    frame : columns ``series`` (of `RECIPE_STYLE`; others than "LFSR mask" and "twofold" are left out),
-        ``sparsity`` (share), ``energy_j``, ``gain`` over the dense network
+    frame : columns ``series`` (of `SLIDE_STYLE`, or left out), ``sparsity`` (share), ``energy_j``, ``gain``
+        over the dense network
     claims : gains that others state, columns ``sparsity``, ``gain``
     """
-    _, ax = plt.subplots(figsize=(7.2, 4.2))
+    ax = plt.subplots(figsize=(7.2, 4.2))[1] if ax is None else ax
     dense_j = (frame.energy_j * frame.gain).iloc[0]
-    ax.axhline(dense_j, color=BLACK, linewidth=1.4)
-    ax.annotate("dense, 8 bits", (0, dense_j), (4, 5), textcoords="offset points")
-    for series in ("LFSR mask", "twofold"):
+    ax.axhline(dense_j, color=BLACK, linewidth=1.4, label="dense, 8 bits")
+    for series, (words, color, marker) in SLIDE_STYLE.items():
         line = frame[frame.series == series].sort_values("sparsity")
-        color, marker = RECIPE_STYLE[series]
-        x = 100 * line.sparsity
-        ax.plot(x, line.energy_j, color=color, marker=marker, markersize=11 if marker == "*" else 6)
-        name = "LFSR mask alone" if series == "LFSR mask" else "twofold"
-        at = len(line) // 3
-        ax.annotate(
-            name, (x.iloc[at], line.energy_j.iloc[at]), (6, 8), textcoords="offset points", color=color
-        )
-    ax.plot(100 * claims.sparsity, dense_j / claims.gain, "x", color=BLACK, markersize=9)
+        size = 11 if marker == "*" else 6
+        ax.plot(100 * line.sparsity, line.energy_j, color=color, marker=marker, markersize=size, label=words)
+    ax.plot(100 * claims.sparsity, dense_j / claims.gain, "x", color=BLACK, markersize=9, label="the talk")
     for claim in claims.itertuples():
-        place = (100 * claim.sparsity, dense_j / claim.gain)
         left = claim.sparsity > 0.5
         note = ax.annotate(
-            f"the talk: {claim.gain:g}x",
-            place,
+            f"{claim.gain:g}x",
+            (100 * claim.sparsity, dense_j / claim.gain),
             (-9, -12) if left else (9, 5),
             textcoords="offset points",
             fontsize="small",
         )
         note.set_horizontalalignment("right" if left else "left")
     ax.set(
-        yscale="log", xlabel="weights removed (%)", ylabel="energy of an image, cells alone", xlim=(-3, 100)
+        yscale="log", xlabel="overall sparsity (%)", ylabel="energy of an image, cells alone", xlim=(-3, 100)
     )
     ax.yaxis.set_major_formatter(EngFormatter("J"))
+    ax.legend(fontsize="small", loc="lower left")
     return ax
 
 

@@ -5,16 +5,17 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from companion.book.figures.basic import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, _error_scale
+from companion.book.figures.basic import BLACK, BLUE, GREEN, ORANGE, PURPLE, TEAL, _error_scale
+from companion.book.figures.energy import energy_against_sparsity
 from companion.book.figures.notes import write_notes
 
-__all__ = ["STEPS", "TERMS", "accuracy_in_steps", "bit_terms"]
+__all__ = ["STEPS", "TERMS", "accuracy_in_steps", "bit_terms", "both_slides"]
 
 
 STEPS = {
     "accuracy_before_pruning": ("before pruning", ORANGE, "v", ":"),
     "accuracy_after_pruning": ("after pruning", PURPLE, "X", "--"),
-    "test_accuracy": ("after post-training", RED, "*", "-"),
+    "test_accuracy": ("after post-training", TEAL, "s", "-"),
 }
 """Column of accuracies (%) -> its words, color, marker and line, in the order of the talk's training."""
 
@@ -28,7 +29,9 @@ TERMS = {
 """Bit term -> its words, color and marker."""
 
 
-def accuracy_in_steps(joint: pd.DataFrame, control: pd.DataFrame, dense: float) -> Axes:
+def accuracy_in_steps(
+    joint: pd.DataFrame, control: pd.DataFrame, dense: float, ax: Axes | None = None
+) -> Axes:
     """Accuracy (%) against overall sparsity (%) at the three steps of the talk's training.
 
     Parameters
@@ -37,11 +40,11 @@ def accuracy_in_steps(joint: pd.DataFrame, control: pd.DataFrame, dense: float) 
     control : the mask alone, with as many epochs: ``sparsity``, ``test_accuracy``, ``lowest``, ``highest``
     dense : accuracy (%) of the dense network
     """
-    _, ax = plt.subplots(figsize=(7.2, 4.4))
+    ax = plt.subplots(figsize=(7.2, 4.4))[1] if ax is None else ax
     _error_scale(ax)
     ax.axhline(dense, color=BLACK, linewidth=1.2, label="dense, 8 bits")
     control, joint = control.sort_values("sparsity"), joint.sort_values("sparsity")
-    for frame, color in ((control, BLUE), (joint, RED)):
+    for frame, color in ((control, BLUE), (joint, TEAL)):
         ax.vlines(100 * frame.sparsity, frame.lowest, frame.highest, color=color, linewidth=4, alpha=0.3)
     ax.plot(
         100 * control.sparsity,
@@ -59,12 +62,24 @@ def accuracy_in_steps(joint: pd.DataFrame, control: pd.DataFrame, dense: float) 
             color=color,
             marker=marker,
             linestyle=line,
-            markersize=11 if marker == "*" else 7,
+            markersize=6,
             label=words,
         )
     ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
     ax.legend(fontsize="small", loc="lower left")
     return ax
+
+
+def both_slides(
+    joint: pd.DataFrame, control: pd.DataFrame, dense: float, spent: pd.DataFrame, claims: pd.DataFrame
+) -> list[Axes]:
+    """The talk's two result slides side by side: `accuracy_in_steps` and `energy_against_sparsity`."""
+    _, axes = plt.subplots(1, 2, figsize=(7.2, 4.0))
+    accuracy_in_steps(joint, control, dense, axes[0]).set_title("accuracy")
+    energy_against_sparsity(spent, claims, axes[1]).set_title("energy")
+    for ax in axes:
+        ax.legend(fontsize="x-small", loc="lower left")
+    return list(axes)
 
 
 def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
@@ -84,8 +99,12 @@ def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
         ax.axhline(level[name], color=BLACK, linewidth=1.2, label="no bit term")
         for term, (words, color, marker) in TERMS.items():
             line = own[own.bit_term == term].sort_values("strength")
-            ax.plot(line.energy_j, line.test_accuracy, color=color, marker=marker, markersize=7, label=words)
-        ax.set(xscale="log", title=name, xlabel="energy of the cells")
+            (drawn,) = ax.plot(
+                line.energy_j, line.test_accuracy, color=color, marker=marker, markersize=7, label=words
+            )
+            if len(line) < 3:  # what lies between two points is not a straight line
+                drawn.set_linestyle("none")
+        ax.set(xscale="log", title=name, xlabel="cells of a kept weight")
         ax.margins(x=0.15, y=0.1)
         ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))
         ax.xaxis.set_minor_formatter(NullFormatter())
