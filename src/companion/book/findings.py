@@ -285,6 +285,9 @@ def held_out(tried: pd.DataFrame) -> Findings:
         f"tune-twofold-ms-r50-{name}-lr0.05"
         for name in ("mu250", "mu500", "mu500-distilled", "mu2000-clip0.5", "mu150-b8-signed-distilled")
     )
+    pulls = {
+        pull: f"tune-twofold-r50-counts-beta150-lambda{pull}-p3-lr0.05" for pull in ("0.03", "0.1", "0.3")
+    }
     return _plain(
         {
             "tried_epochs": int(tried.epochs.max()),
@@ -295,6 +298,9 @@ def held_out(tried: pd.DataFrame) -> Findings:
             "clip_costs": known[plain] - known[clipped],
             "sign_saves": 100 * (1 - joules[signed] / joules[taught]),
             "sign_costs": known[taught] - known[signed],
+            "pull_chosen": known[pulls["0.1"]],
+            "pull_weaker": known[pulls["0.03"]],
+            "pull_stronger": known[pulls["0.3"]],
         }
     )
 
