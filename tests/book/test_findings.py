@@ -370,7 +370,7 @@ def test_accuracy(study):
     recipes = over_seeds(study)
     joint, talk = (over_seeds(chosen(study, [name])) for name in ("joint", "talk"))
     mask = mask_alone(recipes)
-    found = plain(findings.accuracy(recipes, joint, mask, talk[talk.polarity == "printed"]))
+    found = plain(findings.accuracy(recipes, joint, mask, talk[talk.polarity == "printed"], held_out_runs()))
     half = joint[joint.sparsity == 0.5].iloc[0]
     assert found["joint_half_won"] == half.test_accuracy - half.accuracy_before_pruning
     alone = mask[mask.sparsity == 0.5].test_accuracy.item()

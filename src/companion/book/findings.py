@@ -20,6 +20,7 @@ from twofold import LFSR, CellTable, Mask
 from twofold.reports import Report
 
 __all__ = [
+    "PULLS",
     "STRONGEST",
     "accuracy",
     "bits",
@@ -45,6 +46,10 @@ STRONGEST = {"popcount": "bits-popcount-beta10-s1", "planes": "bits-planes-beta1
 """The penalties on planes at their strongest, with nothing removed."""
 
 
+PULLS = {pull: f"tune-twofold-r50-counts-beta150-lambda{pull}-p3-lr0.05" for pull in ("0.03", "0.1", "0.3")}
+"""Strengths of the talk's network term that were tried on held-out images -> their runs."""
+
+
 def first_page(accounts: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd.DataFrame) -> Findings:
     """The numbers of the first page.
 
@@ -59,8 +64,8 @@ def first_page(accounts: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd
     alone, whole = priced["cells"], priced["whole"]
     found: dict[str, Any] = {"dense": alone.test_accuracy["dense-b8"]}
     for word, run in {
-        "low": "twofold-ms-r10-mu125",
-        "high": "twofold-ms-r90-mu125",
+        "low": "twofold-r10-counts-beta100-lambda0.1-p6",
+        "high": "twofold-r90-counts-beta100-lambda0.1-p6",
         "short": "rounded-b3-rows",
         "half": "twofold-r50-mu80-b8-rows",
         "shared": "twofold-col-g64-r50-mu0.8-b3-rows",
@@ -224,7 +229,9 @@ def training(
     return _plain(found)
 
 
-def accuracy(means: pd.DataFrame, joint: pd.DataFrame, mask: pd.DataFrame, printed: pd.DataFrame) -> Findings:
+def accuracy(
+    means: pd.DataFrame, joint: pd.DataFrame, mask: pd.DataFrame, printed: pd.DataFrame, tried: pd.DataFrame
+) -> Findings:
     """Chapter 5: the talk's order in its steps; what removal, not looking and cheap bits cost, in points.
 
     Parameters
@@ -233,6 +240,7 @@ def accuracy(means: pd.DataFrame, joint: pd.DataFrame, mask: pd.DataFrame, print
     joint : the experiment ``joint``, in the talk's order: means over seeds
     mask : as `series.mask_alone`
     printed : the talk's order with the network term as printed: means over seeds
+    tried : as `protocol.held_out_runs`
     """
     accuracy = means.set_index("run").test_accuracy
     by_method = means[means.experiment.isin(MASKS)].pivot(
@@ -256,11 +264,15 @@ def accuracy(means: pd.DataFrame, joint: pd.DataFrame, mask: pd.DataFrame, print
             f"joint_{word}_lost": alone[percent / 100] - steps.test_accuracy,
             f"joint_{word}_won": steps.test_accuracy - steps.accuracy_before_pruning,
         }
-    literal = printed.set_index("sparsity").loc[0.5]
+    literal, known = printed.set_index("sparsity").loc[0.5], tried.set_index("run")
+    weak, tuned = (known.loc[PULLS[pull]] for pull in ("0.03", "0.1"))
     found |= {
         "joint_strength": joint.strength.iloc[0],
         "joint_lambda": joint.network_strength.iloc[0],
-        "joint_seeds": int(in_steps.seeds[0.5]),
+        "weak_before": weak.accuracy_before_pruning,
+        "weak_after": weak.accuracy_after_pruning,
+        "weak_end": weak.held_out_accuracy,
+        "tuned_end": tuned.held_out_accuracy,
         "shared_half": accuracy["lfsr-col-g64-r50"],
         "alike_lfsr": accuracy["lfsr-ms-r90"],
         "spared_lfsr": accuracy["lfsr-ms-r90-erk"],
@@ -285,9 +297,6 @@ def held_out(tried: pd.DataFrame) -> Findings:
         f"tune-twofold-ms-r50-{name}-lr0.05"
         for name in ("mu250", "mu500", "mu500-distilled", "mu2000-clip0.5", "mu150-b8-signed-distilled")
     )
-    pulls = {
-        pull: f"tune-twofold-r50-counts-beta150-lambda{pull}-p3-lr0.05" for pull in ("0.03", "0.1", "0.3")
-    }
     return _plain(
         {
             "tried_epochs": int(tried.epochs.max()),
@@ -298,9 +307,9 @@ def held_out(tried: pd.DataFrame) -> Findings:
             "clip_costs": known[plain] - known[clipped],
             "sign_saves": 100 * (1 - joules[signed] / joules[taught]),
             "sign_costs": known[taught] - known[signed],
-            "pull_chosen": known[pulls["0.1"]],
-            "pull_weaker": known[pulls["0.03"]],
-            "pull_stronger": known[pulls["0.3"]],
+            "pull_chosen": known[PULLS["0.1"]],
+            "pull_weaker": known[PULLS["0.03"]],
+            "pull_stronger": known[PULLS["0.3"]],
         }
     )
 

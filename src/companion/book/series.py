@@ -34,6 +34,7 @@ SERIES = {
     "longer": "twice the epochs",
     "generators": "drawn by rejection",
     "talk": "the slides' order",
+    "joint": "the slides' order, tuned",
     "own": "your own",
 }
 """Experiment -> what a legend says of its networks, after the method. All others are the plain ones."""

@@ -219,7 +219,8 @@ def held_out_runs(start: str = TUNING_START) -> pd.DataFrame:
     -------
     DataFrame
         ``run``, ``label``, ``method``, ``sparsity``, ``strength`` (LSB^2/pJ), ``clip_ratio``,
-        ``distillation``, ``encoding``, ``precision``, ``epochs``, ``cell_energy_j``, ``learning_rate`` (peak)
+        ``distillation``, ``encoding``, ``precision``, ``epochs``, ``cell_energy_j``, ``learning_rate``
+        (peak), ``accuracy_before_pruning``, ``accuracy_after_pruning`` (%, where it was pruned on the way)
         and ``held_out_accuracy`` (%); no rows where no such run has finished.
     """
     runs = load_results()
@@ -237,6 +238,8 @@ def held_out_runs(start: str = TUNING_START) -> pd.DataFrame:
         "epochs",
         "cell_energy_j",
         "learning_rate",
+        "accuracy_before_pruning",
+        "accuracy_after_pruning",
     ]
     frame = runs[columns].assign(held_out_accuracy=runs.test_accuracy)
     return frame.sort_values(["method", "sparsity", "learning_rate", "strength"], ignore_index=True)

@@ -92,7 +92,7 @@ def energy_against_sparsity(frame: pd.DataFrame, claims: pd.DataFrame, ax: Axes 
         note = ax.annotate(
             f"{claim.gain:g}x",
             (100 * claim.sparsity, dense_j / claim.gain),
-            (-9, -12) if left else (9, 5),
+            (-9, 1) if left else (9, 5),
             textcoords="offset points",
             fontsize="small",
         )

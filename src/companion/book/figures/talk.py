@@ -13,7 +13,7 @@ __all__ = ["STEPS", "TERMS", "accuracy_in_steps", "bit_terms", "both_slides"]
 
 
 STEPS = {
-    "accuracy_before_pruning": ("before pruning", ORANGE, "v", ":"),
+    "accuracy_before_pruning": ("before pruning", ORANGE, "o", ":"),
     "accuracy_after_pruning": ("after pruning", PURPLE, "X", "--"),
     "test_accuracy": ("after post-training", TEAL, "s", "-"),
 }
@@ -62,7 +62,9 @@ def accuracy_in_steps(
             color=color,
             marker=marker,
             linestyle=line,
-            markersize=6,
+            # Large and open: where pruning costs nothing, the next step's marks lie inside.
+            markersize=11 if marker == "o" else 6,
+            fillstyle="none" if marker == "o" else "full",
             label=words,
         )
     ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
