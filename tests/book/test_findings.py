@@ -343,7 +343,7 @@ def test_first_page(recipes):
     accounts = {name: recipes.assign(gain=share * recipes.gain) for name, share in shares.items()}
     found = plain(findings.first_page(accounts, load_cell_table(), costs))
     gains = recipes.set_index("run").gain
-    assert found["half_cells"] == gains["twofold-r50-mu80-b8-rows"]
+    assert found["half_cells"] == gains["twofold-r50-counts-beta100-lambda0.1-p6"]
     assert found["half_whole"] == pytest.approx(0.5 * found["half_cells"])
     assert (found["finished"], found["hours"]) == (2, 2.0)
 

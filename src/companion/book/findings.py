@@ -67,7 +67,7 @@ def first_page(accounts: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd
         "low": "twofold-r10-counts-beta100-lambda0.1-p6",
         "high": "twofold-r90-counts-beta100-lambda0.1-p6",
         "short": "rounded-b3-rows",
-        "half": "twofold-r50-mu80-b8-rows",
+        "half": "twofold-r50-counts-beta100-lambda0.1-p6",
         "shared": "twofold-col-g64-r50-mu0.8-b3-rows",
     }.items():
         found |= {

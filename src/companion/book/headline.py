@@ -20,6 +20,7 @@ from twofold import CellTable, Machine, load_cell_table
 from twofold._files import written_whole
 
 __all__ = [
+    "IN_ORDER",
     "PANELS",
     "RECIPES",
     "SCHEMES",
@@ -37,11 +38,11 @@ __all__ = [
 RECIPES = (
     "dense-b8",
     "rounded-b3-rows",
-    "twofold-r50-mu80-b8-rows",
+    "twofold-r50-counts-beta100-lambda0.1-p6",
     "twofold-col-g64-r50-mu125",
     "twofold-col-g64-r50-mu0.8-b3-rows",
     "magnitude-bits-r50-mu125",
-    "twofold-r90-mu60-b8-rows",
+    "twofold-r90-counts-beta100-lambda0.1-p6",
     "magnitude-bits-r90-mu125",
 )
 """What the table shows, as far as it has finished: names of runs without their seeds."""
@@ -49,6 +50,10 @@ RECIPES = (
 
 PANELS = {"cells": "cells alone, packed", "whole": "everything charged"}
 """What is charged -> the title of its panel."""
+
+
+IN_ORDER = ", counts, β 100, λ 0.1, masks from epoch 6"
+"""What the label of a network in the talk's order says of it; the tables say it shorter."""
 
 
 TALK = (2.2, 14.0)
@@ -142,7 +147,8 @@ def headline_table(accounts: dict[str, pd.DataFrame]) -> pd.DataFrame:
             "seeds": cells.seeds,
         }
     ).loc[there]
-    return table.set_axis(brief(cells.label[there]), axis=0).rename_axis(None)
+    labels = brief(cells.label[there]).str.replace(IN_ORDER, ", the talk's order", regex=False)
+    return table.set_axis(labels, axis=0).rename_axis(None)
 
 
 def readme_table() -> str:
