@@ -9,9 +9,6 @@ from companion.book.figures.basic import METHOD_STYLE
 __all__ = ["accuracy_curves", "column_loads"]
 
 
-BELOW = {"loc": "outside lower center", "ncols": 2}
-"""Where a legend stands."""
-
 GRAY = "#8a8a8a"
 
 
@@ -48,7 +45,8 @@ def accuracy_curves(
     grid[0, 0].set_ylabel("test accuracy (%)")
     known = {line.get_label(): line for ax in grid.flat for line in ax.lines}
     if known:
-        figure.legend(known.values(), known.keys(), fontsize="small", **BELOW)
+        handles, words = list(known.values()), [str(name) for name in known]
+        figure.legend(handles, words, fontsize="small", loc="outside lower center", ncols=2)
     for ax in grid.flat if marked is not None else ():
         ax.axvline(marked, color=GRAY, linestyle=":")
     return list(grid.flat)
@@ -60,7 +58,7 @@ def column_loads(frame: pd.DataFrame) -> Axes:
     Color and marker are the method's. Columns ``label``, ``method``, ``slice`` (0 the most significant),
     ``mean``, ``largest`` and ``worst_case``, all three in levels.
     """
-    ax = plt.subplots(figsize=(7.2, 4.4))[1]
+    figure, ax = plt.subplots(figsize=(7.2, 4.4))
     slices = sorted(frame.slice.unique())
     names = list(dict.fromkeys(frame.label))
     most = frame.worst_case.max()
@@ -79,5 +77,5 @@ def column_loads(frame: pd.DataFrame) -> Axes:
     ax.set_xlabel("slice (1: the most significant)")
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.grid(axis="x", visible=False)
-    ax.get_figure(root=True).legend(*ax.get_legend_handles_labels(), fontsize="small", **BELOW)
+    figure.legend(*ax.get_legend_handles_labels(), fontsize="small", loc="outside lower center", ncols=2)
     return ax
