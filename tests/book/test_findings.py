@@ -409,8 +409,8 @@ def test_machine(recipes):
     account = {machine: recipes.assign(gain=share * recipes.gain) for machine, share in whole.items()}
     found = plain(findings.machine(account, tables=tables))
     gains = recipes.set_index("run").gain
-    assert found["half_gain"] == pytest.approx(0.4 * gains["twofold-r50-mu80-b8-rows"])
-    assert found["half_packed_gain"] == pytest.approx(0.3 * gains["twofold-r50-mu80-b8-rows"])
+    assert found["half_gain"] == pytest.approx(0.4 * gains["twofold-r50-counts-beta100-lambda0.1-p6"])
+    assert found["half_packed_gain"] == pytest.approx(0.3 * gains["twofold-r50-counts-beta100-lambda0.1-p6"])
     assert found["codes_gain"] == pytest.approx(0.2 * gains["bits-mu500"])
     assert found["scratch_uj"] == pytest.approx(0.1)
     # On other cells than the slides', each on its best machine.

@@ -366,7 +366,8 @@ def machine(account: Mapping[str, pd.DataFrame], *, tables: pd.DataFrame) -> Fin
     """
     whole = {name: frame.set_index("run") for name, frame in account.items()}
     dense = whole["crossbar"].loc["dense-b8"]
-    half, ninety, chosen = "twofold-r50-mu80-b8-rows", "twofold-r90-mu60-b8-rows", "magnitude-bits-r{}-mu125"
+    half, ninety = (f"twofold-r{percent}-counts-beta100-lambda0.1-p6" for percent in (50, 90))
+    chosen = "magnitude-bits-r{}-mu125"
     shared = "twofold-col-g64-r50-mu0.8-b3-rows"
     found: dict[str, Any] = {
         "dense_uj": 1e6 * dense.energy_j,
