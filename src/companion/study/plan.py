@@ -265,6 +265,7 @@ EXPERIMENTS = (
                     _run("twofold", removed, strength=mu, **ROWS, **REJECTION),
                 )
             ),
+            *(_run("lfsr", removed, **REJECTION) for removed in (10, 30)),
         ),
     ),
     Experiment(
