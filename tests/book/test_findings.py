@@ -9,8 +9,6 @@ import torch
 from companion.book import findings
 from companion.book.examples import bit_truth_table
 from companion.book.series import (
-    SERIES,
-    as_series,
     bit_term_points,
     brief,
     by_share,
@@ -20,7 +18,6 @@ from companion.book.series import (
 )
 from companion.study.grouping import over_seeds
 from companion.study.names import START, TUNING_START
-from companion.study.plan import EXPERIMENTS
 from companion.study.protocol import held_out_runs
 from companion.study.results import load_results
 from twofold import LFSR, Twofold, lfsr_mask, load_cell_table, report
@@ -49,22 +46,11 @@ ROWS = pd.DataFrame(
 )
 
 
-def test_a_series_is_an_experiment_and_a_note_the_numbers_of_a_point():
-    frame = as_series(ROWS)
-    assert frame.series.tolist() == ["", "signed rows", "popcount", "signed rows, fewer bits", ""]
-    notes = ["50 %, µ 125", "90 %, µ 60", "β 10", "50 %, µ 0.8, 3 bits", ""]
-    assert frame.note.tolist() == notes
-
-
 def test_experiments_are_chosen_by_name_or_refused():
     assert chosen(ROWS, ["bits", "masks"]).index.tolist() == [0, 2]
     for bad in (["sorcery"], []):
         with pytest.raises(ValueError, match=r"experiments are .*; the runs belong to baseline, bits, fewer"):
             chosen(ROWS, bad)
-
-
-def test_words_are_of_experiments_of_the_plan():
-    assert set(SERIES) - {"own"} <= {experiment.name for experiment in EXPERIMENTS}
 
 
 SHARED = "twofold-col-g64-r50-mu0.8-b3-rows"
@@ -88,13 +74,6 @@ FAMILY = pd.DataFrame(
 
 def test_families_of_networks():
     assert families(FAMILY).tolist() == FAMILY.family.tolist()
-
-
-def test_distilled_networks_are_a_series_of_their_own():
-    frame = as_series(ROWS.assign(distillation=0.5, experiment="levers"))
-    assert set(frame.series) == {"distilled", "popcount, distilled"}
-    named = as_series(ROWS.assign(distillation=0.5, experiment="distillation"))
-    assert set(named.series) == {"distilled", "distilled, popcount"}
 
 
 def test_curves_by_the_share_removed_begin_at_networks_that_keep_all(study):

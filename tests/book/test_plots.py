@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from companion.book.figures import basic as plots
 from companion.book.figures import crossbar as plots_crossbar
 from companion.book.figures import lig as plots_lig
+from companion.book.figures.notes import write_notes
 
 pytestmark = pytest.mark.usefixtures("drawn_and_closed")
 
@@ -153,29 +154,9 @@ def test_accuracy_against_what_is_removed():
     assert two.lines[1].get_linestyle() == "None"
 
 
-def test_accuracy_against_energy():
-    ax = plots.accuracy_against_energy(RUNS)
-    drawn = lines(ax)
-    assert drawn["LFSR mask"] == ([1e-7, 4e-7], [84.0, 89.5])
-    assert drawn["bits only"] == ([2e-7], [90.0])
-    assert drawn["twofold"] == ([3e-8], [82.0])  # of strength 60
-    assert ([2e-8, 5e-8], [80.0, 85.0]) in points_of(ax)
-    names = ["LFSR mask", "bits only", "twofold", "twofold, signed rows"]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == names
-    written = {(note.xy, note.get_text()) for note in ax.texts}
-    assert ((3e-8, 82.0), "90 %, µ 60") in written
-    assert ((2e-7, 90.0), "µ 125") in written
-    assert len(ax.texts) == 7  # every point but the float network's, which has no energy
-    assert ax.get_xscale() == "log"
-    twofold = [line for line in ax.get_lines() if line.get_marker() == "*"]
-    assert len(twofold) == 3  # a line a strength; a look a series
-    assert len({line.get_color() for line in twofold}) == 1
-    assert [line.get_fillstyle() for line in twofold] == ["full", "full", "none"]
-
-
 def test_errors_are_drawn_on_a_logarithmic_scale():
     """Halving the error takes the same height anywhere, and 100 % has a place."""
-    ax = plots.accuracy_against_energy(RUNS)
+    ax = plots.accuracy_curves(RUNS, RUNS[:0], RUNS[:0])
     height = ax.yaxis.get_transform().transform(np.array([60.0, 80.0, 90.0, 95.0, 100.0]))
     assert np.diff(height)[:3] == pytest.approx(np.log10(2), rel=1e-12)
     assert np.isfinite(height).all()
@@ -183,36 +164,16 @@ def test_errors_are_drawn_on_a_logarithmic_scale():
 
 def test_notes_step_aside_for_one_another_and_for_points():
     """Three points at less than a note's height from each other: no two notes overlap, none hides a point."""
-    crowd = pd.DataFrame(
-        {
-            "method": ["lfsr", "magnitude", "twofold"],
-            "series": "",
-            "bit_term": None,
-            "strength": 0.0,
-            "bits": 8,
-            "energy_j": [1e-6, 1.1e-6, 1.2e-6],
-            "test_accuracy": [90.0, 90.2, 89.9],
-            "lowest": 0.0,
-            "highest": 0.0,
-            "note": ["50 %", "50 %, µ 125", "50 %, µ 500"],
-        }
-    )
-    frame = pd.concat([crowd, crowd.iloc[:1].assign(energy_j=1e-4, test_accuracy=50.0)])
-    ax = plots.accuracy_against_energy(frame)
+    x, y = pd.Series([1.0, 1.1, 1.2, 3.0]), pd.Series([90.0, 90.2, 89.9, 50.0])
+    ax = plt.subplots(figsize=(7.2, 4.4))[1]
+    ax.plot(x, y, "o")
+    write_notes(ax, x, y, ["50 %", "50 %, µ 125", "50 %, µ 500", "50 %"], ["black"] * 4)
     ax.figure.canvas.draw()
     boxes = [note.get_window_extent() for note in ax.texts]
+    assert len(boxes) == 4
     assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
-    spots = ax.transData.transform(frame[["energy_j", "test_accuracy"]].to_numpy())
+    spots = ax.transData.transform(np.column_stack([x, y]))
     assert not any(box.contains(*spot) for box in boxes for spot in spots)
-
-
-def test_a_legend_of_long_words_stands_inside_the_figure():
-    words = ["signed rows, scale x0.5, as printed, distilled", "3 bits, differential, scale x0.5, distilled"]
-    frame = pd.concat([RUNS.assign(series=series) for series in words])
-    ax = plots.accuracy_against_energy(frame)
-    ax.figure.canvas.draw()
-    legend, whole = ax.get_legend().get_window_extent(), ax.figure.bbox
-    assert whole.x0 <= legend.x0 and legend.x1 <= whole.x1
 
 
 @pytest.mark.parametrize(
@@ -221,7 +182,6 @@ def test_a_legend_of_long_words_stands_inside_the_figure():
         lambda ax: plots.bars(RUNS, "gain", "method", unit="", ax=ax),
         lambda ax: plots.points(RUNS, "sparsity", "gain", ax=ax),
         lambda ax: plots.curves(RUNS, "sparsity", "gain", hue="method", ax=ax),
-        lambda ax: plots.accuracy_against_energy(RUNS, ax=ax),
     ],
 )
 def test_axes_of_the_callers_are_used(draw):

@@ -1,8 +1,4 @@
-"""How experiments of the study become the series of a figure, and what tells the points of one apart.
-
-A figure has a color for each method. Within a method a series is an experiment, or the few that together are
-one curve; what tells the points of a series apart stands beside them, as numbers.
-"""
+"""Which runs make the curves and points of a figure, and what figures call their networks."""
 
 from collections.abc import Sequence
 
@@ -11,8 +7,6 @@ import pandas as pd
 __all__ = [
     "FAMILIES",
     "MASKS",
-    "SERIES",
-    "as_series",
     "bit_term_points",
     "brief",
     "by_share",
@@ -24,20 +18,6 @@ __all__ = [
 
 MASKS = ("masks", "curve", "chance")
 """Experiments whose networks differ in their mask alone: codes of 8 bits in two's complement."""
-
-
-SERIES = {
-    "signed-rows": "signed rows",
-    "fewer-bits": "signed rows, fewer bits",
-    "density-rule": "small layers spared",
-    "distillation": "distilled",
-    "longer": "twice the epochs",
-    "generators": "drawn by rejection",
-    "talk": "the slides' order",
-    "joint": "the slides' order, tuned",
-    "own": "your own",
-}
-"""Experiment -> what a legend says of its networks, after the method. All others are the plain ones."""
 
 
 UNLIKE = ("distillation", "longer")
@@ -70,37 +50,6 @@ def chosen(runs: pd.DataFrame, experiments: Sequence[str]) -> pd.DataFrame:
         there = ", ".join(sorted(set(runs.experiment)))
         raise ValueError(f"experiments are {list(experiments)!r}; the runs belong to {there}")
     return runs[runs.experiment.isin(experiments)]
-
-
-def as_series(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with what the figures write, as columns ``series`` and ``note``.
-
-    Parameters
-    ----------
-    frame : columns ``experiment``, ``sparsity``, ``strength``, ``bit_term``, ``bits``; and ``distillation``
-        where there are distilled networks
-
-    Returns
-    -------
-    DataFrame
-        ``series`` as `SERIES` has it, and the slides' bit term where there is one; ``note``, the numbers of
-        the point: the share removed, the strength (µ, for the slides' terms β), and the bits where they are
-        not 8.
-    """
-    series, notes = [], []
-    for row in frame.itertuples():
-        parts = [f"{100 * row.sparsity:.0f} %"] if row.sparsity else []
-        talks = bool(row.strength) and row.bit_term in ("popcount", "planes")
-        if row.strength:
-            parts.append(f"{'β' if talks else 'µ'} {row.strength:g}")
-        if row.bits not in (8, 32):  # 32: float
-            parts.append(f"{row.bits} bits")
-        notes.append(", ".join(parts))
-        words = [SERIES.get(row.experiment, ""), row.bit_term if talks else ""]
-        if getattr(row, "distillation", 0) and "distilled" not in words:
-            words.append("distilled")
-        series.append(", ".join(word for word in words if word))
-    return frame.assign(series=series, note=notes)
 
 
 def families(frame: pd.DataFrame) -> pd.Series:

@@ -8,14 +8,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from companion.book.figures.notes import write_notes
 from companion.book.figures.page import show_in_page
 
 __all__ = [
     "METHOD_STYLE",
-    "accuracy_against_energy",
     "accuracy_curves",
     "bars",
     "code_energies",
@@ -172,51 +171,6 @@ def ranges(frame: pd.DataFrame, x: str, ax: Axes | None = None) -> Axes:
     return ax
 
 
-LINES, FILLS = ("-", "--", ":", "-."), ("full", "none", "left", "right")
-"""Looks of a method's first, second, ... series."""
-
-
-def _by_series(frame: pd.DataFrame, x: str, y: str, ax: Axes) -> None:
-    """Points of each method and series, with a band between ``lowest`` and ``highest``.
-
-    The method has a color, the series a look of its own and a line of the legend. Within a series, networks
-    of the same bit term, strength and bits are joined.
-    """
-    for method, (color, marker, name) in METHOD_STYLE.items():
-        own = frame[frame.method == method].dropna(subset=[x, y])  # a float network has no cell energy
-        for number, (words, group) in enumerate(own.groupby("series")):
-            label: str | None = f"{name}, {words}" if words else name
-            for _, line in group.groupby(["bit_term", "strength", "bits"], dropna=False):
-                line = line.sort_values(x)
-                ax.plot(
-                    line[x],
-                    line[y],
-                    linestyle=LINES[number % len(LINES)],
-                    linewidth=1.2,
-                    marker=marker,
-                    color=color,
-                    fillstyle=FILLS[number % len(FILLS)],
-                    markersize=12 if marker == "*" else 8,
-                    label=label,
-                )
-                label = None
-                if y == "test_accuracy" and (line.highest > line.lowest).any():
-                    ax.fill_between(line[x], line.lowest, line.highest, color=color, alpha=0.2, linewidth=0)
-
-
-def _legend_below(ax: Axes, *, own: bool) -> None:
-    """The legend under the panel: a study has more series than a panel has empty room.
-
-    In two columns if the words are short, else in one: two long ones would leave the figure at its sides. A
-    figure of our ``own`` grows by the legend's lines, so that the panel keeps its height.
-    """
-    words = ax.get_legend_handles_labels()[1]
-    ncols = 2 if max(map(len, words), default=0) <= 36 else 1
-    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=ncols)
-    if own:
-        plt.gcf().set_figheight(plt.gcf().get_figheight() + 0.22 * -(-len(words) // ncols))
-
-
 def _error_scale(ax: Axes) -> None:
     """The error on a logarithmic scale, as accuracy: most networks lie within a few points of the best."""
     ax.set_yscale("function", functions=(_of_error, lambda height: 100 - 10**-height))
@@ -251,26 +205,4 @@ def accuracy_curves(frame: pd.DataFrame, gray: pd.DataFrame, literature: pd.Data
     ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
     notes = pd.DataFrame(ends)
     write_notes(ax, notes.x, notes.y, notes["name"].tolist(), notes.color.tolist())
-    return ax
-
-
-def accuracy_against_energy(frame: pd.DataFrame, *, legend: bool = True, ax: Axes | None = None) -> Axes:
-    """Test accuracy (%) against energy (column ``energy_j``), each point with its ``note`` in its color.
-
-    Columns of ``frame``: ``method``, ``series``, ``bit_term``, ``strength``, ``bits``, ``test_accuracy``,
-    ``lowest`` and ``highest`` over the seeds, ``energy_j`` and ``note``. Without a ``legend`` the figure of
-    the same series that stands before it serves.
-    """
-    own, ax = ax is None, _axes(ax, figsize=(7.2, 6.2))
-    _error_scale(ax)
-    _by_series(frame, "energy_j", "test_accuracy", ax)
-    ax.margins(x=0.12, y=0.12)
-    ax.set(xscale="log", xlabel="energy", ylabel="test accuracy (%)")
-    ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    if legend:
-        _legend_below(ax, own=own)
-    priced = frame.dropna(subset=["energy_j"])
-    colors = [METHOD_STYLE[method][0] for method in priced.method]
-    write_notes(ax, priced.energy_j, priced.test_accuracy, priced.note.tolist(), colors)
     return ax
