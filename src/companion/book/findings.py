@@ -16,6 +16,7 @@ from companion.book.examples import ENCODING_NAMES
 from companion.book.series import MASKS
 from companion.study.crossbar import needed_bits
 from companion.study.index_costs import crossovers
+from companion.study.plan import TALKS_ORDER
 from twofold import LFSR, CellTable, Mask
 from twofold.reports import Report
 
@@ -64,10 +65,10 @@ def first_page(accounts: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd
     alone, whole = priced["cells"], priced["whole"]
     found: dict[str, Any] = {"dense": alone.test_accuracy["dense-b8"]}
     for word, run in {
-        "low": "twofold-r10-counts-beta100-lambda0.1-p6",
-        "high": "twofold-r90-counts-beta100-lambda0.1-p6",
+        "low": TALKS_ORDER[10],
+        "high": TALKS_ORDER[90],
         "short": "rounded-b3-rows",
-        "half": "twofold-r50-counts-beta100-lambda0.1-p6",
+        "half": TALKS_ORDER[50],
         "shared": "twofold-col-g64-r50-mu0.8-b3-rows",
     }.items():
         found |= {
@@ -260,7 +261,6 @@ def accuracy(
             f"distilled_{word}": accuracy[f"lfsr-ms-r{percent}-distilled"] - accuracy[f"lfsr-ms-r{percent}"],
             f"joint_{word}": steps.test_accuracy,
             f"joint_{word}_before": steps.accuracy_before_pruning,
-            f"joint_{word}_pruned": steps.accuracy_after_pruning,
             f"joint_{word}_lost": alone[percent / 100] - steps.test_accuracy,
             f"joint_{word}_won": steps.test_accuracy - steps.accuracy_before_pruning,
         }
@@ -347,9 +347,7 @@ def energy(alone: Mapping[str, pd.DataFrame], *, ceiling: float) -> Findings:
         "eighty": packed.loc["twofold-ms-r80-mu125"],
     }
     joint = packed[packed.experiment == "joint"].set_index("sparsity")
-    of_runs |= {
-        f"joint_{word}": joint.loc[share] for word, share in (("low", 0.1), ("half", 0.5), ("high", 0.9))
-    }
+    of_runs |= {f"joint_{word}": joint.loc[share] for word, share in (("low", 0.1), ("high", 0.9))}
     for word, row in of_runs.items():
         found |= {f"{word}_gain": row.gain, f"{word}_accuracy": row.test_accuracy}
     return _plain(found)
@@ -366,8 +364,7 @@ def machine(account: Mapping[str, pd.DataFrame], *, tables: pd.DataFrame) -> Fin
     """
     whole = {name: frame.set_index("run") for name, frame in account.items()}
     dense = whole["crossbar"].loc["dense-b8"]
-    half, ninety = (f"twofold-r{percent}-counts-beta100-lambda0.1-p6" for percent in (50, 90))
-    chosen = "magnitude-bits-r{}-mu125"
+    half, ninety, chosen = TALKS_ORDER[50], TALKS_ORDER[90], "magnitude-bits-r{}-mu125"
     shared = "twofold-col-g64-r50-mu0.8-b3-rows"
     found: dict[str, Any] = {
         "dense_uj": 1e6 * dense.energy_j,

@@ -12,6 +12,7 @@ from companion.book.headline import TALK
 from companion.study.energies import layer_energies
 from companion.study.grouping import recipe_names
 from companion.study.machines import TABLES, whole_machines
+from companion.study.plan import TALKS_ORDER
 from companion.study.results import baseline_of, load_network, load_results
 from twofold import Machine, load_cell_table, network_energy
 from twofold.energy.price import PARTS
@@ -77,15 +78,15 @@ class Point:
     note: str = ""
 
 
-TALKS_ORDER = Point(
+IN_ORDER = Point(
     "talk",
     "the talk's order",
     {
-        "50": "twofold-r50-counts-beta100-lambda0.1-p6",
-        "90": "twofold-r90-counts-beta100-lambda0.1-p6",
+        "50": TALKS_ORDER[50],
+        "90": TALKS_ORDER[90],
     },
     note="The talk's order stands here with its bit term as a price on the ones of each code, at strengths "
-    "that were chosen on held-out images.",
+    "that follow runs on held-out images.",
 )
 """Both penalties, then the mask, then post-training."""
 
@@ -105,7 +106,7 @@ POINTS = (
         "magnitude + bits",
         {"50": "magnitude-bits-r50-mu125", "90": "magnitude-bits-r90-mu125"},
     ),
-    TALKS_ORDER,
+    IN_ORDER,
 )
 """What the figure shows; the first is the network that all gains are over, in a crossbar."""
 

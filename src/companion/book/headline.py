@@ -15,6 +15,7 @@ from companion.study.energies import energies
 from companion.study.grouping import over_seeds, recipe_names
 from companion.study.levers import best_machine, on_front
 from companion.study.machines import whole_machines
+from companion.study.plan import TALKS_ORDER
 from companion.study.results import load_results, starting_from
 from twofold import CellTable, Machine, load_cell_table
 from twofold._files import written_whole
@@ -38,11 +39,11 @@ __all__ = [
 RECIPES = (
     "dense-b8",
     "rounded-b3-rows",
-    "twofold-r50-counts-beta100-lambda0.1-p6",
+    TALKS_ORDER[50],
     "twofold-col-g64-r50-mu125",
     "twofold-col-g64-r50-mu0.8-b3-rows",
     "magnitude-bits-r50-mu125",
-    "twofold-r90-counts-beta100-lambda0.1-p6",
+    TALKS_ORDER[90],
     "magnitude-bits-r90-mu125",
 )
 """What the table shows, as far as it has finished: names of runs without their seeds."""

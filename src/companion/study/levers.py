@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from companion.study.energies import energies
+from companion.study.plan import TALKS_ORDER
 from companion.study.results import load_network
 from twofold import Machine, StoredLayer, network_energy
 from twofold.energy.price import PARTS, network_totals
@@ -21,8 +22,8 @@ LEVERS = {
     "3 bits": "rounded-b3-rows",
     "LFSR mask, 50 %": "lfsr-r50",
     "LFSR mask, 90 %": "lfsr-r90",
-    "twofold, 50 %": "twofold-r50-counts-beta100-lambda0.1-p6",
-    "twofold, 90 %": "twofold-r90-counts-beta100-lambda0.1-p6",
+    "twofold, 50 %": TALKS_ORDER[50],
+    "twofold, 90 %": TALKS_ORDER[90],
     "shared rows, 50 %": "lfsr-col-g64-r50",
     "shared rows, twofold, 50 %": "twofold-col-g64-r50-mu125",
     "shared rows, twofold, 80 %": "twofold-col-g64-r80-mu125",

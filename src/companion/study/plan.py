@@ -12,7 +12,7 @@ from typing import Any
 from companion.study.config import RunConfig
 from companion.study.names import START, STARTS, TUNING_START, learning_rate, name_of
 
-__all__ = ["EXPERIMENTS", "OWN", "PLAN", "STRENGTH", "Experiment", "chosen", "experiment_of"]
+__all__ = ["EXPERIMENTS", "OWN", "PLAN", "STRENGTH", "TALKS_ORDER", "Experiment", "chosen", "experiment_of"]
 
 
 @dataclass(frozen=True)
@@ -423,6 +423,15 @@ EXPERIMENTS = (
 
 PLAN: dict[str, RunConfig] = {config.run: config for experiment in EXPERIMENTS for config in experiment.runs}
 """Name -> configuration of every run, in the same order."""
+
+TALKS_ORDER: dict[int, str] = {
+    round(100 * config.sparsity): config.run.removesuffix("-s1")
+    for experiment in EXPERIMENTS
+    if experiment.name == "joint"
+    for config in experiment.runs
+    if config.seed == 1
+}
+"""Percent removed -> the recipe in the talk's own order, with the strengths that were chosen."""
 
 _EXPERIMENT = {config.run: experiment.name for experiment in EXPERIMENTS for config in experiment.runs}
 

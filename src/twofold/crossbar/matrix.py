@@ -250,7 +250,7 @@ class ProgrammedMatrix:
         reached = share >= share[:, :, -1:] * (self.machine.adc.percentile / 100) - 0.5
         return reached.double().argmax(2).double()
 
-    def _scales(self) -> "_Converter":
+    def _scales(self) -> _Converter:
         """What makes a converter's number of a current: whole factors where the currents are whole numbers.
 
         Or their quotient is exact in binary and is the first, the second then 1. A current's quotient is
