@@ -16,6 +16,7 @@ from companion.book.figures.schematics import (
     register,
     shared_rows,
     signed_rows,
+    small_network,
     twofold_method,
     weight_in_cells,
 )
@@ -74,6 +75,7 @@ ALL = {
     "register": register((0, 4), 9, 300),
     "shared rows": shared_rows({"none": BITS, "all": BITS, "two": BITS}),
     "signed rows": signed_rows(),
+    "small network": small_network(),
     "method": twofold_method(),
     "cells": weight_in_cells(-0.3, 0.75, -51, [["11", "00", "11", "01"]], [[1.49, 0.079, 1.49, 0.36]]),
     "cells of 16 bits": weight_in_cells(0.1, 1.0, 9, [["00"] * 8] * 2, [[0.079] * 8] * 2),

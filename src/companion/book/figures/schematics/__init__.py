@@ -11,6 +11,7 @@ from companion.book.figures.schematics.method import (
     joint_order,
     life,
     planes,
+    small_network,
     twofold_method,
     weight_in_cells,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "register",
     "shared_rows",
     "signed_rows",
+    "small_network",
     "twofold_method",
     "weight_in_cells",
 ]

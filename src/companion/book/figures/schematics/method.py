@@ -6,7 +6,7 @@ import numpy as np
 
 from companion.book.figures.schematics.drawing import ACCENT, FAINT, INK, MINUS, WIDTH, Drawing
 
-__all__ = ["joint_order", "life", "planes", "twofold_method", "weight_in_cells"]
+__all__ = ["joint_order", "life", "planes", "small_network", "twofold_method", "weight_in_cells"]
 
 
 # Kept places of a layer of 6 x 4 in the drawings; what a register of 5 bits says is as good.
@@ -205,3 +205,41 @@ def life() -> str:
     drawing.line([(36, 92), (14, 92), (14, 74)], ACCENT)
     drawing.arrow([(14, 74), (36, 74)], ACCENT)
     return drawing.svg(224)
+
+
+def small_network() -> str:
+    """MLPerf Tiny's ResNet-8: its maps from the image to ten answers, and what is in a block."""
+    drawing = Drawing(
+        "Images of 32 by 32 pixels pass a convolution to 16 channels, then three blocks: of 16 channels, of "
+        "32 at half the width and height, and of 64 at a quarter. The means of the 64 maps go to a linear "
+        "layer of ten outputs. A block is two convolutions of 3 by 3 whose result is added to what came in, "
+        "through a convolution of 1 by 1 where the size changes."
+    )
+    maps = ((26, 44, "3"), (86, 44, "16"), (146, 44, "16"), (206, 32, "32"), (262, 22, "64"), (320, 8, "10"))
+    names = ("image", "conv", "block", "block", "block", "linear")
+    middle = 52
+    for number, ((x, side, channels), name) in enumerate(zip(maps, names, strict=True)):
+        drawing.rect(x - side / 2, middle - side / 2, side, side, fill=ACCENT, opacity=0.2, color=ACCENT)
+        drawing.text(x, 16, name)
+        drawing.text(x, middle + 42, channels)
+        if number:
+            before, before_side, _ = maps[number - 1]
+            drawing.arrow([(before + before_side / 2 + 2, middle), (x - side / 2 - 2, middle)])
+    drawing.text(WIDTH / 2, 114, "channels; 32 x 32, 16 x 16, 8 x 8 places")
+
+    drawing.line([(8, 128), (WIDTH - 8, 128)], FAINT)
+    drawing.text(8, 148, "a block", anchor="start", bold=True, size=13.5)
+    level = 190
+    drawing.box(46, level - 15, 74, 30, "conv 3 x 3")
+    drawing.box(144, level - 15, 74, 30, "conv 3 x 3")
+    drawing.arrow([(10, level), (46, level)])
+    drawing.arrow([(120, level), (144, level)])
+    drawing.arrow([(218, level), (258, level)])
+    drawing.xor(264, level)
+    drawing.arrow([(270, level), (330, level)])
+    drawing.box(96, level + 28, 74, 30, "conv 1 x 1")
+    drawing.arrow([(26, level), (26, level + 43), (96, level + 43)])
+    drawing.arrow([(170, level + 43), (264, level + 43), (264, level + 6)])
+    drawing.text(302, level - 8, "ReLU")
+    drawing.text(178, level + 74, "only where the channels change", anchor="middle")
+    return drawing.svg(level + 84)

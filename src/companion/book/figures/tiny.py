@@ -1,0 +1,75 @@
+"""Pictures of the benchmark's small network: a frame in, matplotlib Axes out; nothing is computed here."""
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+from companion.book.figures.basic import BLACK, BLUE, ORANGE, _error_scale
+from companion.book.figures.energy import SERIES_STYLE
+from companion.book.figures.notes import write_notes
+
+__all__ = ["NETWORK_STYLE", "joules_above_bar", "lost_in_both"]
+
+
+NETWORK_STYLE = {"resnet20": ("ResNet-20", BLUE, "o"), "resnet8": ("ResNet-8", ORANGE, "s")}
+"""Network -> its name, color and marker."""
+
+
+def joules_above_bar(frame: pd.DataFrame, cheapest: pd.DataFrame, bar: float) -> Axes:
+    """Accuracy (%) against the energy of an image (logarithmic), and the accuracy that a benchmark asks.
+
+    Parameters
+    ----------
+    frame : columns ``series`` (of `figures.energy.SERIES_STYLE`), ``energy_j``, ``test_accuracy`` (%)
+    cheapest : the same, of those networks that are ringed and named, in ``note``
+    bar : percent
+    """
+    _, ax = plt.subplots(figsize=(7.2, 4.6))
+    _error_scale(ax)
+    ax.axhline(bar, color=BLACK, linewidth=1.2, linestyle="--")
+    for series, (color, marker) in SERIES_STYLE.items():
+        own = frame[frame.series == series]
+        size = 11 if marker == "*" else 7
+        ax.plot(own.energy_j, own.test_accuracy, marker, color=color, markersize=size, label=series)
+    ax.plot(cheapest.energy_j, cheapest.test_accuracy, "o", color=BLACK, fillstyle="none", markersize=16)
+    ax.set(xscale="log", xlabel="energy of an image, everything charged", ylabel="test accuracy (%)")
+    ax.margins(x=0.12, y=0.08)
+    ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.annotate(
+        f"the bar, {bar:g} %",
+        (1, bar),
+        (-4, 4),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        fontsize="small",
+    )
+    colors = [SERIES_STYLE[series][0] for series in cheapest.series]
+    write_notes(ax, cheapest.energy_j, cheapest.test_accuracy, cheapest.note.tolist(), colors)
+    if (figure := ax.get_figure(root=True)) is not None:
+        figure.legend(fontsize="small", ncols=3, loc="outside lower center")
+    return ax
+
+
+def lost_in_both(frame: pd.DataFrame) -> Axes:
+    """Points of accuracy that recipes lose, a dot a network of `NETWORK_STYLE`, a row a recipe.
+
+    Parameters
+    ----------
+    frame : columns ``recipe``, ``network``, ``lost``, as `study.tiny.lost_by_network`
+    """
+    recipes = list(dict.fromkeys(frame.recipe))
+    _, ax = plt.subplots(figsize=(7.2, 1.3 + 0.36 * len(recipes)))
+    by_recipe = frame.pivot(index="recipe", columns="network", values="lost").loc[recipes]
+    rows = range(len(recipes))
+    ax.hlines(rows, by_recipe.min(axis=1), by_recipe.max(axis=1), color="#bbbbbb", linewidth=2, zorder=1)
+    for network, (name, color, marker) in NETWORK_STYLE.items():
+        ax.plot(by_recipe[network], rows, marker, color=color, markersize=8, label=name)
+    ax.axvline(0, color=BLACK, linewidth=1.2)
+    ax.set_yticks(rows, recipes)
+    ax.invert_yaxis()
+    ax.set(xlabel="points of accuracy below the same network, dense, in 8 bits")
+    ax.legend(fontsize="small", loc="lower right")
+    return ax

@@ -1,0 +1,41 @@
+"""Figures of the benchmark's small network: what is drawn is what the frame holds."""
+
+import pandas as pd
+import pytest
+
+from companion.book.figures import tiny as plots
+
+pytestmark = pytest.mark.usefixtures("drawn_and_closed")
+
+
+def test_joules_above_the_bar():
+    frame = pd.DataFrame(
+        {
+            "series": ["twofold", "twofold", "dense, 8 bits"],
+            "energy_j": [2e-6, 1e-6, 8e-6],
+            "test_accuracy": [86.0, 80.0, 87.0],
+        }
+    )
+    cheapest = frame.iloc[[0]].assign(note="twofold, 4x")
+    ax = plots.joules_above_bar(frame, cheapest, 85.0)
+    assert set(ax.lines[0].get_ydata()) == {85.0}
+    drawn = {line.get_label(): line for line in ax.lines}
+    assert list(drawn["twofold"].get_xdata()) == [2e-6, 1e-6]
+    assert list(drawn["dense, 8 bits"].get_ydata()) == [87.0]
+    assert (list(ax.lines[-1].get_xdata()), list(ax.lines[-1].get_ydata())) == ([2e-6], [86.0])  # the ring
+    assert [text.get_text() for text in ax.texts] == ["the bar, 85 %", "twofold, 4x"]
+
+
+def test_losses_in_both_networks():
+    frame = pd.DataFrame(
+        {
+            "recipe": ["masks", "masks", "bits", "bits"],
+            "network": ["resnet20", "resnet8"] * 2,
+            "lost": [1.5, 2.5, 0.5, 0.25],
+        }
+    )
+    ax = plots.lost_in_both(frame)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["masks", "bits"]
+    drawn = {line.get_label(): line for line in ax.lines}
+    assert list(drawn["ResNet-20"].get_xdata()) == [1.5, 0.5]
+    assert list(drawn["ResNet-8"].get_xdata()) == [2.5, 0.25]
