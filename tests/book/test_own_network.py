@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from companion.book.own_network import bars_by_machine, by_part, outlier_errors
+from companion.book.own_network import bars_by_machine, by_part, by_strength, outlier_errors
+from companion.study.energies import cells_only
 from twofold import Twofold, report
 
 
@@ -41,6 +42,15 @@ def test_gains_of_bars_are_over_the_first(made):
     frame = made.frame.assign(energy_j=made.frame.energy_j / 2, cycles=made.frame.cycles / 3)
     bars = bars_by_machine({"dense": made, "twofold": replace(made, frame=frame)})
     assert bars.gain.tolist() == pytest.approx([1, 2]) and bars.edp_gain.tolist() == pytest.approx([1, 6])
+
+
+def test_a_stronger_price_moves_codes_further_and_gains_more(study):
+    table = by_strength(study, cells_only("packed"))
+    assert table.strength.is_monotonic_increasing and table["gain (x)"].is_monotonic_increasing
+    assert table["steps for 1 pJ"].pow(2).tolist() == pytest.approx(table.strength.tolist())
+    runs = study.set_index("run")
+    lost = runs.test_accuracy["dense-b8-s1"] - runs.test_accuracy["bits-mu125-s1"]
+    assert table.set_index("strength")["lost (points)"][125.0] == pytest.approx(lost)
 
 
 def test_an_outlier_costs_all_others_with_one_scale_a_layer_only():

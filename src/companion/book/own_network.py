@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from twofold import dequantize, quantize
+from companion.study.energies import energies
+from twofold import Machine, dequantize, quantize
 from twofold.codes.quantizer import channel_scale
 from twofold.energy.price import PARTS
 from twofold.reports import Report, over
 
-__all__ = ["bars_by_machine", "by_part", "outlier_errors"]
+__all__ = ["bars_by_machine", "by_part", "by_strength", "outlier_errors"]
 
 
 def by_part(report: Report, parts: Mapping[str, str]) -> pd.DataFrame:
@@ -57,6 +58,34 @@ def by_part(report: Report, parts: Mapping[str, str]) -> pd.DataFrame:
             "file (kB)": rows.bytes_packed / 1e3,
             "energy (nJ)": 1e9 * rows.energy_j,
             "gain (x)": over(rows.baseline_j, rows.energy_j),
+        }
+    ).reset_index(drop=True)
+
+
+def by_strength(runs: pd.DataFrame, machine: Machine) -> pd.DataFrame:
+    """What a price on joules costs and gains: the energy-aware codes of networks that keep all weights.
+
+    Parameters
+    ----------
+    runs : rows of `results.load_results`; those of the experiment "bits" with energy-aware codes are taken
+
+    Returns
+    -------
+    DataFrame
+        By rising ``strength`` (LSB²/pJ): ``steps for 1 pJ``, how far a code moves at most to save a pJ,
+        ``lost (points)`` of accuracy (%) below the same seed's dense 8 bits, ``gain (x)`` on the machine, and
+        ``code 0 (%)``.
+    """
+    own = runs[(runs.experiment == "bits") & (runs.bit_term == "energy")].sort_values("strength")
+    priced = energies(own, machine)
+    dense = runs.set_index("run").test_accuracy[priced.baseline]
+    return pd.DataFrame(
+        {
+            "strength": priced.strength,
+            "steps for 1 pJ": priced.strength**0.5,
+            "lost (points)": dense.to_numpy() - priced.test_accuracy,
+            "gain (x)": priced.gain,
+            "code 0 (%)": 100 * priced.zero_codes,
         }
     ).reset_index(drop=True)
 
