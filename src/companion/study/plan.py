@@ -206,7 +206,7 @@ EXPERIMENTS = (
             *(_run("bits", strength=mu) for mu in (60.0, 125.0, 250.0, 500.0, 1000.0)),
             *(_run("bits", bit_term="popcount", strength=beta) for beta in (1.0, 10.0)),
             *(_run("bits", bit_term="planes", strength=beta) for beta in (0.1, 1.0)),
-            *(_run("bits", bit_term="counts", strength=beta, **BF16) for beta in (60.0, 20.0, 150.0)),
+            *(_run("bits", bit_term="counts", strength=beta) for beta in (60.0, 20.0, 150.0)),
         ),
     ),
     Experiment(
