@@ -96,6 +96,7 @@ def _narrow(figure: Figure) -> None:
         names = [label.get_text() for label in ax.get_yticklabels()]
         if any(len(name) > LINE // 2 and "$" not in name for name in names):  # no formula
             ax.set_yticks(ax.get_yticks(), [fill(name, LINE // 2) for name in names])
+            height += 0.08 * len(names)  # two lines stand where there was one
     of_panels = [legend for ax in figure.axes if (legend := ax.get_legend()) is not None]
     legends = [*figure.legends, *of_panels]
     entries = {
