@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib import pyplot as plt
+from torchvision.models import resnet50
 
 from companion.benchmarks import __main__ as bench
 from companion.benchmarks import cases, growth
@@ -82,7 +83,7 @@ def test_brevitas_gives_every_weight_the_code_of_plain_rounding():
 
 def test_masks_are_those_of_25_million_weights():
     with torch.device("meta"):
-        layers = cases.weight_layers(cases.resnet50())
+        layers = cases.weight_layers(resnet50())
     assert sum(layer.weight.numel() for layer in layers.values()) == pytest.approx(25.6e6, rel=0.005)
 
 

@@ -13,10 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.signal import max_len_seq
 from torch import nn
 from torch.nn.utils import prune
-from torchvision.models import resnet50, vit_b_16
 
 from companion.study.energies import _priced, energies
 from companion.study.machines import TABLES, whole_machines
@@ -65,11 +63,15 @@ class Case:
 
 
 def lfsr_bits() -> tuple[Work, Work]:
+    from scipy.signal import max_len_seq  # peers and models are slow to import, and a page lists the cases
+
     register = LFSR(primitive_polynomial(20))
     return lambda: register.bits(2**20 - 1), lambda: max_len_seq(20)
 
 
 def state_words() -> tuple[Work, Work]:
+    from scipy.signal import max_len_seq
+
     register = LFSR(primitive_polynomial(19))
 
     def peer():
@@ -102,6 +104,8 @@ def resnet20_masks() -> tuple[Work, Work]:
 
 
 def resnet50_masks() -> tuple[Work, float]:
+    from torchvision.models import resnet50
+
     with torch.device("meta"):  # shapes alone
         shapes = [tuple(layer.weight.shape) for layer in weight_layers(resnet50()).values()]
     return lambda: draw_by_rejection(shapes), 0.25
@@ -248,6 +252,8 @@ def crossbar_images() -> tuple[Work, float]:
 
 def vision_transformer() -> tuple[Work, float]:
     """A ViT-B/16 of 86 million weights: attached, reported on, saved, and left as it was."""
+    from torchvision.models import vit_b_16
+
     model = vit_b_16()
     chosen = (nn.Conv2d, nn.Linear, "*.in_proj_weight")
 

@@ -32,7 +32,7 @@ def benchmarks() -> pd.DataFrame:
 
 def not_measured() -> list[str]:
     """Comparisons that were changed or added after the committed timings: works and goals, in words."""
-    from companion.benchmarks.cases import CASES  # models and peers, which only this look needs
+    from companion.benchmarks.cases import CASES  # much that only this look needs
 
     known = set(benchmarks().work)
     return [
