@@ -28,6 +28,10 @@ MAX_DEGREE = 64
 """The highest degree of a polynomial, so that a register's state fits into one 64-bit word."""
 
 
+_TRIED = 1 << 16
+"""Divisors below are tried one by one: what is left of a number below 2^32 is a prime then."""
+
+
 _TERM = re.compile(r"[xX]\^(\d{1,4})|([xX])|1")
 
 
@@ -327,9 +331,19 @@ def _order(mask: int) -> int:
 
 @lru_cache(maxsize=1 << 12)
 def _prime_factors(number: int) -> tuple[int, ...]:
-    from sympy import factorint  # slow to import
+    """Each prime once. Small ones are tried, which settles all numbers below 2^32."""
+    found, left, divisor = [], number, 2
+    while divisor * divisor <= left and divisor < _TRIED:
+        if left % divisor == 0:
+            found.append(divisor)
+            while left % divisor == 0:
+                left //= divisor
+        divisor += 1 if divisor == 2 else 2
+    if left == 1 or divisor * divisor > left:
+        return (*found, left) if left > 1 else tuple(found)
+    from sympy import factorint  # slow to import, and seldom needed
 
-    return tuple(factorint(number))
+    return (*found, *factorint(left))
 
 
 def _text_exponents(text: str) -> list[int]:
