@@ -17,7 +17,7 @@ from companion.study.zoo import NETWORKS, build_model
 from twofold import Activity, MultiplyShift, StoredLayer, dequantize
 from twofold.codes.encodings import EncodingName
 from twofold.masks.generator import LAYER_POLYNOMIAL
-from twofold.storage.format import READABLE, Packed, check_header, digest, load_packed, read_file, save_packed
+from twofold.storage.format import READABLE, Packed, check_header, digest, packed_of, read_file, save_packed
 
 __all__ = ["FinishedNetwork", "load_codes", "save_codes"]
 
@@ -121,7 +121,7 @@ def load_codes(path: Path) -> FinishedNetwork:
         raise ValueError(
             f"{path} has version {header.get('version')}; this library reads versions {readable}"
         )
-    packed = load_packed(path)
+    packed = packed_of(path, header, tensors)
     sizes = _sizes(path, packed.facts)
     return FinishedNetwork(*sizes, packed.layers, packed.rest, packed.activity)
 

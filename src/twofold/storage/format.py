@@ -44,6 +44,7 @@ __all__ = [
     "encode_layer",
     "file_parts",
     "load_packed",
+    "packed_of",
     "read_file",
     "save_packed",
 ]
@@ -269,7 +270,11 @@ def load_packed(path: Path) -> Packed:
     FileNotFoundError
         There is no such file.
     """
-    header, tensors = read_file(path)
+    return packed_of(path, *read_file(path))
+
+
+def packed_of(path: Path, header: dict, tensors: Mapping[str, Tensor]) -> Packed:
+    """What `load_packed` returns, of a file that `read_file` has read; errors as there."""
     if header.get("version") not in READABLE:
         raise ValueError(
             f"{path} has version {header.get('version')}; this library reads versions "
