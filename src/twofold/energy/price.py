@@ -238,8 +238,9 @@ def _converters(machine: Machine, blocks: _Blocks, widths: tuple[int, ...], pass
         return len(widths) * weights, weights * _column_j(machine, widths, 1)
     full, rest = blocks.rows // machine.array_rows, blocks.rows % machine.array_rows
     parts = {machine.array_rows: int(full @ blocks.columns)}
-    for rows in np.unique(rest[rest > 0]).tolist():
-        parts[rows] = int(blocks.columns[rest == rows].sum())
+    columns_of = np.bincount(rest, weights=blocks.columns)  # by the rows that are left over; exact up to 2^53
+    columns_of[:1] = 0
+    parts |= {rows: int(columns_of[rows]) for rows in columns_of.nonzero()[0].tolist()}
     joules = sum((n * _column_j(machine, widths, rows) for rows, n in parts.items() if n), 0.0)
     return passes * len(widths) * sum(parts.values()), passes * joules
 

@@ -299,6 +299,18 @@ def index_storage_bits(
     4  relative 5-bit        2230      446  2518
     5  relative 8-bit        3280      410  3280
     """
+    schemes, kept = _schemes(keep, Polynomial.parse(polynomial), weight_bits)
+    table = pd.DataFrame(schemes, columns=["scheme", "index_bits", "filler_entries"])
+    table.insert(2, "entries", kept + table["filler_entries"])
+    table["filler_bits"] = weight_bits * table["filler_entries"]
+    table["bits"] = table["index_bits"] + table["filler_bits"]
+    return table
+
+
+def _schemes(
+    keep: Bool[Tensor, "*shape"], polynomial: Polynomial, weight_bits: int
+) -> tuple[list[tuple[str, int, int]], int]:
+    """Name, index bits and filler entries of each scheme, the register first; and the kept weights."""
     if keep.ndim == 0 or keep.numel() == 0:
         raise ValueError(
             f"shape {tuple(keep.shape)} holds no weights; allowed are one or more lengths above 0"
@@ -309,7 +321,7 @@ def index_storage_bits(
     size, kept = keep.numel(), len(positions)
     rows = keep.shape[0] if keep.ndim > 1 else 1
     schemes = [
-        ("lfsr", 2 * Polynomial.parse(polynomial).degree + size.bit_length(), 0),
+        ("lfsr", 2 * polynomial.degree + size.bit_length(), 0),
         ("bitmap", size, 0),
         ("csr", kept * (size // rows - 1).bit_length() + (rows + 1) * kept.bit_length(), 0),
     ]
@@ -317,11 +329,7 @@ def index_storage_bits(
     for bits in (4, 5, 8):
         fillers = int((gaps >> bits).sum())
         schemes.append((f"relative {bits}-bit", bits * (kept + fillers), fillers))
-    table = pd.DataFrame(schemes, columns=["scheme", "index_bits", "filler_entries"])
-    table.insert(2, "entries", kept + table["filler_entries"])
-    table["filler_bits"] = weight_bits * table["filler_entries"]
-    table["bits"] = table["index_bits"] + table["filler_bits"]
-    return table
+    return schemes, kept
 
 
 def cheapest_index_bits(keep: Bool[Tensor, "*shape"], weight_bits: int = 8) -> int:
@@ -336,5 +344,5 @@ def cheapest_index_bits(keep: Bool[Tensor, "*shape"], weight_bits: int = 8) -> i
     """
     if bool(keep.all()):
         return 0
-    table = index_storage_bits(keep, weight_bits=weight_bits)
-    return int(table.bits[table.scheme != "lfsr"].min())
+    (_, *stored), _ = _schemes(keep, LAYER_POLYNOMIAL, weight_bits)
+    return min(index_bits + weight_bits * fillers for _, index_bits, fillers in stored)
