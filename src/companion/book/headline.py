@@ -10,7 +10,7 @@ import pandas as pd
 from companion import paths
 from companion.book.figures import basic as plots
 from companion.book.figures.energy import accuracy_against_gain
-from companion.book.series import brief, families
+from companion.book.series import brief, by_share, families
 from companion.study.energies import energies
 from companion.study.grouping import over_seeds, recipe_names
 from companion.study.levers import best_machine, on_front
@@ -27,6 +27,7 @@ __all__ = [
     "SCHEMES",
     "TALK",
     "data_mark",
+    "first_page_runs",
     "headline_points",
     "headline_runs",
     "headline_table",
@@ -89,6 +90,12 @@ def headline_runs() -> pd.DataFrame:
     if RECIPES[0] not in set(recipe_names(runs)):
         raise ValueError(f"no finished run of {RECIPES[0]}, which all gains of the first figure are over")
     return runs
+
+
+def first_page_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of `headline_runs` that the first page names, tables or draws as curves: all that it prices."""
+    drawn = {*RECIPES, *by_share(over_seeds(runs)).run}
+    return runs[recipe_names(runs).isin(drawn)]
 
 
 def priced(runs: pd.DataFrame, cells: CellTable) -> dict[str, pd.DataFrame]:
