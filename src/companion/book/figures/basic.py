@@ -3,9 +3,11 @@
 Colors are Okabe and Ito's, told apart by color-blind readers; methods differ by marker as well.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
-import seaborn as sns
+from cycler import cycler
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
@@ -38,6 +40,40 @@ TEAL = "#0B7A75"
 PALETTE = [BLUE, RED, GREEN, ORANGE, PURPLE, SKY, YELLOW, BLACK]
 
 
+STYLE: dict[Any, Any] = {
+    "font.size": 12,
+    "font.sans-serif": ["Arial", "DejaVu Sans", "Liberation Sans", "Bitstream Vera Sans", "sans-serif"],
+    "text.color": ".15",
+    "axes.axisbelow": True,
+    "axes.edgecolor": ".8",
+    "axes.grid": True,
+    "axes.labelcolor": ".15",
+    "axes.labelsize": 12,
+    "axes.linewidth": 1.25,
+    "grid.linewidth": 1,
+    "legend.fontsize": 11,
+    "legend.title_fontsize": 12,
+    "lines.solid_capstyle": "round",
+    "patch.edgecolor": "w",
+    "patch.force_edgecolor": True,
+    "xtick.bottom": False,
+    "ytick.left": False,
+    **{
+        f"{axis}tick.{name}": value
+        for axis in ("x", "y")
+        for name, value in {
+            "color": ".15",
+            "labelsize": 11,
+            "major.size": 6,
+            "major.width": 1.25,
+            "minor.size": 4,
+            "minor.width": 1,
+        }.items()
+    },
+}
+"""Seaborn's whitegrid in its notebook context; to import seaborn takes a second, and few chapters use it."""
+
+
 METHOD_STYLE = {
     "dense": (BLACK, "s", "dense, float"),
     "dense-8bit": (BLACK, "D", "dense, 8 bits"),
@@ -54,11 +90,10 @@ METHOD_STYLE = {
 
 def use_style() -> None:
     """Set the look of all figures, and show them as parts of the page: one call at the top of a chapter."""
-    sns.set_theme(
-        context="notebook",
-        style="whitegrid",
-        palette=PALETTE,
-        rc={
+    plt.rcParams.update(
+        STYLE
+        | {
+            "axes.prop_cycle": cycler(color=PALETTE),
             "figure.figsize": (7.2, 3.8),
             "figure.dpi": 100,
             "figure.constrained_layout.use": True,
@@ -70,7 +105,7 @@ def use_style() -> None:
             "grid.color": "#e4e4e4",
             "legend.frameon": False,
             "svg.hashsalt": "twofold",
-        },
+        }
     )
     show_in_page()
 
@@ -121,6 +156,8 @@ def dots(frame: pd.DataFrame, x: str, y: str, *, unit: str, ax: Axes | None = No
 
 def points(frame: pd.DataFrame, x: str, y: str, *, hue: str | None = None, ax: Axes | None = None) -> Axes:
     """Small dots, such as the indices of a generator against its clock."""
+    import seaborn as sns
+
     ax = _axes(ax)
     sns.scatterplot(frame, x=x, y=y, hue=hue, s=14, linewidth=0, ax=ax, color=BLUE if hue is None else None)
     return ax
@@ -154,6 +191,8 @@ def curves(
     frame: pd.DataFrame, x: str, y: str, *, hue: str, ylabel: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Lines over ``x``, one for each value of ``hue``."""
+    import seaborn as sns
+
     ax = _axes(ax)
     sns.lineplot(frame, x=x, y=y, hue=hue, errorbar=None, ax=ax)
     ax.set(ylabel=ylabel or y)
