@@ -615,7 +615,7 @@ def test_what_is_left_out_is_listed():
 @settings(deadline=None)
 @given(data=st.data(), input_bits=st.integers(1, 16))
 def test_ones_are_those_that_python_counts(data, input_bits):
-    shape = data.draw(st.tuples(st.integers(1, 31), st.integers(1, 21)))
+    shape = data.draw(st.tuples(st.integers(1, 300), st.integers(1, 21)))
     signed = data.draw(st.booleans())
     dtype = torch.int32 if input_bits > 8 else torch.int8 if signed else torch.uint8
     half = 2 ** (input_bits - 1)
@@ -962,8 +962,6 @@ def test_images_and_scales_that_cannot_be():
     for percentile in (0.0, 101.0, math.nan):
         with pytest.raises(ValueError, match=f"percentile is {percentile}"):
             activation_scales(layer, images, percentile)
-    with pytest.raises(ValueError, match="32 vectors at once, allowed are 31"):
-        count_ones(torch.zeros(32, 8, dtype=torch.uint8), 8)
 
 
 @pytest.mark.parametrize(

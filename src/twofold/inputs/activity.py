@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int, UInt8
+from jaxtyping import Float, Float64, Int, Int64, UInt8
 from torch import Tensor, nn
-from torch.nn import functional
 
 from twofold.inputs.scales import Feed, InputScale, quantize_inputs, scale_of, watch_inputs
 from twofold.inputs.windows import window_view
@@ -21,11 +20,7 @@ from twofold.inputs.windows import window_view
 __all__ = ["Activity", "count_ones", "measure_activity"]
 
 
-# Inputs are quantized and counted in parts of about this many, whose floats stay in the cache between passes.
-_PART = 2**17
-
-
-_MOST_VECTORS = 31  # so many popcounts of at most 8 fit one byte
+_FIT_A_BYTE = 31  # so many popcounts, each at most 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +87,11 @@ def count_ones(
 ) -> Float64[Tensor, "*shape"]:
     """Ones in the lowest `input_bits` of each code, summed over the first axis; on the CPU.
 
-    That axis is at most 31 long: so many popcounts fit one byte, and eight neighboring bytes are then summed
-    as one int64. A longer one is a ``ValueError``.
-
     Examples
     --------
     >>> count_ones(torch.tensor([[3, 0], [255, 1]], dtype=torch.uint8), input_bits=8)
     tensor([10.,  1.], dtype=torch.float64)
     """
-    if len(codes) > _MOST_VECTORS:
-        raise ValueError(f"{len(codes)} vectors at once, allowed are {_MOST_VECTORS}: more overflow a byte")
     if codes.dim() == 4 and not codes.is_contiguous():
         # The order of the positions does not matter here, so count channels_last maps as they lie in memory.
         return _count(codes.movedim(1, -1), input_bits).movedim(-1, 0)
@@ -113,14 +103,21 @@ def _count(codes: Tensor, input_bits: int) -> Tensor:
     if input_bits < 8 * bytes_per_code:
         codes = codes & (2**input_bits - 1)  # the sign of a negative code runs on to the top of its integer
     lanes = codes.flatten(1).contiguous().view(torch.uint8)
-    if lanes.shape[1] % 8:
-        lanes = functional.pad(lanes, (0, -lanes.shape[1] % 8))
     # numpy counts the ones of 64 bytes at once where the processor can; torch has no such function.
-    per_byte = torch.from_numpy(np.bitwise_count(lanes.numpy(force=True)))
-    ones = per_byte.view(torch.int64).sum(dim=0).view(torch.uint8)[: shape.numel() * bytes_per_code]
-    if bytes_per_code > 1:
-        ones = ones.view(-1, bytes_per_code).sum(dim=1)
-    return ones.to(torch.float64).view(shape)
+    counts = torch.from_numpy(np.bitwise_count(lanes.numpy(force=True)))
+    return _sum_of_counts(counts).view(*shape, bytes_per_code).sum(dim=-1, dtype=torch.float64)
+
+
+def _sum_of_counts(counts: UInt8[Tensor, "vectors bytes"]) -> Int64[Tensor, "bytes"]:
+    """Popcounts summed over the vectors: of 31 at first, eight neighboring bytes as one int64."""
+    vectors, width = counts.shape
+    whole_words = _FIT_A_BYTE * 8 // math.gcd(width, 8)  # vectors that are, cut in 31, words of eight bytes
+    summed = vectors // whole_words * whole_words
+    total = counts[summed:].sum(dim=0)
+    if summed:
+        words = counts[:summed].view(_FIT_A_BYTE, -1).view(torch.int64)
+        total += words.sum(dim=0).view(torch.uint8).view(-1, width).sum(dim=0)
+    return total
 
 
 def measure_activity(
@@ -129,7 +126,7 @@ def measure_activity(
     input_bits: int = 8,
     *,
     scales: Mapping[str, InputScale],
-    batch_size: int = 128,
+    batch_size: int = 64,
     layers: Collection[str] | None = None,
 ) -> dict[str, Activity]:
     """Activity of convolutions and linear layers over a forward pass of all images: exact, no loop over MACs.
@@ -143,6 +140,8 @@ def measure_activity(
         One tensor; or, for a model of other inputs, a callable that runs it on them.
     scales
         Of every layer, from `activation_scales` on training images.
+    batch_size
+        Images at once; of few, the activations stay in the caches.
     layers
         Names of those that count; None: all.
 
@@ -165,10 +164,7 @@ def measure_activity(
         scale = scale_of(name, scales)
         kernel_dims = 1 if isinstance(layer, nn.Linear) else layer.weight.dim() - 1
         vectors = inputs.reshape(-1, *inputs.shape[-kernel_dims:])
-        ones = torch.zeros(vectors.shape[1:], dtype=torch.float64)
-        at_once = min(max(_PART // ones.numel(), 1), _MOST_VECTORS)
-        for part in vectors.split(at_once):
-            ones += count_ones(quantize_inputs(part, scale, input_bits), input_bits)
+        ones = count_ones(quantize_inputs(vectors, scale, input_bits), input_bits)
         reads = len(vectors)
         if kernel_dims > 1:
             seen_by_kernel = window_view(ones, layer)
