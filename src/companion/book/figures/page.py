@@ -51,6 +51,7 @@ def show_in_page() -> None:
         return
     plt.figure()  # sets up the display of figures, which would otherwise undo the next lines
     plt.close()
+    plt.uninstall_repl_displayhook()  # which would draw each figure once more, for no screen
     select_figure_formats(shell, set())
     display = shell.display_formatter
     assert display is not None  # a shell that shows anything has one
