@@ -334,8 +334,9 @@ class ProgrammedMatrix:
             # First the input bits, then the slices: the numbers of the first sum are whole.
             added = torch.mv(numbers.flatten(1).t(), places[: len(numbers)])
             of_slices = added.view(numbers.shape[1], len(self._widths), self.outputs).unbind(1)
+            outputs = result[chunk]
             for own, factor in zip(of_slices, worth[group], strict=True):
-                result[chunk].add_(own, alpha=factor)
+                outputs.add_(own, alpha=factor)
         # Digital, of numbers that are known: the encoding's offset, and the leak if it was converted as well.
         digital = float(self._offset)
         if device.leak == "digital":

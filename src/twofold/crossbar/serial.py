@@ -6,10 +6,10 @@ cache between the passes of a converter. Ideal cells hold small integers, so int
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor
 
 __all__ = ["Columns", "bit_patterns", "column_sums", "columns_of", "has_integer_units"]
@@ -64,8 +64,8 @@ class Columns:
         """What the columns add up for each vector of zeros and ones, times a factor a column; None: 1."""
         if self.whole:
             fused = times is not None and self.dtype == torch.float32
-            factors = times if fused else torch.ones(self.count)
-            zeros = torch.zeros(self.count, dtype=torch.int64)
+            ones, zeros = self._neutral
+            factors = times if fused else ones
             nothing: tuple = ("none", [], "")  # of what could follow the product
             found = torch.ops.onednn.qlinear_pointwise(
                 carried, 1.0, 0, self.matrix, factors, zeros, None, 1.0, 0, torch.float32, *nothing
@@ -74,6 +74,11 @@ class Columns:
         else:
             found = carried.to(self.dtype) @ self.matrix
         return found if times is None else found.mul_(times)
+
+    @cached_property
+    def _neutral(self) -> tuple[Float[Tensor, " columns"], Int64[Tensor, " columns"]]:
+        """Scales and zero points that change nothing."""
+        return torch.ones(self.count), torch.zeros(self.count, dtype=torch.int64)
 
 
 def columns_of(
