@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import prune
 
-from companion.study.energies import _priced, energies
+from companion.study.energies import energies, forget_prices
 from companion.study.machines import TABLES, whole_machines
 from companion.study.results import load_results
 from companion.study.zoo import build_model
@@ -275,7 +275,7 @@ def pricing() -> tuple[Work, float]:
     part = runs.iloc[::10]
 
     def ours():
-        _priced.cache_clear()
+        forget_prices()
         for table in TABLES.values():
             machines = whole_machines(load_cell_table(table))
             for machine in machines.values():

@@ -16,6 +16,7 @@ __all__ = [
     "cells_only",
     "crossbar_ceiling",
     "energies",
+    "forget_prices",
     "layer_energies",
 ]
 
@@ -46,6 +47,11 @@ def _priced(run: str, stamp: tuple | None, model: Machine) -> pd.DataFrame:
     for name in (*PARTS, "total_j", "conversions", "cycles"):
         frame[name] = frame[name] / network.images
     return frame
+
+
+def forget_prices() -> None:
+    """Price every run anew from here on, as a measurement of pricing must."""
+    _priced.cache_clear()
 
 
 def energies(
