@@ -1,11 +1,13 @@
 """A Sphinx extension: chapters are executed side by side, a process a core and two at least.
 
 Sphinx reads pages in several processes where it is asked to, and reading a chapter is executing it; Jupyter
-Book has no option that asks. Each process gets a run of pages in the order of their names, so the chapters
-are dealt out like cards first, or one process would get most of them.
+Book has no option that asks. Sphinx would give each process one run of pages, by their names. Here each
+chapter is a task of its own, which goes to the next process that is free, and long chapters come first.
 """
 
 import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,15 +36,39 @@ def _declare(app: "Sphinx") -> None:
 
 
 def _deal(app: "Sphinx", env: "BuildEnvironment", pages: list[str]) -> None:
-    pages[:] = dealt(sorted(pages), app.parallel)
+    """Have Sphinx cut this one list of pages as `dealt` does, and all others as it always would."""
+    from sphinx import builders
+
+    files = {page: Path(env.doc2path(page)) for page in sorted(pages)}
+    lengths = {page: file.stat().st_size for page, file in files.items() if file.suffix == ".ipynb"}
+    cut = builders.make_chunks
+
+    def cut_once(arguments: Sequence[str], nproc: int, maxbatch: int = 10) -> list[Any]:
+        builders.make_chunks = cut
+        return dealt(arguments, lengths, nproc)
+
+    builders.make_chunks = cut_once
 
 
-def dealt(pages: list[str], hands: int) -> list[str]:
-    """The pages in runs of equal length, one for each hand, neighbors in different ones.
+def dealt(pages: Sequence[str], lengths: Mapping[str, int], hands: int) -> list[list[str]]:
+    """The tasks of a build, in the order in which Sphinx has to get them.
+
+    A task is a chapter, the longer the earlier, but first of all come the other pages: they are one task, as
+    what documents the library imports it. Sphinx starts with as many tasks as there are hands, and then takes
+    the last that waits.
+
+    Parameters
+    ----------
+    pages : all pages to read
+    lengths : of the chapters among them
+    hands : processes
 
     Examples
     --------
-    >>> dealt(["01", "02", "03", "04", "api"], 2)
-    ['01', '03', 'api', '02', '04']
+    >>> dealt(["01", "02", "03", "04", "api", "notes"], {"01": 5, "02": 9, "03": 7, "04": 8}, 2)
+    [['api', 'notes'], ['02'], ['01'], ['03'], ['04']]
     """
-    return [page for hand in range(hands) for page in pages[hand::hands]]
+    chapters = sorted((page for page in pages if page in lengths), key=lambda page: -lengths[page])
+    others = [page for page in pages if page not in lengths]
+    tasks = [others] * bool(others) + [[page] for page in chapters]
+    return tasks[:hands] + tasks[hands:][::-1]
