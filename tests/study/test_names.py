@@ -68,7 +68,7 @@ def digits(value: float) -> float:
             "tune-lfsr-ms-r50-lr0.05-bf16",
             "LFSR mask, multiply-shift, 50 % removed, rate 0.05, bf16, held-out images",
         ),
-        ("plain-cnn-dense-b8-e7-s1", "plain CNN, dense, 8 bits, 7 epochs"),
+        ("resnet8-dense-b8-s1", "ResNet-8, dense, 8 bits"),
         (
             "twofold-ms-r50-popcount-beta10-lambda1-printed-p6-s1",
             "twofold, multiply-shift, 50 % removed, popcount, β 10, λ 1, as printed, masks from epoch 6",

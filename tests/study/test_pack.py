@@ -9,7 +9,6 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from companion.paths import results_dir
 from companion.study.config import Recipe
 from companion.study.images import load_images, normalize
 from companion.study.networks import FinishedNetwork, load_codes, save_codes
@@ -226,10 +225,10 @@ def test_a_missing_file_is_named(tmp_path):
         load_codes(tmp_path / "absent.safetensors")
 
 
-@pytest.mark.parametrize("version", [4, None])
+@pytest.mark.parametrize("version", [1, 4, None])
 def test_other_versions_are_refused(packed, version):
     rewrite(packed, lambda header, tensors: header.update(version=version))
-    with pytest.raises(ValueError, match=rf"has version {version}; this library reads versions 1, 2, 3"):
+    with pytest.raises(ValueError, match=rf"has version {version}; this library reads versions 2 and 3"):
         load_codes(packed)
 
 
@@ -238,55 +237,6 @@ def test_a_file_of_another_model_is_refused(twofold_net, tmp_path):
     save_packed(path, Packed(twofold_net.layers))
     with pytest.raises(ValueError, match=r"own\.safetensors holds no network of the study.* no network, cl"):
         load_codes(path)
-
-
-# ---- version 1: codes stored whole ----
-
-
-@pytest.fixture
-def version_1(tmp_path):
-    path = tmp_path / "codes.safetensors"
-    path.write_bytes(
-        (results_dir() / "plain-cnn-twofold-ms-r50-mu60-e7-s1" / "codes.safetensors").read_bytes()
-    )
-    assert header_of(path)["version"] == 1
-    return path
-
-
-def test_version_1_reads_and_comes_back_packed(version_1, tmp_path):
-    old = load_codes(version_1)
-    save_codes(tmp_path / "new.safetensors", old)
-    assert header_of(tmp_path / "new.safetensors")["version"] == 2
-    assert_equal(load_codes(tmp_path / "new.safetensors"), old)
-
-
-@pytest.mark.parametrize(
-    "change, told",
-    [
-        (lambda h, t: h.update(polynomial="x^31+x^28+1"), r"polynomial x\^31\+x\^28\+1; in version 1 it is"),
-        (lambda h, t: h["layers"]["fc"].update(seed=12345), r"codes of fc do not fit .* \(seed 12345\)"),
-        (lambda h, t: t["codes.fc"].fill_(1), r"codes of fc do not fit their mask"),
-        (lambda h, t: h["layers"]["fc"].update(kept=60), r"codes of fc do not fit their mask"),
-    ],
-)
-def test_version_1_is_not_believed_blindly(version_1, change, told):
-    rewrite(version_1, change)
-    with pytest.raises(ValueError, match=told):
-        load_codes(version_1)
-
-
-def test_version_1_with_a_wrong_checksum_is_refused(version_1):
-    content = bytearray(version_1.read_bytes())
-    content[-1] ^= 1
-    version_1.write_bytes(content)
-    with pytest.raises(ValueError, match="damaged: its content has the SHA-256"):
-        load_codes(version_1)
-
-
-def test_files_from_before_the_checksum_are_read(version_1):
-    before = load_codes(version_1)
-    rewrite(version_1, lambda header, tensors: None)
-    assert_equal(load_codes(version_1), before)
 
 
 def test_what_is_built_is_a_copy(twofold_net):

@@ -94,7 +94,7 @@ FIELDS = (
 WORDS: dict[str, dict[str, str]] = {
     "method": {name: words for name, (_, _, words) in METHOD_STYLE.items()},
     "table": {"slides": "slides", "neurosim": "NeuroSim", "isaac": "ISAAC", "neurram": "NeuRRAM"},
-    "network": {"resnet20": "ResNet-20", "resnet8": "ResNet-8", "plain-cnn": "plain CNN"},
+    "network": {"resnet20": "ResNet-20", "resnet8": "ResNet-8"},
     "encoding": {"twos_complement": "two's complement", "sign_magnitude": "sign and magnitude"},
     "generator": {"column": "column by column", "counter": "kernel counter", "": "none"},
 }

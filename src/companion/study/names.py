@@ -78,7 +78,6 @@ NETWORK_WORDS = {
     "resnet8-w2": "ResNet-8 twice as wide",
     "resnet8-w3": "ResNet-8 three times as wide",
     "mobilenet": "MobileNet",
-    "plain-cnn": "plain CNN",
     "digits-net": "network of the digits",
 }
 

@@ -38,7 +38,6 @@ FINE_TUNED = {"init": START, "epochs": 12, "precision": "fp32", "compiled": True
 # Hyperparameters are chosen on 5,000 training images that the network has not seen, its start included.
 UNSEEN = {"init": TUNING_START, "epochs": 6, "held_out": True}
 FLOAT = {"init": None, "learning_rate": 0.2}
-PLAIN_CNN = {"network": "plain-cnn", "init": None, "epochs": 7, "learning_rate": 0.1, "compiled": False}
 
 DISTILLED = {"distillation": 0.5}
 # Where magnitudes are stored the cheap codes are the small ones, and a coarser step has more weights take
@@ -236,14 +235,6 @@ EXPERIMENTS = (
         "chance",
         "Is the register as good as chance?",
         tuple(_masked("iid", removed, seed) for seed in SEEDS for removed in (50, 90)),
-    ),
-    Experiment(
-        "another-network",
-        "Does it work in a plain CNN, from scratch?",
-        tuple(
-            _run(method, removed, **values, **PLAIN_CNN)
-            for method, removed, values in (("dense-8bit", 0, {}), ("twofold", 50, {"strength": 60.0}))
-        ),
     ),
     Experiment(
         "generators",

@@ -27,8 +27,6 @@ RUNS = (
     "magnitude-bits-r50-mu125-s1",
     "magnitude-r90-s1",
     "magnitude-bits-r90-mu125-s1",
-    "plain-cnn-dense-b8-e7-s1",
-    "plain-cnn-twofold-ms-r50-mu60-e7-s1",
     "lfsr-r50-s1",
     "twofold-r50-mu80-b8-rows-s1",
     "lfsr-r90-s1",

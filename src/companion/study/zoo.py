@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from twofold.layer import weight_layers
 
-__all__ = ["NETWORKS", "DigitsNet", "MobileNet", "PlainNet", "ResNet", "ResNet8", "build_model"]
+__all__ = ["NETWORKS", "DigitsNet", "MobileNet", "ResNet", "ResNet8", "build_model"]
 
 
 class BasicBlock(nn.Module):
@@ -170,28 +170,6 @@ class DigitsNet(nn.Module):
         return self.fc2(F.relu(self.fc1(x.flatten(1))))
 
 
-class PlainNet(nn.Module):
-    """Four 3x3 convolutions, pooled three times, and a linear layer for 32x32 images: 260,960 weights.
-
-    A plain stack without shortcuts, in the manner of VGG (Simonyan and Zisserman 2015) but far smaller: the
-    study's check that nothing rests on ResNet-20.
-    """
-
-    def __init__(self, classes: int = 10, channels_in: int = 3):
-        super().__init__()
-        layers: list[nn.Module] = []
-        for channels, pooled in ((32, True), (64, True), (128, False), (128, True)):
-            layers += [nn.Conv2d(channels_in, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)]
-            layers += [nn.ReLU(inplace=True)] + [nn.MaxPool2d(2)] * pooled
-            channels_in = channels
-        self.features = nn.Sequential(*layers)
-        self.fc = nn.Linear(16 * channels_in, classes)
-        _he_initialize(self)
-
-    def forward(self, x: Float[Tensor, "batch c 32 32"]) -> Float[Tensor, "batch classes"]:
-        return self.fc(self.features(x).flatten(1))
-
-
 def _he_initialize(model: nn.Module) -> None:
     for layer in weight_layers(model).values():
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -204,7 +182,6 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet8-w2": lambda classes, channels_in: ResNet8(2, classes, channels_in),
     "resnet8-w3": lambda classes, channels_in: ResNet8(3, classes, channels_in),
     "mobilenet": MobileNet,
-    "plain-cnn": PlainNet,
     "digits-net": DigitsNet,
 }
 

@@ -35,16 +35,13 @@ from twofold.masks.generator import GENERATORS, generator_of
 
 __all__ = [
     "FORMAT",
-    "READABLE",
     "VERSION",
     "Packed",
-    "check_header",
     "decode_layer",
     "digest",
     "encode_layer",
     "file_parts",
     "load_packed",
-    "packed_of",
     "read_file",
     "save_packed",
 ]
@@ -62,7 +59,7 @@ _ONE_SCALE = 2
 """That of files whose layers have one scale each: they are written as before, for older libraries as well."""
 
 
-READABLE = (_ONE_SCALE, VERSION)
+_READABLE = (_ONE_SCALE, VERSION)
 """The versions that `load_packed` reads."""
 
 
@@ -270,20 +267,16 @@ def load_packed(path: Path) -> Packed:
     FileNotFoundError
         There is no such file.
     """
-    return packed_of(path, *read_file(path))
-
-
-def packed_of(path: Path, header: dict, tensors: Mapping[str, Tensor]) -> Packed:
-    """What `load_packed` returns, of a file that `read_file` has read; errors as there."""
-    if header.get("version") not in READABLE:
+    header, tensors = read_file(path)
+    if header.get("version") not in _READABLE:
         raise ValueError(
             f"{path} has version {header.get('version')}; this library reads versions "
-            f"{' and '.join(map(str, READABLE))}"
+            f"{' and '.join(map(str, _READABLE))}"
         )
     claimed = header.pop("sha256", None)
     if claimed != (found := digest(header, tensors)):
         raise ValueError(f"{path} is damaged: its content has the SHA-256 {found}, not {claimed}")
-    check_header(path, header, tensors)
+    _check_header(path, header, tensors)
     layers, activity = {}, {}
     for name, entry in header["layers"].items():
         try:
@@ -297,7 +290,7 @@ def packed_of(path: Path, header: dict, tensors: Mapping[str, Tensor]) -> Packed
     return Packed(layers, rest, activity, header["facts"])
 
 
-def check_header(path: Path, header: Mapping, tensors: Mapping[str, Tensor]) -> None:
+def _check_header(path: Path, header: Mapping, tensors: Mapping[str, Tensor]) -> None:
     """Whether a header's numbers can be those of a network, before anything is made of them.
 
     A checksum keeps accidents out, but whoever writes a file by hand writes a checksum as well.
