@@ -376,6 +376,8 @@ EXPERIMENTS = (
                 for removed in (50, 75, 90)
                 for method in ("lfsr", "twofold", "magnitude-bits")
             ),
+            # Half removed by the register end just below the bar.
+            *(_tiny(method, 25, seed, **REJECTION) for seed in SEEDS for method in ("twofold", "lfsr")),
         ),
     ),
     Experiment(
