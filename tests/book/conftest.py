@@ -11,6 +11,7 @@ NAMED = (
     *("lfsr-r50", "lfsr-r90", "lfsr-ms-r50", "lfsr-ms-r90"),
     *("twofold-ms-r10-mu125", "twofold-ms-r50-mu125", "twofold-ms-r80-mu125", "twofold-ms-r90-mu125"),
     *("twofold-r50-mu80-b8-rows", "twofold-r90-mu60-b8-rows", "twofold-col-g64-r50-mu0.8-b3-rows"),
+    *("magnitude-bits-r50-mu80-b8-rows-bf16", "magnitude-bits-r90-mu60-b8-rows-bf16"),
     *("magnitude-bits-r50-mu125", "magnitude-bits-r90-mu125", "twofold-ms-r90-mu125-erk"),
     "twofold-ms-r90-popcount-beta10-lambda1-p6",
     *(f"twofold-r{percent}-counts-beta100-lambda0.1-p6" for percent in (10, 50, 90)),

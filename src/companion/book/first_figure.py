@@ -64,9 +64,10 @@ class Point:
     recipes
         Share removed, as `SWITCHES` has it -> name of the runs without their seeds. A text is that recipe at
         every share: one that removes nothing.
-    shared
-        The same on the grouped machine: networks that were trained with rows that columns share. Until such a
-        run has finished the one of `recipes` stands there, and the page says so.
+    grouped
+        The same where the grouped machine has a better one: of rows that columns share, or of codes in two's
+        complement, which have no pairs there. Until such a run has finished the one of `recipes` stands
+        there, and the page says so.
     note
         What must be known about the runs; empty where there is nothing.
     """
@@ -74,7 +75,7 @@ class Point:
     key: str
     name: str
     recipes: str | Mapping[str, str]
-    shared: Mapping[str, str] = field(default_factory=dict)
+    grouped: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
 
 
@@ -99,12 +100,13 @@ POINTS = (
         "twofold",
         "twofold",
         {"50": "twofold-r50-mu80-b8-rows", "90": "twofold-r90-mu60-b8-rows"},
-        shared={"50": "twofold-col-g64-r50-mu125", "90": "twofold-col-g64-r90-mu125"},
+        grouped={"50": "twofold-col-g64-r50-mu125", "90": "twofold-col-g64-r90-mu125"},
     ),
     Point(
         "magnitude",
         "magnitude + bits",
-        {"50": "magnitude-bits-r50-mu125", "90": "magnitude-bits-r90-mu125"},
+        {"50": "magnitude-bits-r50-mu80-b8-rows-bf16", "90": "magnitude-bits-r90-mu60-b8-rows-bf16"},
+        grouped={"50": "magnitude-bits-r50-mu125", "90": "magnitude-bits-r90-mu125"},
     ),
     IN_ORDER,
 )
@@ -214,8 +216,8 @@ def start_of(cell_table: str) -> State:
 def _recipe(point: Point, removed: str, machine: str, there: Mapping[str, pd.DataFrame]) -> str:
     """What stands for a point; its own network where the one for the grouped machine has not finished."""
     own = point.recipes if isinstance(point.recipes, str) else point.recipes[removed]
-    if machine == "grouped" and point.shared.get(removed) in there:
-        own = point.shared[removed]
+    if machine == "grouped" and point.grouped.get(removed) in there:
+        own = point.grouped[removed]
     if own not in there:
         raise ValueError(f"no run of {own} has finished, which the first figure shows as {point.name!r}")
     return own

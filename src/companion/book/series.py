@@ -155,6 +155,7 @@ def by_share(frame: pd.DataFrame) -> pd.DataFrame:
         "twofold, signed rows": weak & (frame.method == "twofold") & ~frame.experiment.isin(UNLIKE),
         "3 bits, signed rows": rows & (frame.bits == 3) & frame.method.isin(["rounded", "lfsr"]),
         "magnitude + bits": plain & (frame.method == "magnitude-bits"),
+        "magnitude + bits, signed rows": weak & (frame.method == "magnitude-bits"),
         "joint": frame.experiment == "joint",
     }
     found = pd.concat([frame[own].assign(series=name) for name, own in curves.items()])

@@ -58,6 +58,7 @@ RECIPE_STYLE = {
     "twofold, signed rows": (ORANGE, "P"),
     "3 bits, signed rows": ("#8C6A00", "d"),
     "magnitude + bits": (PURPLE, "X"),
+    "magnitude + bits, signed rows": (SKY, "^"),
 }
 """What is drawn by the share removed -> color and marker."""
 
