@@ -81,7 +81,7 @@ def designs() -> Iterator[tuple[dict, Design]]:
 
 
 def repeating() -> Iterator[tuple[dict, Design]]:
-    """The slides' example, the layers of ResNet-20 and of the plain CNN by size, and one of each variant."""
+    """The slides' example, the layers of ResNet-20 and two larger ones by size, and one of each variant."""
     sizes = [*sorted({math.prod(shape) for shape in RESNET20}), 128 * 64 * 9, 128 * 128 * 9]
     for polynomial, layers in (
         (SLIDE, [300]),
