@@ -127,7 +127,11 @@ SETTINGS: dict[str, list[tuple[dict, set[str]]]] = {
             {"fig-column-loads", "table 1", "table 2", "table 3"},
         ),
     ],
-    "10-your-network": [
+    "10-carry-over": [
+        ({"bar": 82.0}, {"fig-bar", "table 1"}),
+        ({"cell_table": "rram_isaac"}, {"fig-bar", "table 1"}),
+    ],
+    "11-your-network": [
         (
             {"density": 0.2, "bits": 4, "strength": 0.5, "group": 1, "steps": 20},
             {"fig-outlier", "fig-own-machines", "table 2", "table 3"},
@@ -178,7 +182,8 @@ BAD = {
         ({"density": 1.0}, "density is 1.0"),
         ({"clocks": 41}, "clocks is 41"),
     ],
-    "10-your-network": [({"steps": 0}, "steps is 0")],
+    "10-carry-over": [({"bar": 99.0}, "bar is 99.0")],
+    "11-your-network": [({"steps": 0}, "steps is 0")],
     "claims": [({"digits": 0}, "digits is 0")],
     "measured": [({"runs_like": "sorcery"}, "sorcery")],
     "speed": [({"works": ["sorcery"]}, "sorcery")],

@@ -20,6 +20,7 @@ from companion.study.grouping import over_seeds
 from companion.study.names import START, TUNING_START
 from companion.study.protocol import held_out_runs
 from companion.study.results import load_results
+from companion.study.tiny import COMPARED
 from twofold import LFSR, Twofold, lfsr_mask, load_cell_table, report
 from twofold.codes.tables import load_operation_energies
 from twofold.masks.measures import pair_coverage
@@ -82,6 +83,7 @@ def test_curves_by_the_share_removed_begin_at_networks_that_keep_all(study):
     assert first["LFSR mask"] == "dense-b8"
     assert first["twofold"] == "bits-mu125"
     assert first["3 bits, signed rows"] == "rounded-b3-rows"
+    assert first["magnitude + bits, signed rows"].endswith("-rows-bf16")
     assert not frame.duplicated(["series", "sparsity"]).any()
     assert set(frame[frame.series == "LFSR mask"].bits) == {8}
 
@@ -395,3 +397,25 @@ def test_machine(recipes):
     # On other cells than the slides', each on its best machine.
     assert (found["short_least"], found["short_most"]) == (3.0, 6.0)
     assert (found["cells_least"], found["cells_most"]) == (25.0, 25.0)
+
+
+def test_carry_over():
+    start = pd.Series({"kept_weights": 77_360, "test_accuracy": 88.0})
+    recipes = pd.DataFrame(
+        {
+            "method": ["bits", "dense-8bit"],
+            "label": ["ResNet-8, bits only, µ 125", "ResNet-8, dense, 8 bits"],
+            "test_accuracy": [86.0, 88.0],
+            "energy_j": [2e-6, 1e-5],
+            "gain": [5.0, 1.0],
+            "bytes": [5e4, 8e4],
+        }
+    )
+    lost = pd.DataFrame(
+        [(recipe, network, 1.0) for recipe in COMPARED for network in ("resnet20", "resnet8")],
+        columns=["recipe", "network", "lost"],
+    )
+    found = plain(findings.carry_over(start=start, recipes=recipes, best=recipes.iloc[[0]], lost=lost))
+    assert (found["dense_uj"], found["dense"], found["float"]) == (pytest.approx(10.0), 88.0, 88.0)
+    assert (found["best_label"], found["best_gain"], found["best_kb"]) == ("bits only, µ 125", 5.0, 50.0)
+    assert found["mask_ninety_8"] == found["short_20"] == 1.0

@@ -30,6 +30,7 @@ from companion import paths
 from companion.benchmarks.results import growth
 from companion.book.examples import bit_truth_table, worked_example
 from companion.study.config import METHODS, PRECISIONS, RunConfig
+from companion.study.grouping import recipe_names
 from companion.study.images import DATASETS
 from companion.study.index_costs import index_prices
 from companion.study.results import load_float_weights, load_network, load_results
@@ -131,6 +132,12 @@ def _table(path: Path, stamp: int) -> pd.DataFrame:
     return load_results(path)
 
 
+def _of_resnet20(run: str) -> str:
+    if (network := _runs().set_index("run").network.get(run)) != "resnet20":
+        raise ValueError(f"it is a run of network {network!r}; the chapter is about 'resnet20'")
+    return run
+
+
 # ---- chapters ----
 
 
@@ -166,7 +173,7 @@ class Registers(Parameters):
     density: Annotated[Real, Field(ge=0.02, le=1)]
     rows: Annotated[int, Field(ge=1, le=2048)]
     columns: Annotated[int, Field(ge=1, le=2048)]
-    run: LfsrRun
+    run: Annotated[LfsrRun, AfterValidator(_of_resnet20)]
 
     @model_validator(mode="after")
     def _check_together(self) -> "Registers":
@@ -254,8 +261,8 @@ def _of_two_bits(name: str) -> str:
 
 
 class OnCrossbars(Parameters):
-    network: StoredRun
-    baseline: StoredRun
+    network: Annotated[StoredRun, AfterValidator(_of_resnet20)]
+    baseline: Annotated[StoredRun, AfterValidator(_of_resnet20)]
     cell_table: Annotated[CellTable, AfterValidator(_of_two_bits)]
     even_levels: bool
     adc_bits: Annotated[int, Field(ge=1, le=16)]
@@ -283,8 +290,8 @@ class IndexGenerator(Parameters):
     group: Annotated[int, Field(ge=2, le=63)]
     density: Annotated[Real, Field(ge=0.05, le=0.95)]
     gate_reference: Annotated[Text, _taken_by(gate_energy_j)]
-    access_pj: NotNegative
-    sram_overhead: Positive
+    access_pj: Positive  # 0 has no place on the figure's logarithmic axis
+    sram_overhead: Annotated[Real, Field(ge=1)]  # an SRAM is no smaller than its bits
     run: LfsrRun
     shared_run: LfsrRun
 
@@ -312,6 +319,19 @@ class IndexGenerator(Parameters):
         except ValueError as error:
             raise ValueError(f"layer_shape is {self.layer_shape}: {error}") from None
         return self
+
+
+def _reached_by_resnet8(bar: float) -> float:
+    own = _runs()[lambda runs: (runs.network == "resnet8") & ~runs.held_out]
+    highest = own.test_accuracy_w8a8.groupby(recipe_names(own)).mean().max()
+    if not 0 < bar <= highest:
+        raise ValueError(f"it must lie in (0, {highest:.2f}], which the best ResNet-8 reaches")
+    return bar
+
+
+class CarryOver(Parameters):
+    bar: Annotated[Real, AfterValidator(_reached_by_resnet8)]
+    cell_table: CellTable
 
 
 class YourNetwork(Parameters):
@@ -360,7 +380,8 @@ CHAPTERS: dict[str, type[Parameters]] = {
     "07-machine": WholeMachine,
     "08-lig": IndexGenerator,
     "09-cells": OnCrossbars,
-    "10-your-network": YourNetwork,
+    "10-carry-over": CarryOver,
+    "11-your-network": YourNetwork,
     "claims": Claims,
     "measured": HowMeasured,
     "speed": Speed,

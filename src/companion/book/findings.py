@@ -14,6 +14,7 @@ from torch import Tensor
 
 from companion.book.examples import ENCODING_NAMES
 from companion.book.series import MASKS
+from companion.study import tiny
 from companion.study.crossbar import needed_bits
 from companion.study.index_costs import crossovers
 from companion.study.plan import TALKS_ORDER
@@ -25,6 +26,7 @@ __all__ = [
     "STRONGEST",
     "accuracy",
     "bits",
+    "carry_over",
     "crossbar",
     "energy",
     "first_page",
@@ -342,6 +344,9 @@ def energy(alone: Mapping[str, pd.DataFrame], *, ceiling: float) -> Findings:
         "most_packed": packed.loc[packed.gain.idxmax()],
         "most_crossbar": plain.loc[plain.gain.idxmax()],
         "half_alone": packed.loc["twofold-r50-mu80-b8-rows"],
+        "ninety_alone": packed.loc["twofold-r90-mu60-b8-rows"],
+        "half_rival": packed.loc["magnitude-bits-r50-mu80-b8-rows-bf16"],
+        "ninety_rival": packed.loc["magnitude-bits-r90-mu60-b8-rows-bf16"],
         "short_alone": short,
         "spared": packed.loc["twofold-ms-r90-mu125-erk"],
         "eighty": packed.loc["twofold-ms-r80-mu125"],
@@ -350,6 +355,8 @@ def energy(alone: Mapping[str, pd.DataFrame], *, ceiling: float) -> Findings:
     of_runs |= {f"joint_{word}": joint.loc[share] for word, share in (("low", 0.1), ("high", 0.9))}
     for word, row in of_runs.items():
         found |= {f"{word}_gain": row.gain, f"{word}_accuracy": row.test_accuracy}
+    for word in ("half", "ninety"):
+        found[f"{word}_apart"] = found[f"{word}_rival_accuracy"] - found[f"{word}_alone_accuracy"]
     return _plain(found)
 
 
@@ -537,6 +544,44 @@ def index_generator(
     )
 
 
+def carry_over(
+    *, start: pd.Series, recipes: pd.DataFrame, best: pd.DataFrame, lost: pd.DataFrame
+) -> Findings:
+    """Chapter 10: MLPerf Tiny's network, its bar, and what recipes lose there and in ResNet-20.
+
+    Parameters
+    ----------
+    start : row of the float run in `results.load_results`
+    recipes : as `tiny.priced_on_best`
+    best : as `tiny.cheapest_above`, one kind at least
+    lost : as `tiny.lost_by_network`
+    """
+    dense, first = recipes[recipes.method == "dense-8bit"].iloc[0], best.iloc[0]
+    found: dict[str, Any] = {
+        "official": tiny.BAR,
+        "weights": int(start.kept_weights),
+        "float": start.test_accuracy,
+        "dense": dense.test_accuracy,
+        "dense_uj": 1e6 * dense.energy_j * dense.gain,
+        "best_label": first.label.removeprefix("ResNet-8, "),
+        "best_accuracy": first.test_accuracy,
+        "best_uj": 1e6 * first.energy_j,
+        "best_gain": first.gain,
+        "best_kb": first.bytes / 1e3,
+    }
+    points = lost.set_index(["recipe", "network"]).lost
+    for word, recipe in {
+        "codes": "cheap codes, 8 bits",
+        "short": "3 bits",
+        "mask": "LFSR mask, 50 %",
+        "chosen": "magnitude + bits, 50 %",
+        "mask_ninety": "LFSR mask, 90 %",
+        "chosen_ninety": "magnitude + bits, 90 %",
+    }.items():
+        found |= {f"{word}_20": points[recipe, "resnet20"], f"{word}_8": points[recipe, "resnet8"]}
+    return _plain(found)
+
+
 def your_network(
     *,
     right: Tensor,
@@ -548,7 +593,7 @@ def your_network(
     vit_right: Tensor,
     vit_report: Report,
 ) -> Findings:
-    """Chapter 10: what the attached, saved and exported networks do.
+    """Chapter 11: what the attached, saved and exported networks do.
 
     Parameters
     ----------

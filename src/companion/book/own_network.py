@@ -1,4 +1,4 @@
-"""Chapter 10's tables: reports by the parts of a network and by machine, and what an outlier costs."""
+"""Chapter 11's tables: reports by the parts of a network and by machine, and what an outlier costs."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase

@@ -32,8 +32,8 @@ def joules_above_bar(frame: pd.DataFrame, cheapest: pd.DataFrame, bar: float) ->
         own = frame[frame.series == series]
         size = 11 if marker == "*" else 7
         ax.plot(own.energy_j, own.test_accuracy, marker, color=color, markersize=size, label=series)
-    ax.plot(cheapest.energy_j, cheapest.test_accuracy, "o", color=BLACK, fillstyle="none", markersize=16)
-    ax.set(xscale="log", xlabel="energy of an image, everything charged", ylabel="test accuracy (%)")
+    ax.plot(cheapest.energy_j, cheapest.test_accuracy, "o", color=BLACK, fillstyle="none", markersize=14)
+    ax.set(xscale="log", xlabel="energy of an image", ylabel="test accuracy (%)")
     ax.margins(x=0.12, y=0.08)
     ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -70,6 +70,6 @@ def lost_in_both(frame: pd.DataFrame) -> Axes:
     ax.axvline(0, color=BLACK, linewidth=1.2)
     ax.set_yticks(rows, recipes)
     ax.invert_yaxis()
-    ax.set(xlabel="points of accuracy below the same network, dense, in 8 bits")
+    ax.set(xlabel="points of accuracy lost")
     ax.legend(fontsize="small", loc="lower right")
     return ax
