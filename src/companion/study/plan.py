@@ -378,6 +378,12 @@ EXPERIMENTS = (
             ),
             # Half removed by the register end just below the bar.
             *(_tiny(method, 25, seed, **REJECTION) for seed in SEEDS for method in ("twofold", "lfsr")),
+            # What gains most in ResNet-20: short codes on rows that all columns share.
+            *(
+                _tiny("twofold", removed, seed, group=ALL_COLUMNS, **COLUMN | ONE_CELL | {"strength": 0.8})
+                for seed in SEEDS
+                for removed in (25, 50)
+            ),
         ),
     ),
     Experiment(
