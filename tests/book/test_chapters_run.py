@@ -51,7 +51,7 @@ SETTINGS: dict[str, list[tuple[dict, set[str]]]] = {
     ],
     "05-accuracy": [
         ({"activations": "8 bits"}, {"fig-accuracy", "fig-steps", "table 1"}),
-        ({"rivals": []}, {"fig-accuracy", "fig-steps"}),
+        ({"rivals": []}, {"fig-accuracy"}),
     ],
     "06-energy": [
         ({"encoding": "differential"}, {"fig-gain", "fig-slide"}),
@@ -74,7 +74,7 @@ SETTINGS: dict[str, list[tuple[dict, set[str]]]] = {
                 "index_rule": "free",
                 "networks": ["bits-mu250-s1", "lfsr-ms-r50-s1"],
             },
-            {"fig-account", "fig-pareto", "fig-shared", "table 1"},
+            {"fig-account", "fig-pareto", "fig-shared", "table 1", "table 3"},
         ),
     ],
     "08-lig": [
@@ -134,11 +134,11 @@ SETTINGS: dict[str, list[tuple[dict, set[str]]]] = {
     "11-your-network": [
         (
             {"density": 0.2, "bits": 4, "strength": 0.5, "group": 1, "steps": 20},
-            {"fig-outlier", "fig-own-machines", "table 2", "table 3"},
+            {"fig-outlier", "fig-own-machines", "table 2", "table 5"},
         ),
         (
             {"density": 1.0, "strength": 0.0, "bits": 10, "scale": "layer", "steps": 20, "seed": 3},
-            {"fig-outlier", "fig-own-machines", "table 2", "table 3"},
+            {"fig-outlier", "fig-own-machines", "table 2", "table 5"},
         ),
     ],
     "claims": [
