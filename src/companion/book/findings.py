@@ -571,12 +571,10 @@ def carry_over(
     }
     points = lost.set_index(["recipe", "network"]).lost
     for word, recipe in {
-        "codes": "cheap codes, 8 bits",
         "short": "3 bits",
         "mask": "LFSR mask, 50 %",
         "chosen": "magnitude + bits, 50 %",
         "mask_ninety": "LFSR mask, 90 %",
-        "chosen_ninety": "magnitude + bits, 90 %",
     }.items():
         found |= {f"{word}_20": points[recipe, "resnet20"], f"{word}_8": points[recipe, "resnet8"]}
     return _plain(found)

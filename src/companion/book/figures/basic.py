@@ -10,7 +10,7 @@ import pandas as pd
 from cycler import cycler
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from companion.book.figures.notes import write_notes
 from companion.book.figures.page import show_in_page
@@ -213,6 +213,13 @@ def ranges(frame: pd.DataFrame, x: str, ax: Axes | None = None) -> Axes:
 def _error_scale(ax: Axes) -> None:
     """The error on a logarithmic scale, as accuracy: most networks lie within a few points of the best."""
     ax.set_yscale("function", functions=(_of_error, lambda height: 100 - 10**-height))
+
+
+def _joule_scale(ax: Axes) -> None:
+    """Joules along a logarithmic axis: 1 µJ, 2 µJ, 5 µJ, 10 µJ."""
+    ax.set_xscale("log")
+    ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _of_error(accuracy):

@@ -3,9 +3,8 @@
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from companion.book.figures.basic import BLACK, BLUE, GREEN, ORANGE, PURPLE, TEAL, _error_scale
+from companion.book.figures.basic import BLACK, BLUE, GREEN, ORANGE, PURPLE, TEAL, _error_scale, _joule_scale
 from companion.book.figures.energy import energy_against_sparsity
 from companion.book.figures.notes import write_notes
 
@@ -106,10 +105,9 @@ def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
             )
             if len(line) < 3:  # what lies between two points is not a straight line
                 drawn.set_linestyle("none")
-        ax.set(xscale="log", title=name, xlabel="cells of a kept weight")
+        _joule_scale(ax)
+        ax.set(title=name, xlabel="cells of a kept weight")
         ax.margins(x=0.15, y=0.1)
-        ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
         told = [f"{strength:g}" for strength in own.strength]
         colors = [TERMS[term][1] for term in own.bit_term]
         write_notes(ax, own.energy_j, own.test_accuracy, told, colors)

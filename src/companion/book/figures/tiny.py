@@ -3,9 +3,8 @@
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from companion.book.figures.basic import BLACK, BLUE, ORANGE, _error_scale
+from companion.book.figures.basic import BLACK, BLUE, ORANGE, _error_scale, _joule_scale
 from companion.book.figures.energy import SERIES_STYLE
 from companion.book.figures.notes import write_notes
 
@@ -33,10 +32,9 @@ def joules_above_bar(frame: pd.DataFrame, cheapest: pd.DataFrame, bar: float) ->
         size = 11 if marker == "*" else 7
         ax.plot(own.energy_j, own.test_accuracy, marker, color=color, markersize=size, label=series)
     ax.plot(cheapest.energy_j, cheapest.test_accuracy, "o", color=BLACK, fillstyle="none", markersize=14)
-    ax.set(xscale="log", xlabel="energy of an image", ylabel="test accuracy (%)")
+    _joule_scale(ax)
+    ax.set(xlabel="energy of an image", ylabel="test accuracy (%)")
     ax.margins(x=0.12, y=0.08)
-    ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.annotate(
         f"the bar, {bar:g} %",
         (1, bar),
