@@ -16,7 +16,10 @@ from twofold.masks.draw import Mask, check_group, shared
 from twofold.masks.kinds import IndexGenerator
 from twofold.masks.measures import cheapest_index_bits
 
-__all__ = ["StoredLayer", "WeightLayer", "check_unchanged", "plain_name", "weight_layers"]
+__all__ = ["WORD", "StoredLayer", "WeightLayer", "check_unchanged", "plain_name", "weight_layers"]
+
+WORD = 4
+"""Bytes of a seed, and of a scale."""
 
 WeightLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 """The layers that a crossbar would hold."""
@@ -211,6 +214,12 @@ class StoredLayer:
         if self.generator is not None or self.kept == self.size:
             return 0
         return cheapest_index_bits(self.blocks, self.bits * min(self.group, self.columns))
+
+    @property
+    def bytes_packed(self) -> int:
+        """Bytes of a packed file: kept codes at their bits, scales, a seed, the bitmap of a stored mask."""
+        bitmap = 0 if self.generator is not None or self.kept == self.size else self.blocks.numel()
+        return math.ceil(self.kept * self.bits / 8) + math.ceil(bitmap / 8) + WORD * (1 + self.scales)
 
     def chosen_for(self, encoding: EncodingName) -> "StoredLayer":
         """The same codes, marked as chosen for an encoding; a mask that was drawn stays drawn."""

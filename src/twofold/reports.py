@@ -20,7 +20,7 @@ from twofold.energy.machine import Machine
 from twofold.energy.price import PARTS, network_energy
 from twofold.inputs.activity import Activity, measure_activity
 from twofold.inputs.scales import Feed, activation_scales, check_images
-from twofold.layer import StoredLayer
+from twofold.layer import WORD, StoredLayer
 from twofold.sparsity.choose import Coverage, find_module
 from twofold.sparsity.twofold import Twofold
 
@@ -141,9 +141,6 @@ def _prefix(value: float) -> tuple[float, str]:
     return scale, _PREFIXES[scale]
 
 
-_WORD = 4  # bytes of a seed and of a scale
-
-
 def report(
     source: object,
     machine: Machine | None = None,
@@ -258,8 +255,8 @@ def report(
     first.insert(1, "shape", ["x".join(map(str, layer.codes.shape)) for layer in layers.values()])
     stored = [layer.scales for layer in layers.values()]
     first.insert(6, "scales", stored)
-    bytes_packed = [_packed_bytes(layer) for layer in layers.values()]
-    first = first.assign(bytes_packed=bytes_packed, bytes_int8=first.weights + _WORD * np.array(stored))
+    bytes_packed = [layer.bytes_packed for layer in layers.values()]
+    first = first.assign(bytes_packed=bytes_packed, bytes_int8=first.weights + WORD * np.array(stored))
     out = first.join(frame[_SPENT])
     title = f"Energy and storage: {machine.dataflow} dataflow, encoding {held}, {_charges(machine)}, "
     title += f"table {machine.table.name}; activity {what}"
@@ -474,8 +471,3 @@ def _weight(model: nn.Module, name: str) -> Tensor | None:
         holder = find_module(model, path)
     weight = getattr(holder, parameter, None)
     return weight if isinstance(weight, Tensor) else None
-
-
-def _packed_bytes(layer: StoredLayer) -> int:
-    bitmap = math.ceil(layer.blocks.numel() / 8) if layer.generator is None and layer.kept < layer.size else 0
-    return math.ceil(layer.kept * layer.bits / 8) + bitmap + _WORD * (1 + layer.scales)

@@ -408,7 +408,6 @@ def test_carry_over():
             "test_accuracy": [86.0, 88.0],
             "energy_j": [2e-6, 1e-5],
             "gain": [5.0, 1.0],
-            "bytes": [5e4, 8e4],
         }
     )
     lost = pd.DataFrame(
@@ -417,5 +416,5 @@ def test_carry_over():
     )
     found = plain(findings.carry_over(start=start, recipes=recipes, best=recipes.iloc[[0]], lost=lost))
     assert (found["dense_uj"], found["dense"], found["float"]) == (pytest.approx(10.0), 88.0, 88.0)
-    assert (found["best_label"], found["best_gain"], found["best_kb"]) == ("bits only, µ 125", 5.0, 50.0)
+    assert (found["best_label"], found["best_gain"]) == ("bits only, µ 125", 5.0)
     assert found["mask_ninety_8"] == found["short_20"] == 1.0

@@ -567,7 +567,6 @@ def carry_over(
         "best_accuracy": first.test_accuracy,
         "best_uj": 1e6 * first.energy_j,
         "best_gain": first.gain,
-        "best_kb": first.bytes / 1e3,
     }
     points = lost.set_index(["recipe", "network"]).lost
     for word, recipe in {

@@ -8,7 +8,7 @@ from companion.study.energies import energies
 from companion.study.grouping import over_seeds
 from companion.study.levers import best_machine
 from companion.study.results import load_network
-from twofold import Machine, report
+from twofold import Machine
 
 __all__ = ["BAR", "BASELINE", "COMPARED", "cheapest_above", "lost_by_network", "priced_on_best"]
 
@@ -61,8 +61,8 @@ def priced_on_best(
         The columns of `energies.energies`, ``machine``, and ``bytes``: kept codes packed at their bits,
         scales, and seeds or a bitmap of each layer.
     """
-    kept_bytes = [float(report(load_network(run).layers).total.bytes_packed) for run in runs.run]
-    runs = runs.assign(bytes=kept_bytes)
+    stored = [load_network(run).layers.values() for run in runs.run]
+    runs = runs.assign(bytes=[float(sum(layer.bytes_packed for layer in layers)) for layers in stored])
     on_each = {
         name: over_seeds(energies(runs, machine, baseline, baseline_model=machines["crossbar"]))
         for name, machine in machines.items()
