@@ -10,7 +10,7 @@ from twofold.codes.cells import code_energy_table
 from twofold.codes.encodings import ENCODINGS, bit_planes, encode
 from twofold.codes.quantizer import code_limit
 from twofold.codes.tables import load_cell_table
-from twofold.sparsity.chooser import CodeChooser, StraightThrough
+from twofold.sparsity.chooser import CodeChooser, straight_through
 from twofold.sparsity.penalties import network_term, planes_term, popcount_term
 from twofold.sparsity.twofold import Twofold
 
@@ -133,7 +133,7 @@ def test_empty_planes_cost_nothing_and_pull_nowhere(term):
 def test_straight_through_hands_on_the_value_and_the_gradient():
     weight = torch.randn(4, 3, requires_grad=True)
     value = torch.randn(4, 3, requires_grad=True)
-    out = StraightThrough.apply(weight, value)
+    out = straight_through(weight, value)
     assert torch.equal(out, value)
     gradient = torch.randn(4, 3)
     out.backward(gradient)

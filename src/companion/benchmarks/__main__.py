@@ -4,6 +4,7 @@
 """
 
 import argparse
+import ctypes
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +20,21 @@ from companion.benchmarks.growth import measure_all
 from companion.paths import repository
 from companion.provenance import commit, device_name, versions
 from twofold._files import written_whole
+
+# glibc's numbers of the two settings.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+def keep_memory() -> None:
+    """Have glibc keep what is freed, as the study's training does (`workflow/README.md`).
+
+    By itself it gives large tensors back to the system and takes them anew, page by page, or does not: it
+    depends on what lies above them in memory, and made one work of a pair a tenth slower by chance.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_M_MMAP_MAX, 0)
+        set_option(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def seconds(work: Work) -> float:
@@ -83,6 +99,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--note", default="", help="a word on the machine, kept in the CSV")
     arguments = parser.parse_args(words)
     torch.set_num_threads(arguments.threads)
+    keep_memory()
     if arguments.what == "growth":
         write(measure_all(arguments.threads), "benchmarks-growth", arguments.note)
         return 0

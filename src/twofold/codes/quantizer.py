@@ -87,6 +87,8 @@ def weight_scale(weight: Float[Tensor, "*shape"], check: bool = True) -> Float[T
     if not math.isfinite(largest):
         bad = int((~torch.isfinite(weight)).sum())
         raise ValueError(f"{bad} of {weight.numel()} weights are NaN or infinite, finite ones are needed")
+    if largest >= _smallest_scale(scale.dtype):  # nearly always, and each operation on a tensor takes time
+        return scale
     return _check_scale(scale) if largest else torch.ones_like(scale)
 
 

@@ -115,8 +115,8 @@ def _sum_of_counts(counts: UInt8[Tensor, "vectors bytes"]) -> Int64[Tensor, "byt
     summed = vectors // whole_words * whole_words
     total = counts[summed:].sum(dim=0)
     if summed:
-        words = counts[:summed].view(_FIT_A_BYTE, -1).view(torch.int64)
-        total += words.sum(dim=0).view(torch.uint8).view(-1, width).sum(dim=0)
+        words = counts[:summed].view(_FIT_A_BYTE, -1).view(torch.int64).numpy()  # which adds twice as fast
+        total += torch.from_numpy(words.sum(axis=0)).view(torch.uint8).view(-1, width).sum(dim=0)
     return total
 
 
@@ -158,20 +158,27 @@ def measure_activity(
     >>> seen.row_ones, seen.reads  # 1.0 is 255, eight ones; 0.5 is 128, a single one
     (tensor([16.,  1.], dtype=torch.float64), 2)
     """
-    found: dict[str, Activity] = {}
+    # Maps of one size are summed over all batches, and cut into windows once, at the end. What stands in for
+    # a function's product is a module of its own each time.
+    maps: dict[tuple[str, nn.Module, torch.Size], tuple[Tensor, int]] = {}
 
     def see(name: str, layer: nn.Module, inputs: Tensor) -> None:
         scale = scale_of(name, scales)
         kernel_dims = 1 if isinstance(layer, nn.Linear) else layer.weight.dim() - 1
         vectors = inputs.reshape(-1, *inputs.shape[-kernel_dims:])
         ones = count_ones(quantize_inputs(vectors, scale, input_bits), input_bits)
-        reads = len(vectors)
-        if kernel_dims > 1:
-            seen_by_kernel = window_view(ones, layer)
-            ones = seen_by_kernel.sum(dim=tuple(range(1 - kernel_dims, 0))).flatten()
-            reads *= math.prod(seen_by_kernel.shape[1 - kernel_dims :])
-        seen = Activity(ones, reads, input_bits)
-        found[name] = found[name] + seen if name in found else seen
+        place = name, layer, ones.shape
+        before, count = maps.get(place, (torch.zeros(()), 0))
+        maps[place] = before + ones, count + len(vectors)
 
     watch_inputs(model, images, batch_size, see, layers)
+    found: dict[str, Activity] = {}
+    for (name, layer, _), (ones, reads) in maps.items():
+        if not isinstance(layer, nn.Linear):
+            seen_by_kernel = window_view(ones, layer)
+            positions = tuple(range(2 - layer.weight.dim(), 0))
+            ones = seen_by_kernel.sum(dim=positions).flatten()
+            reads *= math.prod(seen_by_kernel.shape[positions[0] :])
+        activity = Activity(ones, reads, input_bits)
+        found[name] = found[name] + activity if name in found else activity
     return found

@@ -14,56 +14,29 @@ from torch import Tensor, nn
 
 from twofold.codes.quantizer import check_bits, code_limit
 
-__all__ = ["CodeChooser", "StraightThrough", "straight_through", "transformed"]
+__all__ = ["CodeChooser", "straight_through", "transformed"]
 
 
 _LARGEST_COST = 1e30
 
 
-class StraightThrough(torch.autograd.Function):
+def straight_through(weight: Tensor, value: Tensor, keep: Tensor | None = None) -> Tensor:
     """Hand on ``value`` exactly; in the backward pass the gradient goes to ``weight``, where it is kept.
 
-    Bengio et al. 2013, arXiv 1308.3432. Call as ``StraightThrough.apply(weight, value)``, or with a mask
-    (True = kept) as a third.
+    The straight-through estimator of Bengio et al. 2013, arXiv 1308.3432. Made of torch's own operations, so
+    that every transformation of ``torch.func`` and ``torch.compile`` take it.
 
     Examples
     --------
     >>> weight = torch.tensor([0.4, 1.3], requires_grad=True)
-    >>> StraightThrough.apply(weight, torch.tensor([0.0, 1.0])).sum().backward()
+    >>> straight_through(weight, torch.tensor([0.0, 1.0])).sum().backward()
     >>> weight.grad
     tensor([1., 1.])
     """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(weight: Tensor, value: Tensor, keep: Tensor | None = None) -> Tensor:
-        return value.view_as(value)
-
-    @staticmethod
-    def setup_context(ctx, inputs: tuple, output: Tensor) -> None:
-        keep = inputs[2] if len(inputs) > 2 else None
-        ctx.save_for_backward(keep)
-        ctx.save_for_forward(keep)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (keep,) = ctx.saved_tensors
-        return gradient if keep is None else gradient * keep, None, None
-
-
-class _StraightThroughBothWays(StraightThrough):
-    """With a rule for forward mode as well. Apart, because ``torch.compile`` takes no class that has one."""
-
-    @staticmethod
-    def jvp(ctx, weight: Tensor, *_: Tensor | None) -> Tensor:
-        (keep,) = ctx.saved_tensors
-        return weight.view_as(weight) if keep is None else weight * keep
-
-
-def straight_through(weight: Tensor, value: Tensor, keep: Tensor | None = None) -> Tensor:
-    """`StraightThrough`, in all transformations of ``torch.func`` as well."""
-    return (_StraightThroughBothWays if transformed() else StraightThrough).apply(weight, value, keep)
+    # A finite weight less itself is 0 to the last bit, and adds nothing to the value; the usual
+    # weight + (value - weight) would round, and leave the grid.
+    nothing = weight - weight.detach()
+    return value.detach() + (nothing if keep is None else nothing * keep)
 
 
 def transformed() -> bool:
@@ -197,7 +170,7 @@ class CodeChooser(nn.Module):
         flat = stored.reshape(-1)
         index = self.before.index_select(0, _cell(flat, self.grid, len(self.before)))
         for _ in range(self.inside):
-            index = index + (flat > self.breaks.index_select(0, index))
+            index += flat > self.breaks.index_select(0, index)
         chosen = self.values.index_select(0, index).view(stored.shape)
         return chosen.permute([order.index(dim) for dim in range(place.ndim)])
 
@@ -206,12 +179,14 @@ def _cell(
     place: Float[Tensor, " places"], grid: Float[Tensor, "scale_and_start=2"], cells: int
 ) -> Int32[Tensor, " places"]:
     """The grid's cell of each place. That it never falls as places rise is all that exactness needs."""
-    cell = (place * grid[0] + grid[1]).clamp(0, cells - 1).to(torch.int32)
+    scale, start = grid.unbind()
+    cell = (place * scale).add_(start).clamp(0, cells - 1).to(torch.int32)
     return cell.clamp(min=0)  # NaN is no cell; its scale, NaN too, carries it on
 
 
 def _lower_hull(x: np.ndarray, y: np.ndarray) -> list[int]:
     """Indices of the lower convex hull of points sorted by x (Andrew's monotone chain)."""
+    x, y = x.tolist(), y.tolist()  # a number of Python's own is read five times as fast
     hull: list[int] = []
     for i in range(len(x)):
         while len(hull) > 1:

@@ -189,7 +189,8 @@ class SparseWeight(MaskedWeight):
         try:
             if self.ternary:
                 return ternary_scale(weight, self.keep if self.active else None, check)
-            return _scale(weight, self.output, check) * self.clip_ratio
+            scale = _scale(weight, self.output, check)
+            return scale if self.clip_ratio == 1 else scale * self.clip_ratio
         except ValueError as error:
             raise ValueError(f"layer {self.layer!r}: {error}") from error
 
