@@ -6,6 +6,7 @@ import pytest
 from matplotlib import colors
 
 from companion.book.figures import energy as plots
+from companion.book.figures.page import as_html
 
 pytestmark = pytest.mark.usefixtures("drawn_and_closed")
 
@@ -23,7 +24,7 @@ def test_gain_panels():
             ("crossbar", "twofold", 0.5, 4.0),
         ],
         columns=["panel", "series", "sparsity", "gain"],
-    )
+    ).assign(seeds=[1, 3, 1, 1])
     claims = pd.DataFrame({"sparsity": [0.1, 0.9], "gain": [2.2, 14.0]})
     axes = plots.gain_panels(frame, claims)
     for ax, curve in zip(axes, (([0, 50], [3.0, 5.0]), ([50], [4.0])), strict=True):
@@ -31,6 +32,8 @@ def test_gain_panels():
         assert (list(drawn["twofold"].get_xdata()), list(drawn["twofold"].get_ydata())) == curve
         assert list(drawn["the talk"].get_ydata()) == [2.2, 14.0]
         assert ax.get_yscale() == "log"
+        (hollow,) = (line for line in ax.lines if line.get_markerfacecolor() == "#ffffff")
+        assert list(hollow.get_xdata()) == [50]  # of one seed
     assert axes[0].yaxis.get_major_formatter()(5.0, 0) == "5x"
     assert "sorcery" not in legend(axes[0])
 
@@ -43,7 +46,7 @@ def test_energy_against_sparsity():
         ("joint", 0.9, 0.5, 20.0),
         ("sorcery", 0.9, 0.1, 100.0),
     ]
-    frame = pd.DataFrame(rows, columns=["series", "sparsity", "energy_j", "gain"])
+    frame = pd.DataFrame(rows, columns=["series", "sparsity", "energy_j", "gain"]).assign(seeds=3)
     claims = pd.DataFrame({"sparsity": [0.1], "gain": [2.5]})
     drawn = {line.get_label(): line for line in plots.energy_against_sparsity(frame, claims).lines}
     assert set(drawn.pop("dense, 8 bits").get_ydata()) == {10.0}
@@ -92,6 +95,20 @@ def test_account_bars(longest_j):
     assert ax.yaxis_inverted()
 
 
+def test_bars_of_a_phone_have_their_words_above_them():
+    ax = plots.account_bars(ACCOUNTS.assign(network="a network that has more words than a phone has letters"))
+    as_html(ax.figure)
+    words = [text.get_text() for text in ax.texts]
+    assert words[:2] == ["crossbar: 1x, EDP 1x, 132 arrays", "packed: 0.5x, EDP 0.048x, 81 arrays"]
+    assert words[3:] == ["a network that has more words than a", "phone has letters"]
+    room = ax.get_window_extent()
+    for text in ax.texts:
+        own = text.get_window_extent()
+        assert room.x0 - 1 <= own.x0
+        assert own.x1 <= ax.figure.bbox.x1
+    assert len(ax.patches) == len(plots.PARTS) * len(ACCOUNTS)
+
+
 def test_accuracy_against_gain():
     frame = pd.DataFrame(
         [
@@ -102,7 +119,7 @@ def test_accuracy_against_gain():
             ("all", "fewer bits", 5.0, 91.0, True),
         ],
         columns=["panel", "series", "gain", "test_accuracy", "front"],
-    )
+    ).assign(seeds=3)
     left, right = plots.accuracy_against_gain(frame, (2.2, 14.0))
     drawn = {line.get_label(): line for line in left.lines}
     assert list(drawn["twofold"].get_xdata()) == [5.0, 14.0]

@@ -94,6 +94,8 @@ def test_labels_can_be_shorter():
     short = "twofold, rows shared by all columns, 50 % removed, µ 0.8"
     assert brief(labels).tolist() == [short, labels[1]]
     assert brief(labels, "multiply-shift")[1] == "LFSR mask, 10 % removed"
+    apart = pd.Series(["LFSR mask, multiply-shift", "LFSR mask", "twofold, multiply-shift"])
+    assert brief(apart, "multiply-shift").tolist() == [*apart[:2], "twofold"]
 
 
 # ---- chapters, on frames by hand ----

@@ -14,6 +14,7 @@ from companion.book.figures import basic as plots
 from companion.book.figures import crossbar as plots_crossbar
 from companion.book.figures import lig as plots_lig
 from companion.book.figures.notes import write_notes
+from companion.book.figures.page import as_html
 
 pytestmark = pytest.mark.usefixtures("drawn_and_closed")
 
@@ -57,7 +58,7 @@ RUNS = pd.DataFrame(
         ("twofold", "signed rows", 80.0, 0.5, 86.0, 86.0, 86.0, 6e-8, 11.0, "50 %, µ 80"),
     ],
     columns="method series strength sparsity test_accuracy lowest highest energy_j gain note".split(),
-).assign(bits=8, bit_term=lambda frame: frame.strength.map(lambda s: "energy" if s else None))
+).assign(seeds=3, bits=8, bit_term=lambda frame: frame.strength.map(lambda s: "energy" if s else None))
 
 
 def test_every_method_has_a_look_of_its_own():
@@ -150,8 +151,26 @@ def test_accuracy_against_what_is_removed():
     assert corners == {(50.0, 89.0), (50.0, 90.0), (70.0, 84.0), (90.0, 84.0)}
     assert [(note.xy, note.get_text()) for note in ax.texts] == [((90.0, 84.0), "LFSR mask")]
     # Two points are not joined: accuracy bends too much between them.
-    two = plots.accuracy_curves(RUNS[RUNS.method == "lfsr"], RUNS[:0], literature)
+    single = RUNS[RUNS.method == "lfsr"].assign(seeds=[3, 1])
+    two = plots.accuracy_curves(single, RUNS[:0], literature)
     assert two.lines[1].get_linestyle() == "None"
+    assert two.lines[2].get_xydata().tolist() == [[90.0, 84.0]]  # hollow, of one seed
+    assert two.lines[2].get_markerfacecolor() == "#ffffff"
+
+
+def test_notes_step_aside_for_lines_and_stay_on_a_phone():
+    """A note that would lie on a line stands beside it; on a phone none widens the panel."""
+    x, y = pd.Series([0.0, 10.0]), pd.Series([90.0, 91.0])
+    ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")[1]
+    ax.plot([0, 10], [90, 90], marker="o")
+    write_notes(ax, x, y, ["a network", "another network"], ["black"] * 2)
+    ax.figure.canvas.draw()
+    line = ax.transData.transform((5.0, 90.0))[1]
+    assert not ax.texts[0].get_window_extent().y0 < line < ax.texts[0].get_window_extent().y1
+    assert ax.texts[1].get_window_extent().x0 > ax.transData.transform((10.0, 91.0))[0]
+    as_html(ax.figure)
+    assert [text.get_text() for text in ax.texts] == ["a network", "another network"]
+    assert all(text.get_window_extent().x1 < ax.figure.bbox.x1 for text in ax.texts)
 
 
 def test_errors_are_drawn_on_a_logarithmic_scale():

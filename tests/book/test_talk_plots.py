@@ -12,6 +12,7 @@ def test_accuracy_in_steps():
     joint = pd.DataFrame(
         {
             "sparsity": [0.9, 0.5],
+            "seeds": [1, 3],
             "accuracy_before_pruning": [80.0, 90.0],
             "accuracy_after_pruning": [60.0, 89.0],
             "test_accuracy": [75.0, 88.0],
@@ -19,7 +20,9 @@ def test_accuracy_in_steps():
             "highest": [75.0, 88.5],
         }
     )
-    control = pd.DataFrame({"sparsity": [0.5], "test_accuracy": 90.0, "lowest": 90.0, "highest": 90.0})
+    control = pd.DataFrame(
+        {"sparsity": [0.5], "seeds": 1, "test_accuracy": 90.0, "lowest": 90.0, "highest": 90.0}
+    )
     ax = plots.accuracy_in_steps(joint, control, 91.5)
     drawn = {line.get_label(): line for line in ax.lines}
     assert set(drawn["dense, 8 bits"].get_ydata()) == {91.5}
@@ -30,6 +33,21 @@ def test_accuracy_in_steps():
         assert list(line.get_ydata()) == joint[column].tolist()[::-1]
     spans = [segment[:, 1].tolist() for bars in ax.collections for segment in bars.get_segments()]
     assert [87.5, 88.5] in spans
+    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "#ffffff"]
+    assert [list(line.get_xdata()) for line in hollow] == [[50.0], [90.0], [90.0]]  # what has one seed
+
+
+def test_both_slides_have_one_legend():
+    joint = pd.DataFrame({"sparsity": [0.5], "seeds": 1, "lowest": 88.0, "highest": 88.0})
+    joint = joint.assign(**dict.fromkeys(plots.STEPS, 88.0))
+    spent = pd.DataFrame({"series": ["LFSR mask"], "sparsity": 0.5, "seeds": 1, "energy_j": 5.0, "gain": 2.0})
+    claims = pd.DataFrame({"sparsity": [0.1], "gain": [2.2]})
+    left, right = plots.both_slides(joint, joint, 91.5, spent, claims)
+    assert (left.get_legend(), right.get_legend()) == (None, None)
+    (legend,) = left.figure.legends
+    words = [text.get_text() for text in legend.get_texts()]
+    assert len(words) == len(set(words))
+    assert {"after post-training", "twofold, codes chosen by energy", "the talk"} <= set(words)
 
 
 def test_bit_terms():

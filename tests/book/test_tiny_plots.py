@@ -32,6 +32,7 @@ def test_losses_in_both_networks():
             "recipe": ["masks", "masks", "bits", "bits"],
             "network": ["resnet20", "resnet8"] * 2,
             "lost": [1.5, 2.5, 0.5, 0.25],
+            "seeds": [3, 1, 1, 1],
         }
     )
     ax = plots.lost_in_both(frame)
@@ -39,3 +40,5 @@ def test_losses_in_both_networks():
     drawn = {line.get_label(): line for line in ax.lines}
     assert list(drawn["ResNet-20"].get_xdata()) == [1.5, 0.5]
     assert list(drawn["ResNet-8"].get_xdata()) == [2.5, 0.25]
+    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "#ffffff"]
+    assert [list(line.get_xdata()) for line in hollow] == [[0.5], [2.5, 0.25]]  # of one seed

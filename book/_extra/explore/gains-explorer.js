@@ -43,7 +43,7 @@
     <p class="save"><button type="button" class="save-figure" name="save">Save as SVG</button></p>
     <details class="numbers"><summary>The six points as a table</summary>
       <table><thead><tr><th scope="col">Network</th><th scope="col">Accuracy (%)</th><th scope="col">Gain</th>
-        <th scope="col">Energy (µJ an image)</th></tr></thead><tbody></tbody></table></details>`;
+        <th scope="col">Energy (µJ an image)</th><th scope="col">Seeds</th></tr></thead><tbody></tbody></table></details>`;
   const find = (selector) => root.querySelector(selector);
   const svg = find("svg");
   const form = find("form");
@@ -129,6 +129,10 @@
       const [x, y] = [across(p.counted), up(p.countedAccuracy)];
       return { left: x - 5, right: x + 5, top: y - 5, low: y + 5 };
     });
+    // What words must not lie on: numbers of the axis, the line at 1x, and the way from each ring to its point.
+    const ticks = percents(low, high).map((percent) => ({ left: 0, right: box.left, top: up(percent) - 7, low: up(percent) + 7 }));
+    const lines = [[across(1), box.top, across(1), box.low]];
+    rings.forEach((ring, i) => lines.push([ring.left + 5, ring.top + 5, discs[i].x, discs[i].y]));
     const labels = [];
     points.forEach((p, i) => {
       const { x, y } = discs[i];
@@ -140,6 +144,7 @@
           const left = Math.min(Math.max(free, 0), box.width - width);
           const frame = { left, right: left + width, top: y + dy - 7, low: y + dy + 7 };
           let cost = order + rank / 2 + Math.abs(left - free) / 20;
+          if (ticks.some((tick) => overlap(frame, tick))) cost += 8;
           if (frame.left < box.left || frame.right > box.right) cost += 2;
           if (frame.top < box.top || frame.low > box.low) cost += 30;
           for (const other of labels) if (overlap(frame, other)) cost += 30;
@@ -148,6 +153,7 @@
             if (overlap(frame, around)) cost += 12;
           }
           for (const ring of rings) if (overlap(frame, ring)) cost += 3;
+          for (const line of lines) if (crossed(frame, line)) cost += 4;
           if (!best || cost < best.cost) best = { cost, frame };
         }
       }
@@ -166,6 +172,23 @@
   }
 
   const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.low && b.top < a.low;
+
+  // Where the axis of accuracies has its numbers.
+  function percents(low, high) {
+    const every = high - low > 10 ? 4 : 2;
+    const first = Math.ceil(low / every) * every;
+    return Array.from({ length: Math.floor((high - first) / every) + 1 }, (_, i) => first + every * i);
+  }
+
+  // Whether a line enters a frame: one of its spots, 4 pixels apart at most, lies inside.
+  function crossed(frame, [x1, y1, x2, y2]) {
+    const steps = Math.ceil(Math.hypot(x2 - x1, y2 - y1) / 4) + 1;
+    for (let i = 0; i <= steps; i++) {
+      const [x, y] = [x1 + ((x2 - x1) * i) / steps, y1 + ((y2 - y1) * i) / steps];
+      if (x > frame.left && x < frame.right && y > frame.top && y < frame.low) return true;
+    }
+    return false;
+  }
 
   function label(p, low) {
     const end = p.accuracy < low ? `, ${p.accuracy.toFixed(0)} %` : "";
@@ -200,8 +223,7 @@
       if (width >= 480 || ![0.2, 20].includes(gain))
         parts.push(element("text", { x: across(gain), y: low + 17, "text-anchor": "middle" }, `${gain}x`));
     }
-    const every = at.high - at.low > 10 ? 4 : 2;
-    for (let percent = Math.ceil(at.low / every) * every; percent <= at.high; percent += every) {
+    for (const percent of percents(at.low, at.high)) {
       const y = up(percent);
       if (y > low + 0.5) continue;
       parts.push(element("line", { class: "grid", x1: left, x2: right, y1: y, y2: y }));
@@ -286,6 +308,8 @@
     if (index === "generated" && machine !== "crossbar")
       notes.push("No register makes a mask that was chosen by magnitude: its index is stored instead.");
     for (const p of points) if (p.note) notes.push(p.note);
+    const single = points.filter((p) => p.seeds === 1).map((p) => p.name);
+    if (single.length) notes.push(`Of one seed only: ${single.join(", ")}.`);
     notes.push(
       "Rings: where the slides’ way of counting puts the same point, cells alone. A triangle stands at the edge of the picture for a point beyond it.",
     );
@@ -293,7 +317,7 @@
     find("tbody").innerHTML = points
       .map(
         (p) => `<tr><th scope="row">${p.name}</th><td>${p.accuracy.toFixed(1)}</td><td>${times(p.gain)}</td>
-          <td>${Number(p.energy.toPrecision(3))}</td></tr>`,
+          <td>${Number(p.energy.toPrecision(3))}</td><td>${p.seeds}</td></tr>`,
       )
       .join("");
     for (const button of root.querySelectorAll("[data-view]")) {

@@ -124,8 +124,8 @@ def headline_points(accounts: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The points of the first figure: accuracy (8-bit inputs too) against gain, by what is charged.
 
     A row a recipe and panel. Columns ``run``, ``panel``, ``series``, ``gain``, ``test_accuracy`` (%),
-    ``front``, as `figures.energy.accuracy_against_gain` draws them. Networks that the talk's order ruined,
-    below 60 %, are left out.
+    ``seeds``, ``front``, as `figures.energy.accuracy_against_gain` draws them. Networks that the talk's order
+    ruined, below 60 %, are left out.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def headline_points(accounts: dict[str, pd.DataFrame]) -> pd.DataFrame:
     frame = frame.assign(series=families(frame))
     frame = frame.assign(front=on_front(frame, "gain", "test_accuracy", ["panel", "series"]))
     frame = frame.sort_values(["panel", "series", "gain", "run"], ignore_index=True)
-    return frame[["run", "panel", "series", "gain", "test_accuracy", "front"]]
+    return frame[["run", "panel", "series", "gain", "test_accuracy", "seeds", "front"]]
 
 
 def headline_table(accounts: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -150,6 +150,7 @@ def headline_table(accounts: dict[str, pd.DataFrame]) -> pd.DataFrame:
             "cells": cells.gain,
             "cells + index": index.gain,
             "everything": whole.gain,
+            "machine": whole.machine,
             "with delay": whole.edp_gain,
             "arrays": whole.arrays.round().astype(int),
             "seeds": cells.seeds,
@@ -163,11 +164,14 @@ def readme_table() -> str:
     """`headline_table` in Markdown, with the slides' cells."""
     names = recipe_names(runs := headline_runs())
     table = headline_table(priced(runs[names.isin(RECIPES)], load_cell_table()))
-    lines = [["network", *table.columns], ["---", *["---:"] * len(table.columns)]]
+    sides = ["---" if name == "machine" else "---:" for name in table.columns]
+    lines = [["network", *table.columns], ["---", *sides]]
     for label, row in table.iterrows():
         counts = [f"{row[name]:,.0f}" for name in ("arrays", "seeds")]
-        ratios = [f"{row[name]:.1f}x" for name in ("cells", "cells + index", "everything", "with delay")]
-        lines.append([str(label), f"{row['accuracy (%)']:.1f}", *ratios, *counts])
+        ratios = {name: f"{row[name]:.1f}x" for name in ("cells", "cells + index", "everything", "with delay")}
+        delay = ratios.pop("with delay")
+        words = [str(label), f"{row['accuracy (%)']:.1f}", *ratios.values(), row.machine, delay, *counts]
+        lines.append(words)
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

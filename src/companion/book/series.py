@@ -113,9 +113,14 @@ def bit_term_points(runs: pd.DataFrame, start: str, tuning_start: str) -> tuple[
 
 
 def brief(labels: pd.Series, *without: str) -> pd.Series:
-    """Labels without words that go without saying; 64 columns are all of any layer of ResNet-20."""
+    """Labels without words that go without saying; 64 columns are all of any layer of ResNet-20.
+
+    Words that tell two of the labels apart stay.
+    """
     for words in ("column by column", *without):
-        labels = labels.str.replace(f", {words}", "", regex=False)
+        shorter = labels.str.replace(f", {words}", "", regex=False)
+        alone = labels.groupby(shorter).transform("nunique") == 1
+        labels = shorter.where(alone, labels)
     return labels.str.replace("rows shared by 64 columns", "rows shared by all columns", regex=False)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from cycler import cycler
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from companion.book.figures.notes import write_notes
@@ -22,6 +23,7 @@ __all__ = [
     "code_energies",
     "curves",
     "dots",
+    "hollow_where_single",
     "masks",
     "points",
     "ranges",
@@ -210,6 +212,23 @@ def ranges(frame: pd.DataFrame, x: str, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def hollow_where_single(ax: Axes, line: Line2D, seeds: pd.Series) -> None:
+    """Make the marks of a line hollow where a point has one seed only; others are means of several."""
+    single = seeds.to_numpy() == 1
+    if not single.any():
+        return
+    x, y = line.get_xdata(), line.get_ydata()
+    ax.plot(
+        np.asarray(x)[single],
+        np.asarray(y)[single],
+        linestyle="none",
+        marker=line.get_marker(),
+        color=line.get_color(),
+        markersize=line.get_markersize(),
+        markerfacecolor="#ffffff",  # `figures.page.COLORS` makes it the page's
+    )
+
+
 def _error_scale(ax: Axes) -> None:
     """The error on a logarithmic scale, as accuracy: most networks lie within a few points of the best."""
     ax.set_yscale("function", functions=(_of_error, lambda height: 100 - 10**-height))
@@ -229,8 +248,8 @@ def _of_error(accuracy):
 def accuracy_curves(frame: pd.DataFrame, gray: pd.DataFrame, literature: pd.DataFrame) -> Axes:
     """Test accuracy (%) against overall sparsity (%), a line a method, named at its end; the rest in gray.
 
-    Columns: ``method``, ``sparsity``, ``test_accuracy``, of the first two frames also ``lowest`` and
-    ``highest`` over the seeds.
+    Columns: ``method``, ``sparsity``, ``test_accuracy``, of the first also ``seeds``, and ``lowest`` and
+    ``highest`` over them.
     """
     _, ax = plt.subplots(figsize=(7.2, 4.6))
     _error_scale(ax)
@@ -244,6 +263,7 @@ def accuracy_curves(frame: pd.DataFrame, gray: pd.DataFrame, literature: pd.Data
         x = 100 * line.sparsity
         size = 11 if marker == "*" else 6
         (drawn,) = ax.plot(x, line.test_accuracy, marker=marker, color=color, markersize=size, linewidth=1.4)
+        hollow_where_single(ax, drawn, line.seeds)
         if len(line) < 3:  # accuracy bends too much between two points
             drawn.set_linestyle("none")
         ax.fill_between(x, line.lowest, line.highest, color=color, alpha=0.2, linewidth=0)

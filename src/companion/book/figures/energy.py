@@ -1,12 +1,27 @@
 """Pictures of what machines spend: a tidy frame in, matplotlib Axes out; nothing is computed here."""
 
+from textwrap import wrap
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from companion.book.figures.basic import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, TEAL, _error_scale
+from companion.book.figures.basic import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    TEAL,
+    _error_scale,
+    hollow_where_single,
+)
+from companion.book.figures.notes import NOTE
+from companion.book.figures.page import LINE, when_narrow
 
 __all__ = [
     "PARTS",
@@ -74,19 +89,24 @@ SLIDE_STYLE = {
 def energy_against_sparsity(frame: pd.DataFrame, claims: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Joules of an image against the share removed (%): dense, a mask alone, twofold in two ways.
 
+    With a legend, unless it is drawn into axes of the caller's.
+
     Parameters
     ----------
-    frame : columns ``series`` (of `SLIDE_STYLE`, or left out), ``sparsity`` (share), ``energy_j``, ``gain``
-        over the dense network
+    frame : columns ``series`` (of `SLIDE_STYLE`, or left out), ``sparsity`` (share), ``seeds``, ``energy_j``,
+        ``gain`` over the dense network
     claims : gains that others state, columns ``sparsity``, ``gain``
     """
+    alone = ax is None
     ax = plt.subplots(figsize=(7.2, 4.2))[1] if ax is None else ax
     dense_j = (frame.energy_j * frame.gain).iloc[0]
     ax.axhline(dense_j, color=BLACK, linewidth=1.4, label="dense, 8 bits")
     for series, (words, color, marker) in SLIDE_STYLE.items():
         line = frame[frame.series == series].sort_values("sparsity")
         size = 11 if marker == "*" else 6
-        ax.plot(100 * line.sparsity, line.energy_j, color=color, marker=marker, markersize=size, label=words)
+        x, y = 100 * line.sparsity, line.energy_j
+        (drawn,) = ax.plot(x, y, color=color, marker=marker, markersize=size, label=words)
+        hollow_where_single(ax, drawn, line.seeds)
     ax.plot(100 * claims.sparsity, dense_j / claims.gain, "x", color=BLACK, markersize=9, label="the talk")
     for claim in claims.itertuples():
         left = claim.sparsity > 0.5
@@ -102,15 +122,16 @@ def energy_against_sparsity(frame: pd.DataFrame, claims: pd.DataFrame, ax: Axes 
         yscale="log", xlabel="overall sparsity (%)", ylabel="energy of an image, cells alone", xlim=(-3, 100)
     )
     ax.yaxis.set_major_formatter(EngFormatter("J"))
-    ax.legend(fontsize="small", loc="lower left")
+    if alone:
+        ax.legend(fontsize="small", loc="lower left")
     return ax
 
 
 def gain_panels(frame: pd.DataFrame, claims: pd.DataFrame) -> list[Axes]:
     """Energy gain against the share removed (%), a panel a machine, a line each of `RECIPE_STYLE`.
 
-    Columns of ``frame``: ``panel``, ``series``, ``sparsity`` (share), ``gain``; of ``claims``: ``sparsity``,
-    ``gain``. Other series are left out.
+    Columns of ``frame``: ``panel``, ``series``, ``sparsity`` (share), ``seeds``, ``gain``; of ``claims``:
+    ``sparsity``, ``gain``. Other series are left out.
     """
     names = list(dict.fromkeys(frame.panel))
     figure, grid = plt.subplots(1, len(names), figsize=(7.2, 4.0), sharex=True, sharey=True, squeeze=False)
@@ -120,7 +141,8 @@ def gain_panels(frame: pd.DataFrame, claims: pd.DataFrame) -> list[Axes]:
             line = own[own.series == series].sort_values("sparsity")
             size = 11 if marker == "*" else 6
             x, y = 100 * line.sparsity, line.gain
-            ax.plot(x, y, color=color, marker=marker, markersize=size, linewidth=1.4, label=series)
+            (drawn,) = ax.plot(x, y, color=color, marker=marker, markersize=size, linewidth=1.4, label=series)
+            hollow_where_single(ax, drawn, line.seeds)
         ax.plot(100 * claims.sparsity, claims.gain, "x", color=BLACK, markersize=9, label="the talk")
         ax.set(title=name, xlabel="weights removed (%)")
         _ratios(ax, "y")
@@ -142,39 +164,54 @@ def account_bars(frame: pd.DataFrame, *, longest_j: float | None = None) -> Axes
     longest_j
         Where the axis ends; a longer bar is cut, and its note stands inside. None: all are drawn whole.
     """
+    figure, ax = plt.subplots(figsize=(7.2, 2.0))
+    lines = _draw_account(ax, frame, longest_j)
+    figure.set_figheight(0.9 + 0.24 * lines)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, borderaxespad=0.2, fontsize="small")
+
+    def draw_narrow() -> None:
+        ax.clear()
+        more = _draw_account(ax, frame, longest_j, narrow=True) - lines
+        figure.set_figheight(figure.get_figheight() + 0.24 * more)
+
+    when_narrow(figure, draw_narrow)
+    return ax
+
+
+def _draw_account(ax: Axes, frame: pd.DataFrame, longest_j: float | None, *, narrow: bool = False) -> float:
+    """Draw the bars of `account_bars`; returns lines of height. Narrow, the words of a bar stand above it."""
+    step, first, after = (1.6, 1.5, 1.0) if narrow else (0.8, 0.85, 1.15)
     heights, heads, at = [], [], 0.0
     for name, own in frame.groupby("network", sort=False):
-        heads.append((at, name))
-        heights += [at + 0.85 + 0.8 * number for number in range(len(own))]
-        at = heights[-1] + 1.15
-    _, ax = plt.subplots(figsize=(7.2, 0.9 + 0.24 * at))
+        lines = wrap(name, LINE) if narrow else [name]
+        heads += [(at + 0.9 * number, line) for number, line in enumerate(lines)]
+        heights += [heads[-1][0] + first + step * number for number in range(len(own))]
+        at = heights[-1] + after
     left = np.zeros(len(frame))
     for column, (word, color) in PARTS.items():
         ax.barh(heights, frame[column], left=left, color=color, label=word, height=0.7)
         left = left + frame[column].to_numpy()
     end = left.max() if longest_j is None else longest_j
     for height, total, row in zip(heights, left, frame.itertuples(), strict=True):
-        inside = total > end
         note = f"{row.gain:.2g}x, EDP {row.edp_gain:.2g}x, {row.arrays:,.0f} arrays"
-        ax.text(
-            end if inside else total,
-            height,
-            f"{note} " if inside else f" {note}",
-            ha="right" if inside else "left",
-            va="center_baseline",
-            fontsize="x-small",
-            color="white" if inside else BLACK,
-            fontweight="bold" if inside else "normal",
-            in_layout=False,
-        )
-    for height, name in heads:
-        ax.text(0, height, name, va="center_baseline", fontsize="small", fontweight="bold", in_layout=False)
-    ax.set_yticks(heights, frame.bar.tolist(), fontsize="x-small")
-    ax.set(ylim=(at - 0.5, -0.6), xlim=(0, end * (1.0 if longest_j else 1.45)), xlabel="energy of an image")
+        inside = total > end and not narrow
+        style: dict = dict(va="center_baseline", fontsize=NOTE, in_layout=False)
+        if narrow:
+            ax.text(0, height - 0.75, f"{row.bar}: {note}", **style)
+        elif inside:
+            ax.text(end, height, f"{note} ", ha="right", color="white", fontweight="bold", **style)
+        else:
+            ax.text(total, height, f" {note}", color=BLACK, **style)
+    for height, line in heads:
+        ax.text(0, height, line, va="center_baseline", fontsize="small", fontweight="bold", in_layout=False)
+    ax.set_yticks([] if narrow else heights, [] if narrow else frame.bar.tolist(), fontsize=NOTE)
+    width = end if narrow or longest_j else 1.45 * end
+    ax.set(ylim=(at - 0.5, -0.6), xlim=(0, width), xlabel="energy of an image")
     ax.xaxis.set_major_formatter(EngFormatter("J"))
+    if narrow:
+        ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     ax.grid(axis="y", visible=False)
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, borderaxespad=0.2, fontsize="small")
-    return ax
+    return at
 
 
 def accuracy_against_gain(frame: pd.DataFrame, marked: tuple[float, float] | None = None) -> list[Axes]:
@@ -186,7 +223,8 @@ def accuracy_against_gain(frame: pd.DataFrame, marked: tuple[float, float] | Non
     Parameters
     ----------
     frame
-        Columns ``panel``, ``series``, ``gain``, ``test_accuracy`` (%) and ``front`` (one of the best).
+        Columns ``panel``, ``series``, ``gain``, ``test_accuracy`` (%), ``seeds`` and ``front`` (one of the
+        best).
     marked
         A range of gains that is shaded in the first panel.
     """
@@ -197,23 +235,15 @@ def accuracy_against_gain(frame: pd.DataFrame, marked: tuple[float, float] | Non
         _error_scale(ax)
         if marked is not None and name == names[0]:
             ax.axvspan(*marked, color="#cccccc", alpha=0.35, linewidth=0)
-            ax.text(
-                marked[0], 0.02, " the talk's range", transform=ax.get_xaxis_transform(), fontsize="x-small"
-            )
+            ax.text(marked[0], 0.02, " the talk's range", transform=ax.get_xaxis_transform(), fontsize=NOTE)
         others = own[~own.front | ~own.series.isin(SERIES_STYLE)]
         ax.plot(others.gain, others.test_accuracy, ".", color=GRAY, markersize=5)
         for series, (color, marker) in SERIES_STYLE.items():
             best = own[own.front & (own.series == series)].sort_values("gain")
             size = 11 if marker == "*" else 6
-            ax.plot(
-                best.gain,
-                best.test_accuracy,
-                color=color,
-                marker=marker,
-                markersize=size,
-                linewidth=1.3,
-                label=series,
-            )
+            x, y = best.gain, best.test_accuracy
+            (drawn,) = ax.plot(x, y, color=color, marker=marker, markersize=size, linewidth=1.3, label=series)
+            hollow_where_single(ax, drawn, best.seeds)
         ax.set(title=name, xlabel="gain over dense 8 bits")
         _ratios(ax)
     grid[0, 0].set_ylabel("accuracy with 8-bit inputs (%)")
@@ -246,8 +276,8 @@ def lever_dots(frame: pd.DataFrame) -> list[Axes]:
         ax.plot(own.gain, at, "o", color=BLUE, markersize=6, label="energy")
         ax.plot(own.edp_gain, at, "o", color=RED, markersize=6, fillstyle="none", label="energy x delay")
         for row in np.flatnonzero(own.gain.isna()):
-            ax.text(1, row, "  not finished", va="center", fontsize="x-small", color=GRAY)
-        ax.set_yticks(at, levers, fontsize="x-small")
+            ax.text(1, row, "  not finished", va="center", fontsize=NOTE, color=GRAY)
+        ax.set_yticks(at, levers, fontsize=NOTE)
         ax.set(title=name)
         _ratios(ax)
     for ax in grid[-1]:

@@ -1,39 +1,81 @@
 """Words beside the points of a figure, placed so that they hide neither points nor one another."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 
-__all__ = ["write_notes"]
+from companion.book.figures.page import when_narrow
+
+__all__ = ["NOTE", "write_notes"]
 
 
-LETTER, LINE, MARK = 4.9, 9.0, 7.0
-"""Printer's points: the mean width of a letter of a note, a note's height, and half of a point's mark."""
+NOTE = 9.0
+"""Size of small words, in printer's points: in a column of text they have 11 pixels, the least to be read."""
+
+LETTER, LINE, MARK, CURVE = 5.2, 9.5, 6.0, 1.5
+"""Printer's points: the mean width of a letter of a note, a note's height, half of a mark, half of a line."""
+
+STEPS = 12
+"""Spots of a line between two points: a note steps aside for each of them."""
 
 
 def write_notes(ax: Axes, x: pd.Series, y: pd.Series, notes: Sequence[str], colors: Sequence[str]) -> None:
-    """Write each note beside its point, where it covers least of the points and of the notes before it.
+    """Write each note beside its point, where it covers least of the lines, points and notes before it.
+
+    They are placed anew in the narrow figure of a phone, within its panel, which they would narrow further.
 
     Parameters
     ----------
     x, y : coordinates of the points, shape (n,), in units of the axes
     notes, colors : a note and a matplotlib color a point; an empty note writes nothing
     """
-    if (figure := ax.get_figure(root=True)) is not None:
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # only axes that were removed have none
+    written: list[Annotation] = []
+
+    def write(within: bool) -> None:
+        while written:
+            written.pop().remove()
         figure.draw_without_rendering()  # the layout moves the panel; room is counted in printer's points
-    spots = ax.transData.transform(np.column_stack([x, y]).astype(float)) * 72 / ax.figure.dpi
-    taken = [(left - MARK, low - MARK, left + MARK, low + MARK) for left, low in spots]
-    for at, (left, low), note, color in zip(zip(x, y, strict=True), spots, notes, colors, strict=True):
-        width = LETTER * len(note)
-        places = [(side, rise) for rise in (-4.5, -12, 3, -21, 12) for side in (8, -8 - width)]
-        places += [(-width / 2, 8), (-width / 2, -17)]
-        boxes = [(left + dx, low + dy, left + dx + width, low + dy + LINE) for dx, dy in places]
-        best = int(np.argmin([sum(_shared(box, other) for other in taken) for box in boxes]))
-        taken.append(boxes[best])
-        style: dict = dict(textcoords="offset points", fontsize="x-small", color=color)
-        ax.annotate(note, at, xytext=places[best], **style)
+        unit = 72 / figure.dpi
+        left, low, right, high = np.array(ax.bbox.extents) * unit
+        taken = [(left - 999, low, left, high)]
+        taken += [(right, low, right + 999, high)] if within else []
+        taken += [box for line in ax.lines for box in _boxes(line, unit)]
+        spots = ax.transData.transform(np.column_stack([x, y]).astype(float)) * unit
+        for at, spot, note, color in zip(zip(x, y, strict=True), spots, notes, colors, strict=True):
+            place, box = _free(spot, LETTER * len(note), taken)
+            taken.append(box)
+            style: dict = dict(textcoords="offset points", fontsize=NOTE, color=color)
+            written.append(ax.annotate(note, at, xytext=place, **style))
+
+    write(within=False)
+    when_narrow(figure, lambda: write(within=True))
+
+
+def _boxes(line: Line2D, unit: float) -> list[tuple]:
+    """What a line and its marks take: boxes (left, low, right, high) in printer's points."""
+    spots = line.get_transform().transform(line.get_xydata()) * unit
+    marks = [(spot, MARK) for spot in spots] if line.get_marker() not in ("", "None", None) else []
+    shares = np.linspace(0, 1, STEPS, endpoint=False)[1:, None]
+    if line.get_linestyle() != "None":
+        for start, end in pairwise(spots):
+            marks += [(spot, CURVE) for spot in start + shares * (end - start)]
+    return [(*(spot - half), *(spot + half)) for spot, half in marks]
+
+
+def _free(spot: np.ndarray, width: float, taken: Sequence[tuple]) -> tuple[tuple[float, float], tuple]:
+    """Where a note of a width covers least of the boxes: its distance from the point, and its own box."""
+    places = [(side, rise) for rise in (-4.5, -12.0, 3.0, -21.0, 12.0) for side in (8.0, -8.0 - width)]
+    places += [(-width / 2, 8.0), (-width / 2, -17.0)]
+    boxes = [(*(spot + place), *(spot + place + (width, LINE))) for place in map(np.array, places)]
+    best = int(np.argmin([sum(_shared(box, other) for other in taken) for box in boxes]))
+    return places[best], boxes[best]
 
 
 def _shared(box: tuple, other: tuple) -> float:

@@ -8,6 +8,7 @@ dark.
 
 import io
 import re
+from collections.abc import Callable
 from textwrap import fill
 
 from matplotlib import pyplot as plt
@@ -15,7 +16,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import GridSpec
 
-__all__ = ["COLORS", "UNNAMED", "as_html", "keep_wide", "show_in_page"]
+__all__ = ["COLORS", "LINE", "UNNAMED", "as_html", "keep_wide", "show_in_page", "when_narrow"]
 
 
 UNNAMED = "a figure"
@@ -63,6 +64,11 @@ def keep_wide(figure: Figure | SubFigure) -> None:
     figure.set_gid(_WIDE)
 
 
+def when_narrow(figure: Figure, draw: Callable[[], None]) -> None:
+    """Have a part of a figure drawn anew once the figure is as narrow as a phone."""
+    vars(figure).setdefault(_DRAWN_ANEW, []).append(draw)
+
+
 def as_html(figure: Figure) -> str:
     """Both drawings of a figure, the wide one and the narrow one."""
     wide = _svg(figure, "plot-wide")
@@ -75,6 +81,9 @@ def as_html(figure: Figure) -> str:
 
 
 _WIDE = "wide"
+
+
+_DRAWN_ANEW = "_drawn_anew"
 
 
 def _narrow(figure: Figure) -> None:
@@ -113,6 +122,8 @@ def _narrow(figure: Figure) -> None:
         figure.legend(list(entries.values()), words, loc="outside lower center", fontsize="small")
         height += 0.22 * sum(1 + name.count("\n") for name in words)
     figure.set_size_inches(PHONE, height)
+    for draw in vars(figure).get(_DRAWN_ANEW, ()):
+        draw()
 
 
 def _svg(figure: Figure, name: str) -> str:

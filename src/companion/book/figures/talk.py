@@ -2,10 +2,21 @@
 
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from companion.book.figures.basic import BLACK, BLUE, GREEN, ORANGE, PURPLE, TEAL, _error_scale, _joule_scale
-from companion.book.figures.energy import energy_against_sparsity
+from companion.book.figures.basic import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    TEAL,
+    _error_scale,
+    _joule_scale,
+    hollow_where_single,
+)
+from companion.book.figures.energy import SLIDE_STYLE, energy_against_sparsity
 from companion.book.figures.notes import write_notes
 
 __all__ = ["STEPS", "TERMS", "accuracy_in_steps", "bit_terms", "both_slides"]
@@ -31,21 +42,24 @@ TERMS = {
 def accuracy_in_steps(
     joint: pd.DataFrame, control: pd.DataFrame, dense: float, ax: Axes | None = None
 ) -> Axes:
-    """Accuracy (%) against overall sparsity (%) at the three steps of the talk's training.
+    """Accuracy (%) against overall sparsity (%) at the three steps of the talk's training; legend if alone.
 
     Parameters
     ----------
-    joint : columns ``sparsity`` (share), those of `STEPS`, and ``lowest`` and ``highest`` of the last
-    control : the mask alone, with as many epochs: ``sparsity``, ``test_accuracy``, ``lowest``, ``highest``
+    joint : columns ``sparsity`` (share), ``seeds``, those of `STEPS`, and ``lowest`` and ``highest`` of the
+        last
+    control : the mask alone, with as many epochs: ``sparsity``, ``seeds``, ``test_accuracy``, ``lowest``,
+        ``highest``
     dense : accuracy (%) of the dense network
     """
+    alone = ax is None
     ax = plt.subplots(figsize=(7.2, 4.4))[1] if ax is None else ax
     _error_scale(ax)
     ax.axhline(dense, color=BLACK, linewidth=1.2, label="dense, 8 bits")
     control, joint = control.sort_values("sparsity"), joint.sort_values("sparsity")
     for frame, color in ((control, BLUE), (joint, TEAL)):
         ax.vlines(100 * frame.sparsity, frame.lowest, frame.highest, color=color, linewidth=4, alpha=0.3)
-    ax.plot(
+    (masked,) = ax.plot(
         100 * control.sparsity,
         control.test_accuracy,
         color=BLUE,
@@ -54,20 +68,18 @@ def accuracy_in_steps(
         linewidth=1.2,
         label="LFSR mask alone",
     )
-    for column, (words, color, marker, line) in STEPS.items():
-        ax.plot(
-            100 * joint.sparsity,
-            joint[column],
-            color=color,
-            marker=marker,
-            linestyle=line,
-            # Large and open: where pruning costs nothing, the next step's marks lie inside.
-            markersize=11 if marker == "o" else 6,
-            fillstyle="none" if marker == "o" else "full",
-            label=words,
+    hollow_where_single(ax, masked, control.seeds)
+    for column, (words, color, marker, style) in STEPS.items():
+        (line,) = ax.plot(
+            100 * joint.sparsity, joint[column], color=color, marker=marker, linestyle=style, label=words
         )
+        if column == "accuracy_before_pruning":  # where pruning costs nothing, the next marks lie inside
+            line.set(markersize=13, markerfacecolor=(color, 0.45), markeredgewidth=0)
+        else:
+            hollow_where_single(ax, line, joint.seeds)
     ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
-    ax.legend(fontsize="small", loc="lower left")
+    if alone:
+        ax.legend(fontsize="small", loc="lower left")
     return ax
 
 
@@ -75,11 +87,15 @@ def both_slides(
     joint: pd.DataFrame, control: pd.DataFrame, dense: float, spent: pd.DataFrame, claims: pd.DataFrame
 ) -> list[Axes]:
     """The talk's two result slides side by side: `accuracy_in_steps` and `energy_against_sparsity`."""
-    _, axes = plt.subplots(1, 2, figsize=(7.2, 4.0))
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 4.4))
     accuracy_in_steps(joint, control, dense, axes[0]).set_title("accuracy")
     energy_against_sparsity(spent, claims, axes[1]).set_title("energy")
+    entries: dict[str, Artist] = {}
     for ax in axes:
-        ax.legend(fontsize="x-small", loc="lower left")
+        handles, words = ax.get_legend_handles_labels()
+        entries |= dict(zip(words, handles, strict=True))
+    del entries[SLIDE_STYLE["joint"][0]]  # they are those after post-training, and look like them
+    figure.legend(entries.values(), [*entries], fontsize="small", ncols=3, loc="outside lower center")
     return list(axes)
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from companion.book.figures.basic import BLACK, BLUE, ORANGE, _error_scale, _joule_scale
+from companion.book.figures.basic import BLACK, BLUE, ORANGE, _error_scale, _joule_scale, hollow_where_single
 from companion.book.figures.energy import SERIES_STYLE
 from companion.book.figures.notes import write_notes
 
@@ -56,15 +56,17 @@ def lost_in_both(frame: pd.DataFrame) -> Axes:
 
     Parameters
     ----------
-    frame : columns ``recipe``, ``network``, ``lost``, as `study.tiny.lost_by_network`
+    frame : columns ``recipe``, ``network``, ``lost``, ``seeds``, as `study.tiny.lost_by_network`
     """
     recipes = list(dict.fromkeys(frame.recipe))
     _, ax = plt.subplots(figsize=(7.2, 1.3 + 0.36 * len(recipes)))
     by_recipe = frame.pivot(index="recipe", columns="network", values="lost").loc[recipes]
+    seeds = frame.pivot(index="recipe", columns="network", values="seeds").loc[recipes]
     rows = range(len(recipes))
     ax.hlines(rows, by_recipe.min(axis=1), by_recipe.max(axis=1), color="#bbbbbb", linewidth=2, zorder=1)
     for network, (name, color, marker) in NETWORK_STYLE.items():
-        ax.plot(by_recipe[network], rows, marker, color=color, markersize=8, label=name)
+        (line,) = ax.plot(by_recipe[network], rows, marker, color=color, markersize=8, label=name)
+        hollow_where_single(ax, line, seeds[network])
     ax.axvline(0, color=BLACK, linewidth=1.2)
     ax.set_yticks(rows, recipes)
     ax.invert_yaxis()
