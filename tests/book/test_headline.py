@@ -60,7 +60,7 @@ def test_table_has_a_row_a_recipe_that_has_finished_in_markdown(accounts, monkey
     monkeypatch.setattr(headline, "priced", lambda *_: accounts)
     head, rule, first, *rows = headline.readme_table().splitlines()
     assert {line.count(" | ") for line in (head, rule, first, *rows)} == {len(table.columns)}
-    assert first == "| dense, 8 bits | 91.6 | 1.0x | 1.0x | 1.0x | 1.0x | 132 | 1 |"
+    assert first == "| dense, 8 bits | 91.6 | 1.0x | 1.0x | 1.0x | crossbar | 1.0x | 132 | 1 |"
 
 
 def test_mark_changes_with_a_point(points):

@@ -385,6 +385,7 @@ def machine(account: Mapping[str, pd.DataFrame], *, tables: pd.DataFrame) -> Fin
         "half_packed": whole["packed"].loc[half],
         "ninety": whole["grouped"].loc[ninety],
         "shared": whole["grouped"].loc[shared],
+        "shared_most": whole["grouped"].loc["twofold-col-g64-r80-mu0.8-b3-rows"],
         "scratch": whole["packed"].loc["twofold-ms-r50-mu125"],
         "rival_ninety": whole["grouped"].loc[chosen.format(90)],
     }
@@ -397,6 +398,7 @@ def machine(account: Mapping[str, pd.DataFrame], *, tables: pd.DataFrame) -> Fin
     index_j = whole["packed"].index_j
     found |= {
         "index_uj": 1e6 * index_j[half],
+        "index_percent": 100 * index_j[half] / whole["packed"].energy_j[half],
         "stored_uj": 1e6 * index_j[chosen.format(50)],
         "scratch_uj": 1e6 * index_j["twofold-ms-r50-mu125"],
         "dense_arrays": dense.arrays,
@@ -654,11 +656,12 @@ def speed(table: pd.DataFrame, grown: pd.DataFrame, floor: str, waiting: Sequenc
     waiting : comparisons that were not measured yet, in words
     """
     largest = grown[grown.weights == grown.weights.max()].set_index("work")
+    missed = table[~table.reached]
     return _plain(
         {
             "comparisons": len(table),
             "reached": int(table.reached.sum()),
-            "missed": "; ".join(table.work[~table.reached]) or "none",
+            "missed": "; ".join(f"{row.work} ({row.peer})" for row in missed.itertuples()) or "none",
             "waiting": "; ".join(waiting) or "none",
             "threads": table.threads.iloc[0],
             "machine": table.device.iloc[0],

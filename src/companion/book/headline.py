@@ -164,14 +164,12 @@ def readme_table() -> str:
     """`headline_table` in Markdown, with the slides' cells."""
     names = recipe_names(runs := headline_runs())
     table = headline_table(priced(runs[names.isin(RECIPES)], load_cell_table()))
+    forms = {"accuracy (%)": "{:.1f}", "machine": "{}", "arrays": "{:,.0f}", "seeds": "{:,.0f}"}
     sides = ["---" if name == "machine" else "---:" for name in table.columns]
     lines = [["network", *table.columns], ["---", *sides]]
     for label, row in table.iterrows():
-        counts = [f"{row[name]:,.0f}" for name in ("arrays", "seeds")]
-        ratios = {name: f"{row[name]:.1f}x" for name in ("cells", "cells + index", "everything", "with delay")}
-        delay = ratios.pop("with delay")
-        words = [str(label), f"{row['accuracy (%)']:.1f}", *ratios.values(), row.machine, delay, *counts]
-        lines.append(words)
+        values = [forms.get(name, "{:.1f}x").format(row[name]) for name in table.columns]
+        lines.append([str(label), *values])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

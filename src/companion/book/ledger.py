@@ -21,7 +21,7 @@ def verdict_table(frame: pd.DataFrame, group: Group, digits: int) -> str:
     frame : as `companion.study.claims.ledger`
     digits : significant digits of our numbers
     """
-    rows = [["claim", "verdict", "condition", "they say", "we measure", "shown in"], ["---"] * 6]
+    rows = [["claim", "verdict", "condition", "they say", "we get", "shown in"], ["---"] * 6]
     for claim in frame[frame.group == group].to_dict("records"):
         theirs, ours = (
             _quantity(claim[column], claim["unit"], places)

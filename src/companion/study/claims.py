@@ -188,7 +188,7 @@ def zero_cells_cap_the_gain() -> Verdict:
     return Verdict(
         ceiling,
         "holds if",
-        f"they are not stored: as cells of 00 they end any gain at {ceiling:.1f}x",
+        f"they are not stored: as cells of 00 they end any gain of 8 bits at {ceiling:.1f}x",
         "The dense 8-bit net over a crossbar of nothing but zeros with the same inputs, signs included: with "
         "pruned weights stored as 00 cells, no network of 8 bits with those inputs can save more.",
     )
