@@ -252,6 +252,7 @@ def test_page_of_a_chapter_shows_the_reader_s_own_numbers(tmp_path):
     html = build_page(notebook).read_text(encoding="utf-8")
     words = BeautifulSoup(html, "html.parser").get_text()
     assert "42 times less" in words  # 420 kOhm over the default 10 kOhm
+    assert "Made with r_hrs_ohm = 420000.0." in " ".join(words.split())
     assert "Computing's energy problem" in words  # what the page cites is listed on it
     assert not re.search(r"\[\s*\]", words)
     assert "{glue" not in html

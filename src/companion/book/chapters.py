@@ -263,7 +263,7 @@ def build_page(notebook: Path) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         file, page = Path(folder, "_config.yml"), Path(folder, notebook.name)
         file.write_text(yaml.safe_dump(config), encoding="utf-8")
-        page.write_text(_with_references(notebook.read_text(encoding="utf-8")), encoding="utf-8")
+        page.write_text(_for_a_page(notebook.read_text(encoding="utf-8")), encoding="utf-8")
         command = ["build", str(page), "--config", str(file), "--path-output", str(notebook.parent), "-q"]
         start = "import sys; from jupyter_book.cli.main import main; main(sys.argv[1:])"
         done = subprocess.run([sys.executable, "-c", start, *command], capture_output=True, text=True)
@@ -273,9 +273,14 @@ def build_page(notebook: Path) -> Path:
     return page
 
 
-def _with_references(text: str) -> str:
-    """A notebook with a list of what it cites, if it cites anything."""
+def _for_a_page(text: str) -> str:
+    """A notebook that says what it was run with, and lists what it cites, if it cites anything."""
     notebook = nbformat.reads(text, as_version=4)
+    given = notebook.metadata.get("papermill", {}).get("parameters")
+    if given:
+        values = ", ".join(f"`{name} = {value!r}`" for name, value in given.items())
+        said = f"Made with {values}. Sentences without a number of the page were written for the defaults."
+        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(f":::{{note}}\n{said}\n:::"))
     if any("{cite" in cell.source for cell in notebook.cells if cell.cell_type == "markdown"):
         listed = "## References\n\n```{bibliography}\n:style: plain\n:filter: docname in docnames\n```"
         notebook.cells.append(nbformat.v4.new_markdown_cell(listed))
