@@ -36,6 +36,22 @@ function measureTables() {
 
 window.addEventListener("load", measureTables);
 
+// A line breaks neither between a number and its unit nor between "chapter" and its number.
+function keepTogether() {
+  const article = document.querySelector(".bd-article");
+  const texts = article ? document.createTreeWalker(article, NodeFilter.SHOW_TEXT) : null;
+  while (texts?.nextNode()) {
+    const text = texts.currentNode;
+    if (text.parentElement.closest("pre, code, script, style, svg, mjx-container, .explorer")) continue;
+    const kept = text.data
+      .replace(/(?<=^|\d) (?=(%|[fpnµ]J|pJ|kB|MB)(?![\w]))/g, "\u00a0")
+      .replace(/(?<=[Cc]hapter|Fig\.) (?=\d)/g, "\u00a0");
+    if (kept !== text.data) text.data = kept;
+  }
+}
+
+window.addEventListener("load", keepTogether);
+
 // A figure can be taken along: the drawing that is shown, in the colors that it has now, as a file of its own.
 function asFile(drawing) {
   const own = drawing.cloneNode(true), style = getComputedStyle(drawing);

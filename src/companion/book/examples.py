@@ -39,6 +39,7 @@ ENCODING_NAMES = {
     "offset_binary": "offset binary",
     "sign_magnitude": "sign and magnitude",
     "differential": "differential pair",
+    "signed_rows": "signed rows",
 }
 """What text and figures call the encodings of signed codes."""
 

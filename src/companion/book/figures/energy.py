@@ -20,7 +20,7 @@ from companion.book.figures.basic import (
     _error_scale,
     hollow_where_single,
 )
-from companion.book.figures.notes import NOTE
+from companion.book.figures.notes import NOTE, write_notes
 from companion.book.figures.page import LINE, when_narrow
 
 __all__ = [
@@ -108,22 +108,14 @@ def energy_against_sparsity(frame: pd.DataFrame, claims: pd.DataFrame, ax: Axes 
         (drawn,) = ax.plot(x, y, color=color, marker=marker, markersize=size, label=words)
         hollow_where_single(ax, drawn, line.seeds)
     ax.plot(100 * claims.sparsity, dense_j / claims.gain, "x", color=BLACK, markersize=9, label="the talk")
-    for claim in claims.itertuples():
-        left = claim.sparsity > 0.5
-        note = ax.annotate(
-            f"{claim.gain:g}x",
-            (100 * claim.sparsity, dense_j / claim.gain),
-            (-9, 1) if left else (9, 5),
-            textcoords="offset points",
-            fontsize="small",
-        )
-        note.set_horizontalalignment("right" if left else "left")
     ax.set(
         yscale="log", xlabel="overall sparsity (%)", ylabel="energy of an image, cells alone", xlim=(-3, 100)
     )
     ax.yaxis.set_major_formatter(EngFormatter("J"))
     if alone:
         ax.legend(fontsize="small", loc="lower left")
+    told = claims.gain.map("{:g}x".format).tolist()
+    write_notes(ax, 100 * claims.sparsity, dense_j / claims.gain, told, [BLACK] * len(told))
     return ax
 
 

@@ -82,7 +82,8 @@ def walks(frame: pd.DataFrame, ends: Mapping[str, int], size: int) -> list[Axes]
     ends : generator -> clock of its last kept index, where a line stands
     size : positions that there are
     """
-    axes = plt.subplots(1, len(ends), figsize=(7.2, 3.4), sharex=True, sharey=True, squeeze=False)[1][0]
+    figure, grid = plt.subplots(1, len(ends), figsize=(7.2, 3.6), sharex=True, sharey=True, squeeze=False)
+    axes = grid[0]
     for ax, (name, end) in zip(axes, ends.items(), strict=True):
         own = frame[frame.generator == name]
         for handed, color, words in ((True, BLUE, "handed on"), (False, RED, "skipped")):
@@ -94,7 +95,7 @@ def walks(frame: pd.DataFrame, ends: Mapping[str, int], size: int) -> list[Axes]
         ax.axhline(size, color=GREY, linewidth=1)
         ax.set(title=name, xlabel="clock")
     axes[0].set_ylabel("position")
-    axes[0].legend(loc="upper left", bbox_to_anchor=(-0.02, -0.16), ncols=2, fontsize="small")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     return list(axes)
 
 

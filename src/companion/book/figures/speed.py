@@ -43,7 +43,7 @@ def growth(frame: pd.DataFrame, floor: str, *, ax: list[Axes] | None = None) -> 
     Columns ``work``, ``weights``, ``seconds``, ``peak_mb``. In the right panel the floor is what the float
     weights themselves take, four bytes each.
     """
-    axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")[1] if ax is None else ax
+    axes = plt.subplots(1, 2, figsize=(7.2, 4.4), layout="constrained")[1] if ax is None else ax
     works = [work for work in frame.work.unique() if work != floor]
     for index, work in enumerate(works):
         rows = frame[frame.work == work].sort_values("weights")

@@ -59,7 +59,7 @@ def lost_in_both(frame: pd.DataFrame) -> Axes:
     frame : columns ``recipe``, ``network``, ``lost``, ``seeds``, as `study.tiny.lost_by_network`
     """
     recipes = list(dict.fromkeys(frame.recipe))
-    _, ax = plt.subplots(figsize=(7.2, 1.3 + 0.36 * len(recipes)))
+    figure, ax = plt.subplots(figsize=(7.2, 1.6 + 0.36 * len(recipes)))
     by_recipe = frame.pivot(index="recipe", columns="network", values="lost").loc[recipes]
     seeds = frame.pivot(index="recipe", columns="network", values="seeds").loc[recipes]
     rows = range(len(recipes))
@@ -71,5 +71,5 @@ def lost_in_both(frame: pd.DataFrame) -> Axes:
     ax.set_yticks(rows, recipes)
     ax.invert_yaxis()
     ax.set(xlabel="points of accuracy lost")
-    ax.legend(fontsize="small", loc="lower right")
+    figure.legend(fontsize="small", ncols=2, loc="outside lower center")
     return ax
