@@ -12,6 +12,12 @@
     table: "Cells",
   };
   const VIEWS = { slides: "As the slides count", everything: "Everything charged" };
+  const IN = {
+    best: "Each network on the machine where it gains most",
+    crossbar: "In a crossbar",
+    packed: "In a packed memory",
+    grouped: "In groups of columns",
+  };
   const GAINS = [0.1, 50];
   const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
   const ACCURACIES = { 50: [86, 92.5], 90: [76, 92.5] }; // percent at the ends of the axis, by the share removed
@@ -43,6 +49,7 @@
     <p class="save"><button type="button" class="save-figure" name="save">Save as SVG</button></p>
     <details class="numbers"><summary>The six points as a table</summary>
       <table><thead><tr><th scope="col">Network</th><th scope="col">Accuracy (%)</th><th scope="col">Gain</th>
+        <th scope="col">Machine</th>
         <th scope="col">Energy (µJ an image)</th><th scope="col">Seeds</th></tr></thead><tbody></tbody></table></details>`;
   const find = (selector) => root.querySelector(selector);
   const svg = find("svg");
@@ -57,7 +64,8 @@
 
   // What stands where: of each point its gain, accuracy, and what the slides' way of counting would give it.
   function look(values) {
-    const networks = tables.networks[`${values[0]} ${values[1]}`];
+    const machines = tables.best[values.join(" ")] ?? tables.points.map(() => values[1]);
+    const networks = machines.map((machine, i) => tables.networks[`${values[0]} ${machine}`][i]);
     const slides = viewed("slides", values);
     const before = tables.networks[`${slides[0]} ${slides[1]}`];
     const [gain, energy, counted] = [
@@ -68,6 +76,7 @@
     return tables.points.map((point, i) => ({
       ...point,
       ...networks[i],
+      machine: machines[i],
       gain: gain[i],
       energy: energy[i],
       counted: counted[i],
@@ -279,6 +288,7 @@
     const close = points.slice(1).filter((p) => p.accuracy >= dense.accuracy - CLOSE);
     const best = close.reduce((a, b) => (b.gain > a.gain ? b : a));
     const twofold = points.find((p) => p.key === "twofold");
+    const used = new Set(points.map((p) => p.machine));
     const cells = table === "slides" ? "the slides’ cells" : `cells of ${tables.switches.table[table]}`;
     const paid = [
       cells,
@@ -292,18 +302,17 @@
       `Of the networks that lose at most ${CLOSE} points of accuracy, ${best.name} gains most: ${of(best)}.` +
       (best === twofold ? "" : ` Twofold gains ${of(twofold)}.`);
     find(".story").innerHTML =
-      `In ${{ crossbar: "a crossbar", packed: "a packed memory", grouped: "groups of columns" }[machine]}, with
-       ${removed} % removed, ${charged}. ${leads}`;
+      `${IN[machine]}, with ${removed} % removed, ${charged}. ${leads}`;
 
     const notes = [];
-    if (machine === "crossbar") notes.push("A crossbar stores removed weights as zeros: it needs no index, and skips nothing.");
-    if (machine === "grouped") {
+    if (used.has("crossbar")) notes.push("A crossbar stores removed weights as zeros: it needs no index, and skips nothing.");
+    if (used.has("grouped")) {
       notes.push(
         "A layer that keeps all of its weights is one group and costs what it costs in the crossbar. Where columns share no rows, each is a group of its own.",
-        twofold.shared
-          ? "Twofold is here another network: it was trained with rows that all columns share."
-          : `No network with shared rows has finished at ${removed} % removed, so twofold has a group a column here.`,
       );
+      if (twofold.shared) notes.push("Twofold is here another network: it was trained with rows that all columns share.");
+      else if (machine === "grouped")
+        notes.push(`No network with shared rows has finished at ${removed} % removed, so twofold has a group a column here.`);
     }
     if (index === "generated" && machine !== "crossbar")
       notes.push("No register makes a mask that was chosen by magnitude: its index is stored instead.");
@@ -317,7 +326,7 @@
     find("tbody").innerHTML = points
       .map(
         (p) => `<tr><th scope="row">${p.name}</th><td>${p.accuracy.toFixed(1)}</td><td>${times(p.gain)}</td>
-          <td>${Number(p.energy.toPrecision(3))}</td><td>${p.seeds}</td></tr>`,
+          <td>${p.machine}</td><td>${Number(p.energy.toPrecision(3))}</td><td>${p.seeds}</td></tr>`,
       )
       .join("");
     for (const button of root.querySelectorAll("[data-view]")) {

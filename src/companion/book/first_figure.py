@@ -18,6 +18,7 @@ from twofold import Machine, load_cell_table, network_energy
 from twofold.energy.price import PARTS
 
 __all__ = [
+    "BEST",
     "EVERYTHING",
     "POINTS",
     "SLIDES",
@@ -34,9 +35,13 @@ State = tuple[str, ...]
 """A value of each of `SWITCHES`, in their order."""
 
 
+BEST = "best"
+"""The machine of three on which a network gains most, each network its own."""
+
+
 SWITCHES: dict[str, dict[str, str]] = {
     "removed": {"50": "50 %", "90": "90 %"},
-    "machine": {"crossbar": "crossbar", "packed": "packed", "grouped": "grouped"},
+    "machine": {BEST: "best of three", "crossbar": "crossbar", "packed": "packed", "grouped": "grouped"},
     "index": {"free": "free", "generated": "generated", "stored": "stored"},
     "converter": {"none": "free", "lossless": "lossless", "constant": "slides' constant"},
     "inputs": {"free": "free", "read": "read from memory"},
@@ -45,11 +50,14 @@ SWITCHES: dict[str, dict[str, str]] = {
 """Switch -> its values and their words, in the order in which the page has them."""
 
 
+_DATAFLOWS = tuple(name for name in SWITCHES["machine"] if name != BEST)
+
+
 SLIDES: State = ("50", "packed", "free", "none", "free", "slides")
 """What the slides count: cells alone."""
 
 
-EVERYTHING: State = ("50", "packed", "generated", "lossless", "read", "slides")
+EVERYTHING: State = ("50", BEST, "generated", "lossless", "read", "slides")
 """Everything charged; what the page shows first."""
 
 
@@ -130,7 +138,8 @@ def first_figure(cell_table: str = TABLES["slides"]) -> dict:
         ``seeds``, ``index`` ("none": all weights are kept; "register"; "memory": no register makes the mask)
         and ``shared`` (columns share their rows). ``gain``, over the dense 8-bit network in a crossbar that
         is charged for the same, and ``energy_uj``, of an image: a state, its values joined by blanks -> a
-        number a point, of four digits; means over seeds.
+        number a point, of four digits; means over seeds. ``best``: a state of the best machine -> which machine
+        that is, a name a point.
 
     Raises
     ------
@@ -143,19 +152,33 @@ def first_figure(cell_table: str = TABLES["slides"]) -> dict:
     chosen = {
         (removed, machine): [_recipe(point, removed, machine, by_recipe) for point in POINTS]
         for removed in SWITCHES["removed"]
-        for machine in SWITCHES["machine"]
+        for machine in _DATAFLOWS
     }
     names = sorted(set(itertools.chain(*chosen.values())))
     over = {row.run: baseline_of(row, runs) for name in names for _, row in by_recipe[name].iterrows()}
     spent = {run: joules(run) for run in {*over, *over.values()}}
-    gain, energy_uj = {}, {}
-    for state in itertools.product(*SWITCHES.values()):
+    gain: dict[str, list[float]] = {}
+    energy_uj: dict[str, list[float]] = {}
+    best: dict[str, list[str]] = {}
+    states = list(itertools.product(*SWITCHES.values()))
+    for state in states:
+        if state[1] == BEST:
+            continue
         own, crossbar = state[1:], ("crossbar", *state[2:])
         seeds = [by_recipe[recipe].run for recipe in chosen[state[0], state[1]]]
         ratios = [fmean(spent[over[run]][crossbar] / spent[run][own] for run in point) for point in seeds]
         amounts = [fmean(1e6 * spent[run][own] for run in point) for point in seeds]
         gain[" ".join(state)] = [float(f"{value:.4g}") for value in ratios]
         energy_uj[" ".join(state)] = [float(f"{value:.4g}") for value in amounts]
+    for state in states:
+        if state[1] != BEST:
+            continue
+        keys = {machine: " ".join((state[0], machine, *state[2:])) for machine in _DATAFLOWS}
+        rows = zip(*(gain[keys[machine]] for machine in _DATAFLOWS), strict=True)
+        owners = [max(zip(row, _DATAFLOWS, strict=True))[1] for row in rows]
+        best[" ".join(state)] = owners
+        for values in (gain, energy_uj):
+            values[" ".join(state)] = [values[keys[machine]][i] for i, machine in enumerate(owners)]
     return {
         "switches": SWITCHES,
         "start": start_of(cell_table),
@@ -166,6 +189,7 @@ def first_figure(cell_table: str = TABLES["slides"]) -> dict:
             " ".join(key): [_network(recipe, by_recipe[recipe]) for recipe in recipes]
             for key, recipes in chosen.items()
         },
+        "best": best,
         "gain": gain,
         "energy_uj": energy_uj,
     }

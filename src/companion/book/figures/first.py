@@ -31,7 +31,8 @@ def still(tables: Mapping, accuracies: tuple[float, float] = (86.0, 92.5)) -> st
     """
     state = tables["start"]
     gains = tables["gain"][" ".join(state)]
-    networks = tables["networks"][" ".join(state[:2])]
+    machines = tables["best"].get(" ".join(state), [state[1]] * len(gains))
+    networks = [tables["networks"][f"{state[0]} {name}"][i] for i, name in enumerate(machines)]
     low, high = accuracies
 
     def x(gain: float) -> float:
