@@ -138,8 +138,8 @@ def first_figure(cell_table: str = TABLES["slides"]) -> dict:
         ``seeds``, ``index`` ("none": all weights are kept; "register"; "memory": no register makes the mask)
         and ``shared`` (columns share their rows). ``gain``, over the dense 8-bit network in a crossbar that
         is charged for the same, and ``energy_uj``, of an image: a state, its values joined by blanks -> a
-        number a point, of four digits; means over seeds. ``best``: a state of the best machine -> which machine
-        that is, a name a point.
+        number a point, of four digits; means over seeds. ``best``: a state of the best machine -> which one
+        it is, a name a point.
 
     Raises
     ------
