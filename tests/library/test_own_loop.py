@@ -96,6 +96,53 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(way):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-7)
 
 
+# ---- codes are chosen together when a pass begins ----
+
+
+@every_way
+def test_layers_that_are_called_one_by_one_learn_the_same(way):
+    whole, apart = Loop(way), Loop(way)
+
+    def one_by_one(batch):
+        for layer in apart.model:
+            batch = layer(batch)
+        return batch
+
+    whole.run(0, 8)
+    apart.run(0, 8, forward=one_by_one)
+    assert_equal_codes(whole.sparsity.codes(), apart.sparsity.codes())
+
+
+class Restless(nn.Sequential):
+    """Changes its last weight in the middle of a pass."""
+
+    def forward(self, inputs):
+        with torch.no_grad():
+            self[1].parametrizations.weight.original.mul_(-2)
+        return super().forward(inputs)
+
+
+def test_a_weight_that_changes_during_a_pass_is_coded_anew():
+    model = Restless(nn.Linear(6, 5), nn.Linear(5, 4))
+    sparsity = Twofold(model, density=0.5, strength=60.0)
+    sparsity.advance(1.0)
+    inputs = torch.randn(3, 6)
+    outputs = model(inputs)
+    assert torch.equal(outputs, model[1](model[0](inputs)))
+    sparsity.advance(0.0)  # plain rounding
+    assert not torch.equal(outputs, model[1](model[0](inputs)))
+
+
+def test_a_model_is_left_without_hooks_when_its_last_layers_are_plain():
+    model = network()
+    first, second = (Twofold(model, layers=name, density=0.5, seed=i) for i, name in enumerate(("0", "7")))
+    assert len(model._forward_pre_hooks) == 1
+    first.finish()
+    assert len(model._forward_pre_hooks) == 1
+    second.finish()
+    assert not model._forward_pre_hooks
+
+
 # ---- mixed precision ----
 
 

@@ -5,6 +5,7 @@ float weight itself; `BitPlaneWeight` trains the bits of its code.
 """
 
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ __all__ = [
     "MaskedWeight",
     "SparseWeight",
     "attach_weight",
+    "choose_before_passes",
+    "choose_no_more",
     "detach_weight",
     "leave_to_each_process",
 ]
@@ -58,6 +61,7 @@ class MaskedWeight(nn.Module):
         self.chooser = chooser
         self.order: tuple[str, ...] = ()
         self._handed_out: tuple[Tensor, int] | None = None
+        self._chosen_ahead: tuple[Tensor, tuple, Tensor] | None = None
         self.checksum = 0 if stored else zlib.crc32(np.packbits(keep.cpu().numpy()).data)
 
     def masked(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
@@ -101,7 +105,8 @@ class MaskedWeight(nn.Module):
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_handed_out": None}  # a copy's tensors count their own changes
+        # A copy's tensors count their own changes.
+        return {**self.__dict__, "_handed_out": None, "_chosen_ahead": None}
 
     def get_extra_state(self) -> Float[Tensor, "4"]:
         strength = 0.0 if self.chooser is None else self.chooser.strength
@@ -170,11 +175,25 @@ class SparseWeight(MaskedWeight):
         return codes.to(torch.int8 if self.bits <= 8 else torch.int16), scale
 
     def forward(self, original: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
+        (ahead, state, value), self._chosen_ahead = self._chosen_ahead or (None, (), original), None
+        if ahead is not original or state != self._state(original) or transformed():
+            value = self._value(original)
+        return self.hand_out(straight_through(original, value, self.keep if self.active else None))
+
+    def choose_ahead(self, original: Float[Tensor, "out *rest"]) -> None:
+        """Choose the codes for the next pass now; it takes them if nothing has changed by then."""
+        self._chosen_ahead = original, self._state(original), self._value(original)
+
+    def _state(self, original: Tensor) -> tuple:
+        """What the codes depend on, beside settings that stay."""
+        return original._version, self.active, None if self.chooser is None else self.chooser.strength
+
+    @torch.no_grad()
+    def _value(self, original: Tensor) -> Tensor:
         # A graph or a GPU would stop at every layer for a look at its numbers; there NaN goes on to the loss.
         check = not (torch.compiler.is_compiling() or original.is_cuda or transformed())
         codes, scale = self._choose(original, check)
-        value = codes.to(scale.dtype).mul_(scale / code_limit(self.bits))
-        return self.hand_out(straight_through(original, value, self.keep if self.active else None))
+        return codes.to(scale.dtype).mul_(scale / code_limit(self.bits))
 
     def _choose(self, original: Tensor, check: bool) -> tuple[Tensor, Tensor]:
         """Codes as floats, new ones, and their scale."""
@@ -290,6 +309,40 @@ def attach_weight(layer: nn.Module, weight: MaskedWeight, parameter: str = "weig
         if isinstance(layer, nn.RNNBase):
             layer.register_forward_hook(_forget_flat_weights)
     weight.watched = not isinstance(layer, nn.RNNBase)  # torch itself lays its weights out anew
+
+
+def choose_before_passes(model: nn.Module) -> None:
+    """Have the codes of all layers chosen together when a pass of the training begins.
+
+    Between two convolutions a layer finds the caches full of activations, and its choice takes several times
+    as long. What is computed is the same.
+    """
+    if _choose_ahead not in model._forward_pre_hooks.values():
+        model.register_forward_pre_hook(_choose_ahead)
+
+
+def _choose_ahead(model: nn.Module, *_: Any) -> None:
+    if not model.training or torch.compiler.is_compiling() or transformed():
+        return
+    for weight, original in _sparse_weights(model):
+        if not original.is_cuda:
+            weight.choose_ahead(original)
+
+
+def _sparse_weights(model: nn.Module) -> Iterator[tuple[SparseWeight, Tensor]]:
+    for module in model.modules():
+        if "parametrizations" in module._modules:
+            for slot in module.parametrizations.values():
+                if isinstance(slot[0], SparseWeight):
+                    yield slot[0], slot.original
+
+
+def choose_no_more(model: nn.Module) -> None:
+    """Undo `choose_before_passes`, once no layer of the model is attached."""
+    if next(_sparse_weights(model), None) is None:
+        for key, hook in list(model._forward_pre_hooks.items()):
+            if hook is _choose_ahead:
+                del model._forward_pre_hooks[key]
 
 
 def detach_weight(layer: nn.Module, parameter: str = "weight") -> None:

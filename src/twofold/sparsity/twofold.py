@@ -42,6 +42,8 @@ from twofold.sparsity.parametrizations import (
     MaskedWeight,
     SparseWeight,
     attach_weight,
+    choose_before_passes,
+    choose_no_more,
     detach_weight,
     leave_to_each_process,
 )
@@ -320,6 +322,7 @@ class Twofold:
         self._advanced = self._penalized = False
         self._penalty_share = torch.zeros(())  # of the strengths, that the penalties have risen to
         leave_to_each_process(model)
+        choose_before_passes(model)
         if prune_epoch == 0:
             self.prune()
         self._told: set[str] = set()
@@ -414,15 +417,16 @@ class Twofold:
     def penalty(self) -> Float[Tensor, ""]:
         """The terms that join the loss: lambda times the network term, beta times the bit term."""
         self._penalized = True
-        originals = [original for _, _, original in self._parametrized()]
+        attached = list(self._parametrized())
+        originals = [original for _, _, original in attached]
         total = originals[0].new_zeros(())
-        if self.network_strength and not self.pruned:
+        if self.network_strength and not all(weight.active for _, weight, _ in attached):
             # The slides' W is the float weight; only bit planes have none but the one their codes stand for.
             weights = [
                 self.places[name].weight if isinstance(weight, BitPlaneWeight) else original
-                for name, weight, original in self._parametrized()
+                for name, weight, original in attached
             ]
-            keep = [weight.keep for _, weight, _ in self._parametrized()]
+            keep = [weight.keep for _, weight, _ in attached]
             total = total + self.network_strength * network_term(weights, keep, self.polarity)
         if self.strength and self.bit_term not in CHOOSING:
             term = popcount_term if self.bit_term == "popcount" else planes_term
@@ -528,6 +532,7 @@ class Twofold:
             self._warn_if_zero(_coded(codes))
             for place in self.places.values():
                 detach_weight(place.module, place.parameter)
+            choose_no_more(self.model)
             self.finished = codes
         return dict(codes)
 
