@@ -39,7 +39,8 @@ TUNING_START = "tune-dense-e20"
 
 STARTS = {
     "resnet20": START,
-    **{name: f"{name}-dense-e80" for name in ("resnet8", "resnet8-w2", "resnet8-w3", "mobilenet")},
+    **{name: f"{name}-dense-e80" for name in ("resnet8", "resnet8-w2", "resnet8-w3")},
+    "mobilenet": "mobilenet-dense-e40",
 }
 """Network -> the float network that its fine-tuned runs start from."""
 

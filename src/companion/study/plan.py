@@ -414,7 +414,7 @@ EXPERIMENTS = (
         (
             _run("twofold", 50, strength=80.0, scale="channel", **ROWS, **REJECTION),
             _run("rounded", scale="channel", **ONE_CELL),
-            _run("dense", network="mobilenet", **FLOAT, epochs=80),
+            _run("dense", network="mobilenet", **FLOAT, epochs=40),
             _run("dense-8bit", **DEPTHWISE),
             *(_run("rounded", bits=4, scale=scale, **DEPTHWISE) for scale in ("layer", "channel")),
         ),
