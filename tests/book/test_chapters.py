@@ -185,10 +185,11 @@ def test_comments_name_the_words_that_are_allowed(chapter, name):
     """Where a parameter has a few words to choose from, the reader finds them beside it."""
     with pytest.raises(ValueError) as error:
         check_parameters(chapter_path(chapter), {name: "sorcery"})
-    meaning = parameters_of(chapter_path(chapter))[name].meaning
+    parameter = parameters_of(chapter_path(chapter))[name]
+    beside = f"{parameter.default} {parameter.meaning}"
     if told := re.search(r"it must be (?:one of (.*)|('.*))", str(error.value)):
         words = re.findall(r"[\w-]+", (told[1] or told[2]).replace(" or ", " "))
-        assert "another" in meaning or set(words) <= set(re.findall(r"[\w-]+", meaning))
+        assert "another" in beside or set(words) <= set(re.findall(r"[\w-]+", beside))
 
 
 REFUSED = [
@@ -274,6 +275,15 @@ def test_what_a_method_has_no_use_for_does_not_matter():
 def test_a_missing_parameter_is_named():
     with pytest.raises(ValueError, match="digits is missing"):
         check("claims", {"digit": 4})
+
+
+def test_a_name_that_papermill_alone_would_pass_over_is_refused():
+    """It stands in the cell before the check; older cells, of a reader who runs on, do not matter."""
+    given = {"digits": 3, "In": ["", "digits = 3", "# Parameters\ndigit = 4\n", "check(...)"]}
+    with pytest.raises(ValueError, match="claims has no parameter 'digit'; it has digits"):
+        check("claims", given)
+    check("claims", given | {"In": [*given["In"], "digits = 5", "check(...)"]})
+    check("claims", given | {"In": ["", "# Parameters\ndigits = 4\n", "check(...)"]})
 
 
 # ---- output ----

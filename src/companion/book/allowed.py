@@ -5,6 +5,7 @@ papermill alone puts it in. What a parameter means stands beside its default in 
 or the study refuses is refused here by the function that the chapter calls later.
 """
 
+import ast
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -400,15 +401,30 @@ def check(chapter: str, values: Mapping[str, object]) -> None:
     chapter
         A key of `CHAPTERS`.
     values
-        The chapter's ``globals()``; other names than its parameters' do not matter.
+        The chapter's ``globals()``; other names than its parameters' do not matter, unless papermill has just
+        put them in.
 
     Raises
     ------
     ValueError
-        A parameter is missing, of another type or not allowed; the message quotes it and says what is.
+        A parameter is missing, of another type or not allowed; the message quotes it and says what is. Or the
+        chapter has no parameter of a name that papermill was given.
     """
     schema = CHAPTERS[chapter]
+    unknown = sorted(_injected(values.get("In")) - set(schema.model_fields))
+    if unknown:
+        told = ", ".join(map(repr, unknown))
+        raise ValueError(f"{chapter} has no parameter {told}; it has {', '.join(schema.model_fields)}")
     checked(schema, {name: values[name] for name in schema.model_fields if name in values})
+
+
+def _injected(cells: object) -> set[str]:
+    """Names that papermill's own cell sets, where it was the one before this: IPython's ``In`` has all."""
+    before = cells[-2] if isinstance(cells, list) and len(cells) > 1 else ""
+    if not str(before).startswith("# Parameters\n"):
+        return set()
+    assigned = (line.targets for line in ast.parse(before).body if isinstance(line, ast.Assign))
+    return {target.id for targets in assigned for target in targets if isinstance(target, ast.Name)}
 
 
 def checked(schema: type[Parameters], values: Mapping[str, object]) -> dict[str, object]:
