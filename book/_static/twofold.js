@@ -22,15 +22,19 @@ function nameFolds() {
 
 window.addEventListener("load", nameFolds);
 
-// Row heads that are numbers need no room for words; cells that hold sentences need more of it.
+// Row heads that are numbers need no room for words; cells that hold sentences need more of it, and long names break.
 function measureTables() {
-  for (const table of document.querySelectorAll("div.cell_output table.dataframe")) {
+  for (const table of document.querySelectorAll(":is(div.cell_output, .sd-card) :is(table.dataframe, table[id^=T_])")) {
     const heads = [...table.querySelectorAll("tbody th")];
     const numbers = heads.every((head) => /^[\s\d.,%x+\u2212-]*$/.test(head.textContent));
     table.classList.toggle("numbered", heads.length > 0 && numbers);
     for (const cell of table.querySelectorAll("tbody td")) {
       if (cell.textContent.length > 80) cell.classList.add("sentence");
+      if (/\S{20}/.test(cell.textContent)) cell.classList.add("long-name");
     }
+  }
+  for (const cell of document.querySelectorAll("table.table tbody td")) {
+    if (cell.textContent.length > 30) cell.classList.add("phrase");
   }
 }
 
@@ -44,7 +48,7 @@ function keepTogether() {
     const text = texts.currentNode;
     if (text.parentElement.closest("pre, code, script, style, svg, mjx-container, .explorer")) continue;
     const kept = text.data
-      .replace(/(?<=^|\d) (?=(%|[fpnµ]J|pJ|kB|MB)(?![\w]))/g, "\u00a0")
+      .replace(/(?<=^|\d) (?=(%|[fpnµ]?J|[kMG]B)(?!\w))/g, "\u00a0")
       .replace(/(?<=[Cc]hapter|Fig\.) (?=\d)/g, "\u00a0");
     if (kept !== text.data) text.data = kept;
   }

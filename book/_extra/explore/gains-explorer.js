@@ -50,7 +50,7 @@
     <details class="numbers"><summary>The six points as a table</summary>
       <table><thead><tr><th scope="col">Network</th><th scope="col">Accuracy (%)</th><th scope="col">Gain</th>
         <th scope="col">Machine</th>
-        <th scope="col">Energy (µJ an image)</th><th scope="col">Seeds</th></tr></thead><tbody></tbody></table></details>`;
+        <th scope="col">µJ an image</th><th scope="col">Seeds</th></tr></thead><tbody></tbody></table></details>`;
   const find = (selector) => root.querySelector(selector);
   const svg = find("svg");
   const form = find("form");

@@ -360,7 +360,7 @@
     sorter: kind === "number" ? "number" : "string",
     headerSortStartingDir: kind === "number" ? "desc" : "asc",
     minWidth: 70,
-    width: name === "label" ? (root.clientWidth < 480 ? 165 : 290) : kind === "number" ? (title({ words, unit }).length > 22 ? 158 : 112) : undefined,
+    width: name === "label" ? (root.clientWidth < 480 ? 165 : 250) : kind === "number" ? (title({ words, unit }).length > 22 ? 158 : 112) : undefined,
     formatter: (cell) => {
       const row = cell.getData();
       if (name !== "label") return shown(name, row[name]);

@@ -52,7 +52,7 @@ FORMAT = "twofold-codes"
 
 
 VERSION = 3
-"""The newest version that this library writes and reads: it may hold a scale for each output."""
+"""The newest version that this library writes and reads; it may hold a scale for each output."""
 
 
 _ONE_SCALE = 2

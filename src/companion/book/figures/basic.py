@@ -203,6 +203,8 @@ def curves(
 
     ax = _axes(ax)
     sns.lineplot(frame, x=x, y=y, hue=hue, errorbar=None, ax=ax)
+    if pd.api.types.is_integer_dtype(frame[x]):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(ylabel=ylabel or y)
     ax.legend(title="", fontsize="small")
     return ax
@@ -273,8 +275,9 @@ def accuracy_curves(frame: pd.DataFrame, gray: pd.DataFrame, literature: pd.Data
         if len(line) < 3:  # accuracy bends too much between two points
             drawn.set_linestyle("none")
         ax.fill_between(x, line.lowest, line.highest, color=color, alpha=0.2, linewidth=0)
+        drawn.set_label(name)
         ends.append({"x": x.iloc[-1], "y": line.test_accuracy.iloc[-1], "name": name, "color": color})
     ax.set(xlabel="overall sparsity (%)", ylabel="test accuracy (%)")
     notes = pd.DataFrame(ends)
-    write_notes(ax, notes.x, notes.y, notes["name"].tolist(), notes.color.tolist())
+    write_notes(ax, notes.x, notes.y, notes["name"].tolist(), notes.color.tolist(), legend_if_narrow=True)
     return ax

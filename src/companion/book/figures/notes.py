@@ -24,7 +24,15 @@ STEPS = 12
 """Spots of a line between two points: a note steps aside for each of them."""
 
 
-def write_notes(ax: Axes, x: pd.Series, y: pd.Series, notes: Sequence[str], colors: Sequence[str]) -> None:
+def write_notes(
+    ax: Axes,
+    x: pd.Series,
+    y: pd.Series,
+    notes: Sequence[str],
+    colors: Sequence[str],
+    *,
+    legend_if_narrow: bool = False,
+) -> None:
     """Write each note beside its point, where it covers least of the lines, points and notes before it.
 
     They are placed anew in the narrow figure of a phone, within its panel, which they would narrow further.
@@ -33,6 +41,7 @@ def write_notes(ax: Axes, x: pd.Series, y: pd.Series, notes: Sequence[str], colo
     ----------
     x, y : coordinates of the points, shape (n,), in units of the axes
     notes, colors : a note and a matplotlib color a point; an empty note writes nothing
+    legend_if_narrow : have a legend of the labeled lines in a narrow figure instead: long notes find no room
     """
     figure = ax.get_figure(root=True)
     assert figure is not None  # only axes that were removed have none
@@ -47,6 +56,7 @@ def write_notes(ax: Axes, x: pd.Series, y: pd.Series, notes: Sequence[str], colo
         taken = [(left - 999, low, left, high)]
         taken += [(right, low, right + 999, high)] if within else []
         taken += [box for line in ax.lines for box in _boxes(line, unit)]
+        taken += [tuple(np.array(text.get_window_extent().extents) * unit) for text in ax.texts]
         spots = ax.transData.transform(np.column_stack([x, y]).astype(float)) * unit
         for at, spot, note, color in zip(zip(x, y, strict=True), spots, notes, colors, strict=True):
             place, box = _free(spot, LETTER * len(note), taken)
@@ -54,8 +64,15 @@ def write_notes(ax: Axes, x: pd.Series, y: pd.Series, notes: Sequence[str], colo
             style: dict = dict(textcoords="offset points", fontsize=NOTE, color=color)
             written.append(ax.annotate(note, at, xytext=place, **style))
 
+    def explain() -> None:
+        while written:
+            written.pop().remove()
+        handles, words = ax.get_legend_handles_labels()
+        figure.legend(handles, words, loc="outside lower center", fontsize="small")
+        figure.set_figheight(figure.get_figheight() + 0.22 * len(words))
+
     write(within=False)
-    when_narrow(figure, lambda: write(within=True))
+    when_narrow(figure, explain if legend_if_narrow else lambda: write(within=True))
 
 
 def _boxes(line: Line2D, unit: float) -> list[tuple]:
@@ -71,8 +88,9 @@ def _boxes(line: Line2D, unit: float) -> list[tuple]:
 
 def _free(spot: np.ndarray, width: float, taken: Sequence[tuple]) -> tuple[tuple[float, float], tuple]:
     """Where a note of a width covers least of the boxes: its distance from the point, and its own box."""
-    places = [(side, rise) for rise in (-4.5, -12.0, 3.0, -21.0, 12.0) for side in (8.0, -8.0 - width)]
-    places += [(-width / 2, 8.0), (-width / 2, -17.0)]
+    sides, middle = (8.0, -8.0 - width), -width / 2
+    near = [(side, -4.5) for side in sides] + [(middle, 8.0), (middle, -17.0)]
+    places = near + [(side, rise) for rise in (3.0, -12.0, 12.0, -21.0) for side in sides]
     boxes = [(*(spot + place), *(spot + place + (width, LINE))) for place in map(np.array, places)]
     best = int(np.argmin([sum(_shared(box, other) for other in taken) for box in boxes]))
     return places[best], boxes[best]

@@ -9,6 +9,7 @@ dark.
 import io
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from textwrap import fill
 
 from matplotlib import pyplot as plt
@@ -38,8 +39,12 @@ PHONE = 3.3
 one size in both."""
 
 
-LINE = 38
-"""Letters of a line of words in the narrow drawing."""
+LINE, TITLE = 38, 27
+"""Letters of a line of words in the narrow drawing, and of a panel's title."""
+
+
+GAP = 4.0
+"""Dots between two numbers of an axis; where there are fewer, every other number goes."""
 
 
 def show_in_page() -> None:
@@ -101,7 +106,7 @@ def _narrow(figure: Figure) -> None:
         height = min(height / old.nrows, 3.4) * len(panels)
     for ax in figure.axes:
         for side in ("left", "center"):
-            ax.set_title(fill(ax.get_title(side), LINE), loc=side)
+            ax.set_title(fill(ax.get_title(side), TITLE), loc=side)
         ax.set_ylabel(fill(ax.get_ylabel(), LINE))
         names = [label.get_text() for label in ax.get_yticklabels()]
         if any(len(name) > LINE // 2 and "$" not in name for name in names):  # no formula
@@ -124,6 +129,17 @@ def _narrow(figure: Figure) -> None:
     figure.set_size_inches(PHONE, height)
     for draw in vars(figure).get(_DRAWN_ANEW, ()):
         draw()
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        label = ax.xaxis.label
+        if label.get_window_extent().x1 > figure.bbox.x1:  # in the middle of a panel that begins far right
+            ax.set_xlabel(label.get_text(), loc="right")
+        low, high = sorted(ax.get_xlim())
+        counts = [tick.label1 for tick in ax.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+        boxes = [count.get_window_extent() for count in counts]
+        if any(left.x1 > right.x0 - GAP for left, right in pairwise(boxes)):
+            for count in counts[1::2]:
+                count.set_visible(False)
 
 
 def _svg(figure: Figure, name: str) -> str:
