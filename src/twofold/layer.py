@@ -84,6 +84,8 @@ class StoredLayer:
     >>> generator = MultiplyShift("x^9+x^4+1", seed=5)
     >>> keep = generator.draw((4, 6), density=0.5).keep
     >>> layer = StoredLayer(torch.full((4, 6), 3) * keep, scale=0.5, keep=keep, generator=generator)
+    >>> layer
+    StoredLayer(4x6, 12 of 24 kept, 8 bits, twos_complement, generator MultiplyShift)
     >>> layer.kept, layer.size, layer.clocks, layer.index_bits
     (12, 24, 16, 0)
     >>> layer.order[:4]
@@ -130,6 +132,18 @@ class StoredLayer:
                 raise ValueError(
                     f"keep differs between columns that are to share, {self.group} by {self.group}"
                 )
+
+    def __repr__(self) -> str:
+        facts = [
+            "x".join(map(str, self.codes.shape)),
+            f"{self.kept:,} of {self.size:,} kept",
+            f"{self.bits} bits",
+            self.encoding,
+            f"{self.scales} scales" if self.scales > 1 else "",
+            f"groups of {self.group} columns" if self.group > 1 else "",
+            f"generator {type(self.generator).__name__}" if self.generator is not None else "",
+        ]
+        return f"StoredLayer({', '.join(filter(None, facts))})"
 
     @property
     def size(self) -> int:

@@ -184,6 +184,8 @@ class Twofold:
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
     >>> sparsity = Twofold(model, density={"0": 0.5, "2": 1.0}, strength=60.0)
+    >>> sparsity
+    Twofold(2 layers, 60 % of 160 weights kept, mask 'lfsr', 8 bits, strength 60 (energy))
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     >>> inputs, labels = torch.randn(32, 8), torch.randint(2, (32,))
     >>> for step in range(10):
@@ -300,6 +302,7 @@ class Twofold:
             except ValueError as error:
                 raise ValueError(f"layer {name!r}: {error}") from error
         self.generators = {name: own for name, (_, own) in masks.items()}
+        self._sizes = {name: keep.numel() for name, (keep, _) in masks.items()}
         self.coverage: Coverage = coverage_of(model, self.places, exclude)
         if not by_name and self.coverage.unasked_share > 0.5:
             warnings.warn(f"{self.coverage}; name more of it in layers, or exclude it", stacklevel=2)
@@ -327,6 +330,19 @@ class Twofold:
             self.prune()
         self._told: set[str] = set()
         self._warn_if_zero({name: weight.coded(own) for name, weight, own in self._parametrized()})
+
+    def __repr__(self) -> str:
+        size = sum(self._sizes.values())
+        kept = sum(self.densities[name] * own for name, own in self._sizes.items()) / size
+        facts = [
+            f"{len(self.places)} layers",
+            f"{100 * kept:.3g} % of {size:,} weights kept",
+            f"mask {self.mask!r}",
+            f"{self.bits} bits",
+            f"strength {self.strength:g} ({self.bit_term})" if self.strength else "",
+            "" if self.finished is None else "finished",
+        ]
+        return f"Twofold({', '.join(filter(None, facts))})"
 
     def _prices(self) -> Float[Tensor, " codes"]:
         """What each code costs its chooser, the lowest code first: picojoules, or ones."""
