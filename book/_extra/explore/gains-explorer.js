@@ -13,7 +13,7 @@
   };
   const VIEWS = { slides: "As the slides count", everything: "Everything charged" };
   const IN = {
-    best: "Each network on the machine where it gains most",
+    best: "On the machine where each network gains most",
     crossbar: "In a crossbar",
     packed: "In a packed memory",
     grouped: "In groups of columns",
@@ -250,7 +250,7 @@
       const [x, y, rx, ry] = [at[`x${i}`], at[`y${i}`], at[`rx${i}`], at[`ry${i}`]];
       if (Math.hypot(rx - x, ry - y) > 14) {
         parts.push(element("line", { class: "trail", "stroke-dasharray": "2 3", x1: rx, y1: ry, x2: x, y2: y }));
-        parts.push(element("circle", { class: "ring", cx: rx, cy: ry, r: 4 }));
+        parts.push(element("circle", { class: `ring ${p.key}`, cx: rx, cy: ry, r: 4 }));
       }
     });
     points.forEach((p, i) => {
