@@ -159,9 +159,7 @@ def first_figure(cell_table: str = TABLES["slides"]) -> dict:
     spent = {run: joules(run) for run in {*over, *over.values()}}
     gain: dict[str, list[float]] = {}
     energy_uj: dict[str, list[float]] = {}
-    best: dict[str, list[str]] = {}
-    states = list(itertools.product(*SWITCHES.values()))
-    for state in states:
+    for state in itertools.product(*SWITCHES.values()):
         if state[1] == BEST:
             continue
         own, crossbar = state[1:], ("crossbar", *state[2:])
@@ -170,15 +168,11 @@ def first_figure(cell_table: str = TABLES["slides"]) -> dict:
         amounts = [fmean(1e6 * spent[run][own] for run in point) for point in seeds]
         gain[" ".join(state)] = [float(f"{value:.4g}") for value in ratios]
         energy_uj[" ".join(state)] = [float(f"{value:.4g}") for value in amounts]
-    for state in states:
-        if state[1] != BEST:
-            continue
-        keys = {machine: " ".join((state[0], machine, *state[2:])) for machine in _DATAFLOWS}
-        rows = zip(*(gain[keys[machine]] for machine in _DATAFLOWS), strict=True)
-        owners = [max(zip(row, _DATAFLOWS, strict=True))[1] for row in rows]
-        best[" ".join(state)] = owners
+    best = _best_machines(gain)
+    for state, machines in best.items():
         for values in (gain, energy_uj):
-            values[" ".join(state)] = [values[keys[machine]][i] for i, machine in enumerate(owners)]
+            on_each = (values[state.replace(BEST, machine)] for machine in machines)
+            values[state] = [value[point] for point, value in enumerate(on_each)]
     return {
         "switches": SWITCHES,
         "start": start_of(cell_table),
@@ -193,6 +187,16 @@ def first_figure(cell_table: str = TABLES["slides"]) -> dict:
         "gain": gain,
         "energy_uj": energy_uj,
     }
+
+
+def _best_machines(gain: Mapping[str, list[float]]) -> dict[str, list[str]]:
+    """A state of the best machine -> the machine on which each point gains most, by the gains on all three."""
+    found = {}
+    for removed, *others in itertools.product(SWITCHES["removed"], *list(SWITCHES.values())[2:]):
+        on_each = [gain[" ".join((removed, machine, *others))] for machine in _DATAFLOWS]
+        ranked = (max(zip(values, _DATAFLOWS, strict=True)) for values in zip(*on_each, strict=True))
+        found[" ".join((removed, BEST, *others))] = [machine for _, machine in ranked]
+    return found
 
 
 def joules(run: str) -> dict[State, float]:
