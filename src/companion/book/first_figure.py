@@ -169,10 +169,10 @@ def first_figure(cell_table: str = TABLES["slides"]) -> dict:
         gain[" ".join(state)] = [float(f"{value:.4g}") for value in ratios]
         energy_uj[" ".join(state)] = [float(f"{value:.4g}") for value in amounts]
     best = _best_machines(gain)
-    for state, machines in best.items():
-        for values in (gain, energy_uj):
-            on_each = (values[state.replace(BEST, machine)] for machine in machines)
-            values[state] = [value[point] for point, value in enumerate(on_each)]
+    for key, machines in best.items():
+        for numbers in (gain, energy_uj):
+            on_each = (numbers[key.replace(BEST, machine)] for machine in machines)
+            numbers[key] = [row[point] for point, row in enumerate(on_each)]
     return {
         "switches": SWITCHES,
         "start": start_of(cell_table),
@@ -190,11 +190,11 @@ def first_figure(cell_table: str = TABLES["slides"]) -> dict:
 
 
 def _best_machines(gain: Mapping[str, list[float]]) -> dict[str, list[str]]:
-    """A state of the best machine -> the machine on which each point gains most, by the gains on all three."""
+    """A state of the best machine -> on which of three each point gains most, by its gains there."""
     found = {}
     for removed, *others in itertools.product(SWITCHES["removed"], *list(SWITCHES.values())[2:]):
         on_each = [gain[" ".join((removed, machine, *others))] for machine in _DATAFLOWS]
-        ranked = (max(zip(values, _DATAFLOWS, strict=True)) for values in zip(*on_each, strict=True))
+        ranked = (max(zip(row, _DATAFLOWS, strict=True)) for row in zip(*on_each, strict=True))
         found[" ".join((removed, BEST, *others))] = [machine for _, machine in ranked]
     return found
 
