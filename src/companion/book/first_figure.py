@@ -194,8 +194,10 @@ def _best_machines(gain: Mapping[str, list[float]]) -> dict[str, list[str]]:
     found = {}
     for removed, *others in itertools.product(SWITCHES["removed"], *list(SWITCHES.values())[2:]):
         on_each = [gain[" ".join((removed, machine, *others))] for machine in _DATAFLOWS]
-        ranked = (max(zip(row, _DATAFLOWS, strict=True)) for row in zip(*on_each, strict=True))
-        found[" ".join((removed, BEST, *others))] = [machine for _, machine in ranked]
+        # Of machines with the same gain it is the first, as for a network that keeps all of its weights.
+        found[" ".join((removed, BEST, *others))] = [
+            _DATAFLOWS[row.index(max(row))] for row in zip(*on_each, strict=True)
+        ]
     return found
 
 
