@@ -151,14 +151,14 @@
       for (const [order, dy] of [0, -LINE, LINE, -1.6 * LINE, 1.6 * LINE, -2.6 * LINE, 2.6 * LINE].entries()) {
         for (const [rank, free] of [x + 11, x - 11 - width, x - width / 2].entries()) {
           const left = Math.min(Math.max(free, 0), box.width - width);
-          const frame = { left, right: left + width, top: y + dy - 7, low: y + dy + 7 };
+          const frame = { left, right: left + width, top: y + dy - 6, low: y + dy + 6 };
           let cost = order + rank / 2 + Math.abs(left - free) / 20;
           if (ticks.some((tick) => overlap(frame, tick))) cost += 8;
           if (frame.left < box.left || frame.right > box.right) cost += 2;
           if (frame.top < box.top || frame.low > box.low) cost += 30;
           for (const other of labels) if (overlap(frame, other)) cost += 30;
           for (const disc of discs) {
-            const around = { left: disc.x - 8, right: disc.x + 8, top: disc.y - 8, low: disc.y + 8 };
+            const around = { left: disc.x - 8, right: disc.x + 8, top: disc.y - 6, low: disc.y + 6 };
             if (overlap(frame, around)) cost += 12;
           }
           for (const ring of rings) if (overlap(frame, ring)) cost += 3;

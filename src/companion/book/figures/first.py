@@ -63,6 +63,9 @@ def still(tables: Mapping, accuracies: tuple[float, float] = (86.0, 92.5)) -> st
         boxes = [(left, height + rise - 7, left + width, height + rise + 7) for left, rise in places]
         box = min(boxes, key=lambda box: sum(_shared(box, other) for other in taken) + 99 * _outside(box))
         taken.append(box)
+        if not box[1] <= height <= box[3]:  # the words stand off, and a line leads to them
+            end = box[3] if box[3] < height else box[1]
+            parts.append(_line(at, height, min(max(at, box[0]), box[2]), end))
         parts.append(f'<circle class="{point["key"]}" cx="{at:.1f}" cy="{height:.1f}" r="6"/>')
         parts.append(_text(box[0], box[3] - 3, words, "start"))
     label = "Accuracy against energy gained: " + "; ".join(
