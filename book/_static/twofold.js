@@ -40,14 +40,17 @@ function measureTables() {
 
 window.addEventListener("load", measureTables);
 
-// A line breaks neither between a number and its unit nor between "chapter" and its number.
+// A line breaks neither between a number and its unit, nor between "chapter" and its number, nor behind a formula that
+// a comma follows.
 function keepTogether() {
   const article = document.querySelector(".bd-article");
   const texts = article ? document.createTreeWalker(article, NodeFilter.SHOW_TEXT) : null;
   while (texts?.nextNode()) {
     const text = texts.currentNode;
     if (text.parentElement.closest("pre, code, script, style, svg, mjx-container, .explorer")) continue;
+    const formula = text.previousSibling?.matches?.("span.math");
     const kept = text.data
+      .replace(formula ? /^(?=[.,;:)])/ : /(?!)/, "\u2060")
       .replace(/(?<=^|\d) (?=(%|[fpnµ]?J|[kMG]B)(?!\w))/g, "\u00a0")
       .replace(/(?<=[Cc]hapter|Fig\.) (?=\d)/g, "\u00a0");
     if (kept !== text.data) text.data = kept;

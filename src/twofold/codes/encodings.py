@@ -216,7 +216,7 @@ _BY_NAME: dict[str, Encoding] = {
     kind.name: kind() for kind in (TwosComplement, OffsetBinary, SignMagnitude, Differential, SignedRows)
 }
 CELL_ENCODINGS: tuple[EncodingName, ...] = tuple(encoding.name for encoding in _BY_NAME.values())
-"""Names of all encodings: what cells can hold of a code."""
+"""Names of all encodings, of what cells can hold of a code."""
 ENCODINGS: tuple[EncodingName, ...] = tuple(e.name for e in _BY_NAME.values() if e.keeps_sign)
 """Those whose patterns say the sign, so that a code can be read back."""
 

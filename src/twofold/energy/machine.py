@@ -79,7 +79,7 @@ __all__ = [
 
 
 Dataflow = Literal["crossbar", "packed", "grouped"]
-"""What is stored: all weights, the kept ones, or the kept rows of columns that share them; see the module."""
+"""Whether all weights are stored, the kept ones, or the kept rows of columns that share; see the module."""
 
 
 AdcRule = Literal["none", "column", "cell"]
@@ -87,7 +87,7 @@ AdcRule = Literal["none", "column", "cell"]
 
 
 InputMemory = Literal["none", "SRAM", "register file"]
-"""Where inputs are read from, see `Machine`; "none": for nothing."""
+"""Where inputs are read from, see `Machine`; "none" is for nothing."""
 
 
 IndexRule = Literal["free", "charged"]
@@ -111,7 +111,7 @@ INDEX_RULES: tuple[IndexRule, ...] = get_args(IndexRule)
 
 
 FIGURE_OF_MERIT_J = 16e-3 / (8 * 1.2e9) / 2**8
-"""Joules of a conversion step, 6.5 fJ: eight converters of 8 bits and 1.2 GS/s take 16 mW, 1.67 pJ each time.
+"""Joules of a conversion step, 6.5 fJ, as eight converters of 8 bits and 1.2 GS/s take 16 mW, 1.67 pJ each.
 
 A. Shafiee et al., "ISAAC: A convolutional neural network accelerator with in-situ analog arithmetic in
 crossbars", ISCA 2016, table 1; doi 10.1109/ISCA.2016.12.

@@ -33,7 +33,7 @@ __all__ = [
 
 
 Feed = Callable[[nn.Module], object]
-"""What runs a model on inputs of any kind: ``lambda model: model(**batch)``. It may be called twice."""
+"""What runs a model on inputs of any kind, as ``lambda model: model(**batch)``. It may be called twice."""
 
 
 _TO_INTEGER = 1.5 * 2.0**23

@@ -20,7 +20,7 @@ from torch import Tensor
 __all__ = ["LARGEST", "Mask", "magnitude_mask", "random_mask"]
 
 LARGEST = 1 << 28
-"""Weights that a mask may span: a number typed too long must not ask for all memory."""
+"""Weights that a mask may span; a number typed too long must not ask for all memory."""
 
 _CHUNK = 1 << 22  # clocks drawn at once at most: bounds the memory of very large or very dense masks
 

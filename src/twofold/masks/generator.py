@@ -36,10 +36,10 @@ __all__ = [
 ]
 
 LAYER_POLYNOMIAL = Polynomial.parse("x^31+x^3+1")
-"""The register of all layers where positions may repeat: one XOR gate, and a prime period, 2^31 - 1."""
+"""The register of all layers where positions may repeat; one XOR gate, and a prime period, 2^31 - 1."""
 
 LAYERS_PER_RUN = 1440
-"""Seeds set aside for one run: with this number 128 layers of 16 runs lie at least 1/2600 of the period
+"""Seeds set aside for one run; with this number 128 layers of 16 runs lie at least 1/2600 of the period
 apart, close to the 1/2048 that is possible; with the round 1024 it would be 1/9400."""
 
 _GOLDEN = 0x9E3779B97F4A7C15  # 2^64 (sqrt(5) - 1) / 2

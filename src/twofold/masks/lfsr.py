@@ -25,7 +25,7 @@ __all__ = ["LFSR", "Form", "states_of_seeds"]
 
 
 Form = Literal["fibonacci", "galois"]
-"""How a register is wired: ``fibonacci``, the taps feed one bit, or ``galois``, one bit feeds the taps."""
+"""How a register is wired; ``fibonacci``, the taps feed one bit, or ``galois``, one bit feeds the taps."""
 
 _FORMS = get_args(Form)
 

@@ -51,7 +51,7 @@ Choice = str | type[nn.Module]
 
 
 MaskKind = Literal["lfsr", "iid", "magnitude"]
-"""Where a mask comes from: a register, chance, or the largest weights."""
+"""Where a mask comes from, a register, chance, or the largest weights."""
 
 
 MASKS: tuple[MaskKind, ...] = get_args(MaskKind)

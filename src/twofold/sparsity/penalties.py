@@ -21,7 +21,7 @@ __all__ = ["POLARITIES", "Polarity", "network_term", "planes_term", "popcount_te
 
 
 Polarity = Literal["removed", "printed"]
-"""What `network_term` penalizes: the ``removed`` weights, or, as ``printed`` on the slides, the kept ones."""
+"""What `network_term` penalizes, the ``removed`` weights, or, as ``printed`` on the slides, the kept ones."""
 
 
 POLARITIES: tuple[Polarity, ...] = get_args(Polarity)
