@@ -255,6 +255,9 @@
     });
     points.forEach((p, i) => {
       const [lx, ly, lw, x, y] = [at[`lx${i}`], at[`ly${i}`], at[`lw${i}`], at[`x${i}`], at[`y${i}`]];
+      // The line at 1x has a gap where a name lies on it.
+      const one = across(1);
+      if (lx < one && one < lx + lw) parts.push(element("rect", { class: "gap", x: one - 2, y: ly - 7, width: 4, height: 14 }));
       if (Math.abs(ly - y) > 10 && (x < lx || x > lx + lw || Math.abs(ly - y) > 20))
         parts.push(element("line", { class: "leader", x1: x, y1: y, x2: Math.min(Math.max(x, lx), lx + lw), y2: ly - 7 * Math.sign(ly - y) }));
     });
