@@ -203,7 +203,7 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
     "mask": ("Draw a mask with an index generator.", _mask_options, _mask),
     "register": ("Period and states of a shift register.", _register_options, _register),
 }
-"""Name -> one line about the command, its options, and the command: what works without a checkout."""
+"""Name -> one line about the command, its options, and the command; what works without a checkout."""
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -1,7 +1,10 @@
 """The examples in the library's docstrings give what stands there."""
 
+import ast
 import doctest
 import importlib
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,3 +25,17 @@ def test_examples_give_what_stands_there(name: str):
     for example in doctest.DocTestFinder().find(module):
         runner.run(example, out=told.append)
     assert not runner.failures, "".join(told)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: path.stem)
+def test_notes_of_values_have_no_colon_in_their_first_line(path: Path):
+    """On the library's pages what stands before it would be the value's type."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for body in [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]:
+        for value, note in pairwise(body):
+            match value, note:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(words))),
+                ) if not name.startswith("_"):
+                    assert ":" not in re.sub("``.*?``", "", words.partition("\n")[0]), name
