@@ -152,32 +152,32 @@ class StoredLayer:
 
     @property
     def scales(self) -> int:
-        """Number of scales that are stored: 1, or one for each output."""
+        """Number of scales that are stored, 1 or one for each output."""
         return self.scale.numel() if isinstance(self.scale, Tensor) else 1
 
     @property
     def columns(self) -> int:
-        """Columns of the crossbar: outputs."""
+        """Columns of the crossbar, which are outputs."""
         return self.keep.shape[0]
 
     @property
     def rows(self) -> int:
-        """Rows of the crossbar: inputs of an output."""
+        """Rows of the crossbar, which are inputs of an output."""
         return self.size // self.columns
 
     @property
     def groups(self) -> int:
-        """Groups of columns that share their rows: as many as columns where none do."""
+        """Groups of columns that share their rows, as many as columns where none do."""
         return -(-self.columns // self.group)
 
     @property
     def blocks(self) -> Bool[Tensor, "groups rows"]:
-        """The mask as its index says it: a row for each group of columns that share, 1 is one column."""
+        """The mask as its index says it, a row for each group of columns that share; 1 is one column."""
         return self.keep.reshape(self.columns, -1)[:: self.group]
 
     @cached_property
     def indices(self) -> int:
-        """Indices that say what is kept: a row of a group each."""
+        """Indices that say what is kept, a row of a group each."""
         return int(self.blocks.count_nonzero())
 
     @cached_property
@@ -210,7 +210,7 @@ class StoredLayer:
 
     @property
     def order(self) -> Int64[Tensor, "kept"]:
-        """Flat positions of the kept weights as the memory holds them: the generator's, else rising."""
+        """Flat positions of the kept weights as a memory holds them, in the generator's order, or rising."""
         return self.keep.cpu().flatten().nonzero()[:, 0] if self.mask is None else self.mask.order
 
     @cached_property
@@ -231,7 +231,7 @@ class StoredLayer:
 
     @property
     def bytes_packed(self) -> int:
-        """Bytes of a packed file: kept codes at their bits, scales, a seed, the bitmap of a stored mask."""
+        """Bytes in a packed file, of kept codes at their bits, scales, a seed and a stored mask's bitmap."""
         bitmap = 0 if self.generator is not None or self.kept == self.size else self.blocks.numel()
         return math.ceil(self.kept * self.bits / 8) + math.ceil(bitmap / 8) + WORD * (1 + self.scales)
 

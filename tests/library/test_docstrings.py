@@ -29,13 +29,19 @@ def test_examples_give_what_stands_there(name: str):
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: path.stem)
 def test_notes_of_values_have_no_colon_in_their_first_line(path: Path):
-    """On the library's pages what stands before it would be the value's type."""
+    """On the library's pages what stands before it would be the type of the value, or of the property."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for body in [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]:
-        for value, note in pairwise(body):
+    notes = {}
+    for node in ast.walk(tree):
+        for value, note in pairwise(node.body if isinstance(node, ast.Module | ast.ClassDef) else []):
             match value, note:
                 case (
                     ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)),
                     ast.Expr(value=ast.Constant(value=str(words))),
-                ) if not name.startswith("_"):
-                    assert ":" not in re.sub("``.*?``", "", words.partition("\n")[0]), name
+                ):
+                    notes[name] = words
+        match node:
+            case ast.FunctionDef(name=name, decorator_list=[ast.Name(id="property" | "cached_property"), *_]):
+                notes[name] = ast.get_docstring(node) or ""
+    first = {name: re.sub("``.*?``", "", words.partition("\n")[0]) for name, words in notes.items()}
+    assert [name for name, line in first.items() if ":" in line and not name.startswith("_")] == []

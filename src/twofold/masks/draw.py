@@ -72,7 +72,7 @@ class Mask:
 
     @property
     def matrix(self) -> Bool[Tensor, "rows columns"]:
-        """The crossbar view of a mask of two or more dimensions: rows are inputs, columns outputs."""
+        """The crossbar view of a mask of two or more dimensions; rows are inputs, columns outputs."""
         return self.keep.flatten(1).T
 
 

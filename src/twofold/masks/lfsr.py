@@ -95,7 +95,7 @@ class LFSR:
 
     @property
     def period(self) -> int:
-        """Clocks until the seed comes back: 2^n - 1 where the polynomial is primitive."""
+        """Clocks until the seed comes back, 2^n - 1 where the polynomial is primitive."""
         period = self.polynomial.order()
         if not self.polynomial.is_primitive():  # this seed may lie on a shorter cycle
             period = least_divisor(period, lambda steps: self.jump(steps).seed == self.seed)
