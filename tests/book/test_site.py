@@ -81,7 +81,7 @@ def test_page_is_quiet_light_local_and_fits_a_phone(visit, name):
     assert tab.told == []
     assert [url for url in tab.asked if urlsplit(url).scheme not in ("file", "data")] == []
     files = {Path(unquote(urlsplit(url).path)) for url in tab.asked if url.startswith("file:")}
-    assert sum(file.stat().st_size for file in files) <= 4 * MEGABYTE
+    assert sum(file.stat().st_size for file in files) <= 3 * MEGABYTE
     for scheme in SCHEMES:
         turn(tab, scheme)
         assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
