@@ -1,6 +1,6 @@
 """A Sphinx extension: the theme's icons come from its font alone.
 
-The theme brings them twice: as a font, in its style sheet, and as a script of 1.5 MB that draws the same icons
+The theme brings them twice: as a font, in its style sheet, and as a script of 1.5 MB that draws the same ones
 once more. That script weighs more than all else on a page.
 """
 
