@@ -129,7 +129,7 @@ SETTINGS: dict[str, list[tuple[dict, set[str]]]] = {
     ],
     "10-carry-over": [
         ({"bar": 82.0}, {"fig-bar", "table 1"}),
-        ({"cell_table": "rram_isaac"}, {"fig-bar", "table 1"}),
+        ({"cell_table": "rram_isaac"}, {"fig-bar", "fig-width", "table 1"}),
     ],
     "11-your-network": [
         (

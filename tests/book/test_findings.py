@@ -401,6 +401,23 @@ def test_machine(recipes):
     assert (found["cells_least"], found["cells_most"]) == (25.0, 25.0)
 
 
+def test_width():
+    frame = pd.DataFrame(
+        [
+            ("resnet8-dense-b8", 1, 88.0, 4e-6, 77_360),
+            ("resnet8-rounded-b3-rows", 1, 86.0, 1e-6, 77_360),
+            ("resnet8-w2-dense-b8", 2, 90.0, 9e-6, 300_000),
+            ("resnet8-w2-lfsr-r75", 2, 87.0, 5e-6, 75_000),
+            ("resnet8-w2-twofold-r75-mu125", 2, 85.0, 3e-6, 75_000),
+            ("resnet8-w2-magnitude-bits-r75-mu125", 2, 89.0, 1e-6, 75_000),
+        ],
+        columns=["run", "width", "test_accuracy", "energy_j", "kept_weights"],
+    )
+    found = plain(findings.width(frame))
+    assert (found["wide"], found["wide_mask"], found["wide_both_uj"]) == (90.0, 87.0, pytest.approx(3.0))
+    assert (found["beside_mask"], found["beside_both"], found["beside_chosen"]) == (88.0, 86.0, 86.0)
+
+
 def test_carry_over():
     start = pd.Series({"kept_weights": 77_360, "test_accuracy": 88.0})
     recipes = pd.DataFrame(

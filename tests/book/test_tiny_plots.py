@@ -42,3 +42,24 @@ def test_losses_in_both_networks():
     assert list(drawn["ResNet-8"].get_xdata()) == [2.5, 0.25]
     hollow = [line for line in ax.lines if line.get_markerfacecolor() == "#ffffff"]
     assert [list(line.get_xdata()) for line in hollow] == [[0.5], [2.5, 0.25]]  # of one seed
+
+
+def test_networks_of_two_widths():
+    frame = pd.DataFrame(
+        {
+            "series": ["twofold", "twofold", "twofold", "dense, 8 bits"],
+            "width": [1, 1, 2, 1],
+            "kept_weights": [10_000, 20_000, 20_000, 40_000],
+            "energy_j": [1e-6, 3e-6, 2e-6, 9e-6],
+            "test_accuracy": [70.0, 80.0, 82.0, 88.0],
+        }
+    )
+    weights = plots.wide_and_narrow(frame)
+    joules = weights.figure.axes[1]
+    for ax, column in ((weights, "kept_weights"), (joules, "energy_j")):
+        drawn = {line.get_label(): line for line in ax.lines}
+        assert list(drawn["twofold"].get_xdata()) == frame[column][:2].tolist()
+        assert list(drawn["_twofold, wide"].get_xdata()) == [frame[column][2]]
+        assert drawn["_twofold, wide"].get_markersize() > drawn["twofold"].get_markersize()
+    words = [text.get_text() for text in weights.figure.legends[0].get_texts()]
+    assert sorted(words) == ["dense, 8 bits", "twofold"]

@@ -38,6 +38,7 @@ __all__ = [
     "registers",
     "speed",
     "training",
+    "width",
     "your_network",
 ]
 
@@ -578,6 +579,31 @@ def carry_over(
         "mask_ninety": "LFSR mask, 90 %",
     }.items():
         found |= {f"{word}_20": points[recipe, "resnet20"], f"{word}_8": points[recipe, "resnet8"]}
+    return _plain(found)
+
+
+def width(frame: pd.DataFrame) -> Findings:
+    """Chapter 10: networks of twice the width, three quarters removed, beside narrow ones.
+
+    Parameters
+    ----------
+    frame : as `tiny.priced_on_best`, of all of `tiny.WIDTHS`, in the column ``width``
+    """
+    narrow, wide = frame[frame.width == 1], frame[frame.width == 2].set_index("run")
+    found = {"wide": wide.test_accuracy["resnet8-w2-dense-b8"]}
+    for word, recipe in {
+        "mask": "resnet8-w2-lfsr-r75",
+        "both": "resnet8-w2-twofold-r75-mu125",
+        "chosen": "resnet8-w2-magnitude-bits-r75-mu125",
+    }.items():
+        own = wide.loc[recipe]
+        found |= {
+            f"wide_{word}": own.test_accuracy,
+            f"wide_{word}_uj": 1e6 * own.energy_j,
+            f"wide_{word}_kept": own.kept_weights,
+            # The most accurate of the narrow networks that take no more joules.
+            f"beside_{word}": narrow.test_accuracy[narrow.energy_j <= own.energy_j].max(),
+        }
     return _plain(found)
 
 

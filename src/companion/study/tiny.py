@@ -10,7 +10,7 @@ from companion.study.levers import best_machine
 from companion.study.results import load_network
 from twofold import Machine
 
-__all__ = ["BAR", "BASELINE", "COMPARED", "cheapest_above", "lost_by_network", "priced_on_best"]
+__all__ = ["BAR", "BASELINE", "COMPARED", "WIDTHS", "cheapest_above", "lost_by_network", "priced_on_best"]
 
 
 BAR = 85.0
@@ -19,6 +19,10 @@ BAR = 85.0
 
 BASELINE = "resnet8-dense-b8-s1"
 """The dense 8-bit network, in a crossbar, that all gains of the benchmark's network are over."""
+
+
+WIDTHS = {"resnet8": 1, "resnet8-w2": 2}
+"""The benchmark's network and the wider one, and how many times as many channels they have."""
 
 
 DENSE = {"resnet20": "dense-b8", "resnet8": "resnet8-dense-b8"}

@@ -3,12 +3,13 @@
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from companion.book.figures.basic import BLACK, BLUE, ORANGE, _error_scale, _joule_scale, hollow_where_single
 from companion.book.figures.energy import SERIES_STYLE
 from companion.book.figures.notes import write_notes
 
-__all__ = ["NETWORK_STYLE", "joules_above_bar", "lost_in_both"]
+__all__ = ["NETWORK_STYLE", "joules_above_bar", "lost_in_both", "wide_and_narrow"]
 
 
 NETWORK_STYLE = {"resnet20": ("ResNet-20", BLUE, "o"), "resnet8": ("ResNet-8", ORANGE, "s")}
@@ -73,3 +74,34 @@ def lost_in_both(frame: pd.DataFrame) -> Axes:
     ax.set(xlabel="points of accuracy lost")
     figure.legend(fontsize="small", ncols=2, loc="outside lower center")
     return ax
+
+
+def wide_and_narrow(frame: pd.DataFrame) -> Axes:
+    """Accuracy (%) against kept weights and against the energy of an image, for networks of two widths.
+
+    Networks of one series and width are joined; those of the greater width have large marks.
+
+    Parameters
+    ----------
+    frame : columns ``series`` (of `figures.energy.SERIES_STYLE`), ``width`` (1 or 2), ``kept_weights``,
+        ``energy_j``, ``test_accuracy`` (%)
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 4.2), sharey=True)
+    for ax, across in ((left, "kept_weights"), (right, "energy_j")):
+        for (series, width), own in frame.sort_values(across).groupby(["series", "width"], sort=False):
+            color, marker = SERIES_STYLE[series]
+            size = (9 if marker == "*" else 6) * (1 if width == 1 else 1.7)
+            label = series if width == 1 else f"_{series}, wide"
+            x, y = own[across], own.test_accuracy
+            ax.plot(x, y, marker, linestyle="-", linewidth=1, color=color, markersize=size, label=label)
+        ax.margins(x=0.08, y=0.08)
+    _error_scale(left)
+    left.set(xscale="log", xlabel="weights kept", ylabel="test accuracy (%)")
+    left.xaxis.set(
+        major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=lambda value, _: f"{value / 1e3:g}k"
+    )
+    left.xaxis.set_minor_formatter(NullFormatter())
+    _joule_scale(right)
+    right.set(xlabel="energy of an image")
+    figure.legend(*left.get_legend_handles_labels(), fontsize="small", ncols=3, loc="outside lower center")
+    return left
