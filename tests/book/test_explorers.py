@@ -132,7 +132,7 @@ def states(**fixed: str):
 
 
 def test_first_figure_has_every_state_and_at_most_six_points(gains):
-    assert set(gains["gain"]) == set(gains["energy_uj"]) == {" ".join(state) for state in states()}
+    assert list(gains["gain"]) == list(gains["energy_uj"]) == [" ".join(state) for state in states()]
     assert len(gains["points"]) == len(POINTS) <= 6
     assert all(len(values) == len(POINTS) for values in gains["gain"].values())
     assert all(len(networks) == len(POINTS) for networks in gains["networks"].values())

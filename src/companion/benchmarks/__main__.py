@@ -99,7 +99,6 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--note", default="", help="a word on the machine, kept in the CSV")
     arguments = parser.parse_args(words)
     torch.set_num_threads(arguments.threads)
-    keep_memory()
     if arguments.what == "growth":
         write(measure_all(arguments.threads), "benchmarks-growth", arguments.note)
         return 0
@@ -112,6 +111,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if missing:
         install = "pip install -c constraints.txt -e '.[book]' --group test --group bench"
         parser.error(f"{', '.join(missing)} is missing: {install}")
+    keep_memory()
     rows = []
     for case in chosen:
         rows.append(compare(case, arguments.seconds))

@@ -600,7 +600,6 @@ def width(frame: pd.DataFrame) -> Findings:
         found |= {
             f"wide_{word}": own.test_accuracy,
             f"wide_{word}_uj": 1e6 * own.energy_j,
-            f"wide_{word}_kept": own.kept_weights,
             # The most accurate of the narrow networks that take no more joules.
             f"beside_{word}": narrow.test_accuracy[narrow.energy_j <= own.energy_j].max(),
         }

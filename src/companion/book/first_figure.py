@@ -157,9 +157,11 @@ def first_figure(cell_table: str = TABLES["slides"]) -> dict:
     names = sorted(set(itertools.chain(*chosen.values())))
     over = {row.run: baseline_of(row, runs) for name in names for _, row in by_recipe[name].iterrows()}
     spent = {run: joules(run) for run in {*over, *over.values()}}
-    gain: dict[str, list[float]] = {}
-    energy_uj: dict[str, list[float]] = {}
-    for state in itertools.product(*SWITCHES.values()):
+    states = list(itertools.product(*SWITCHES.values()))
+    # In the order of the states, those of the best machine too, which are filled in at the end.
+    gain: dict[str, list[float]] = {" ".join(state): [] for state in states}
+    energy_uj: dict[str, list[float]] = {" ".join(state): [] for state in states}
+    for state in states:
         if state[1] == BEST:
             continue
         own, crossbar = state[1:], ("crossbar", *state[2:])

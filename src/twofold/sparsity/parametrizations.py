@@ -5,7 +5,7 @@ float weight itself; `BitPlaneWeight` trains the bits of its code.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,6 @@ class MaskedWeight(nn.Module):
         self.chooser = chooser
         self.order: tuple[str, ...] = ()
         self._handed_out: tuple[Tensor, int] | None = None
-        self._chosen_ahead: tuple[Tensor, tuple, Tensor] | None = None
         self.checksum = 0 if stored else zlib.crc32(np.packbits(keep.cpu().numpy()).data)
 
     def masked(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
@@ -105,8 +104,7 @@ class MaskedWeight(nn.Module):
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy's tensors count their own changes.
-        return {**self.__dict__, "_handed_out": None, "_chosen_ahead": None}
+        return {**self.__dict__, "_handed_out": None}  # a copy's tensors count their own changes
 
     def get_extra_state(self) -> Float[Tensor, "4"]:
         strength = 0.0 if self.chooser is None else self.chooser.strength
@@ -162,6 +160,7 @@ class SparseWeight(MaskedWeight):
         self.output = output
         self.ternary = ternary
         self.clip_ratio = clip_ratio
+        self._chosen_ahead: tuple[Tensor, tuple, Tensor] | None = None
 
     def right_inverse(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
         return weight  # what is assigned is trained on, and rounded and masked from then on
@@ -175,14 +174,25 @@ class SparseWeight(MaskedWeight):
         return codes.to(torch.int8 if self.bits <= 8 else torch.int16), scale
 
     def forward(self, original: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
-        (ahead, state, value), self._chosen_ahead = self._chosen_ahead or (None, (), original), None
-        if ahead is not original or state != self._state(original) or transformed():
+        value = self._taken(original)
+        if value is None:
             value = self._value(original)
         return self.hand_out(straight_through(original, value, self.keep if self.active else None))
 
     def choose_ahead(self, original: Float[Tensor, "out *rest"]) -> None:
         """Choose the codes for the next pass now; it takes them if nothing has changed by then."""
         self._chosen_ahead = original, self._state(original), self._value(original)
+
+    def _taken(self, original: Tensor) -> Tensor | None:
+        """What was chosen ahead, handed out once, if nothing that it depends on has changed."""
+        chosen, self._chosen_ahead = self._chosen_ahead, None
+        if chosen is None or transformed():
+            return None
+        ahead, state, value = chosen
+        return value if ahead is original and state == self._state(original) else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_chosen_ahead": None}
 
     def _state(self, original: Tensor) -> tuple:
         """What the codes depend on, beside settings that stay."""
@@ -340,9 +350,7 @@ def _sparse_weights(model: nn.Module) -> Iterator[tuple[SparseWeight, Tensor]]:
 def choose_no_more(model: nn.Module) -> None:
     """Undo `choose_before_passes`, once no layer of the model is attached."""
     if next(_sparse_weights(model), None) is None:
-        for key, hook in list(model._forward_pre_hooks.items()):
-            if hook is _choose_ahead:
-                del model._forward_pre_hooks[key]
+        _remove(model._forward_pre_hooks, (_choose_ahead,))
 
 
 def detach_weight(layer: nn.Module, parameter: str = "weight") -> None:
@@ -370,10 +378,15 @@ def detach_weight(layer: nn.Module, parameter: str = "weight") -> None:
     left = getattr(layer, "parametrizations", {}).values()
     if not any(isinstance(slot[0], MaskedWeight) for slot in left):
         for hooks in (layer._load_state_dict_pre_hooks, layer._forward_hooks):
-            for key in [key for key, hook in hooks.items() if getattr(hook, "hook", hook) in _HOOKS]:
-                del hooks[key]
+            _remove(hooks, _HOOKS)
         if isinstance(layer, nn.RNNBase):
             layer._init_flat_weights()
+
+
+def _remove(hooks: dict[int, Any], ours: tuple[Callable, ...]) -> None:
+    """Take hooks off a module; torch holds some in a wrapper of its own."""
+    for key in [key for key, hook in hooks.items() if getattr(hook, "hook", hook) in ours]:
+        del hooks[key]
 
 
 def _take_plain_weights(layer: nn.Module, state: dict, prefix: str, *others: Any) -> None:

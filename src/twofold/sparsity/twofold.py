@@ -436,7 +436,7 @@ class Twofold:
         attached = list(self._parametrized())
         originals = [original for _, _, original in attached]
         total = originals[0].new_zeros(())
-        if self.network_strength and not all(weight.active for _, weight, _ in attached):
+        if self.network_strength and not self.pruned:
             # The slides' W is the float weight; only bit planes have none but the one their codes stand for.
             weights = [
                 self.places[name].weight if isinstance(weight, BitPlaneWeight) else original

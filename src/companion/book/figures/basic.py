@@ -3,6 +3,7 @@
 Colors are Okabe and Ito's, told apart by color-blind readers; methods differ by marker as well.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from cycler import cycler
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, Formatter, LogLocator, MaxNLocator, NullFormatter
 
 from companion.book.figures.notes import write_notes
 from companion.book.figures.page import show_in_page
@@ -244,9 +245,15 @@ def _error_scale(ax: Axes) -> None:
 
 def _joule_scale(ax: Axes) -> None:
     """Joules along a logarithmic axis: 1 µJ, 2 µJ, 5 µJ, 10 µJ."""
-    ax.set_xscale("log")
-    ax.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=EngFormatter("J"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    _log_scale(ax, EngFormatter("J"))
+
+
+def _log_scale(ax: Axes, words: Formatter | Callable[[float, int], str], axis: str = "x") -> None:
+    """A logarithmic axis with numbers at 1, 2 and 5 of each decade."""
+    getattr(ax, f"set_{axis}scale")("log")
+    scale = getattr(ax, f"{axis}axis")
+    scale.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=words)
+    scale.set_minor_formatter(NullFormatter())
 
 
 def _of_error(accuracy):

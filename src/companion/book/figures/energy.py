@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from companion.book.figures.basic import (
     BLACK,
@@ -18,6 +18,7 @@ from companion.book.figures.basic import (
     SKY,
     TEAL,
     _error_scale,
+    _log_scale,
     hollow_where_single,
 )
 from companion.book.figures.notes import NOTE, write_notes
@@ -61,10 +62,7 @@ GRAY = "#8a8a8a"
 
 def _ratios(ax: Axes, axis: str = "x") -> None:
     """A logarithmic axis of ratios: 1x, 2x, 5x, 10x."""
-    scale = getattr(ax, f"{axis}axis")
-    getattr(ax, f"set_{axis}scale")("log")
-    scale.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=lambda value, _: f"{value:g}x")
-    scale.set_minor_formatter(NullFormatter())
+    _log_scale(ax, lambda value, _: f"{value:g}x", axis)
 
 
 RECIPE_STYLE = {

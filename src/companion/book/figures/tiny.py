@@ -3,9 +3,16 @@
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from companion.book.figures.basic import BLACK, BLUE, ORANGE, _error_scale, _joule_scale, hollow_where_single
+from companion.book.figures.basic import (
+    BLACK,
+    BLUE,
+    ORANGE,
+    _error_scale,
+    _joule_scale,
+    _log_scale,
+    hollow_where_single,
+)
 from companion.book.figures.energy import SERIES_STYLE
 from companion.book.figures.notes import write_notes
 
@@ -96,11 +103,8 @@ def wide_and_narrow(frame: pd.DataFrame) -> Axes:
             ax.plot(x, y, marker, linestyle="-", linewidth=1, color=color, markersize=size, label=label)
         ax.margins(x=0.08, y=0.08)
     _error_scale(left)
-    left.set(xscale="log", xlabel="weights kept", ylabel="test accuracy (%)")
-    left.xaxis.set(
-        major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=lambda value, _: f"{value / 1e3:g}k"
-    )
-    left.xaxis.set_minor_formatter(NullFormatter())
+    _log_scale(left, lambda value, _: f"{value / 1e3:g}k")
+    left.set(xlabel="weights kept", ylabel="test accuracy (%)")
     _joule_scale(right)
     right.set(xlabel="energy of an image")
     figure.legend(*left.get_legend_handles_labels(), fontsize="small", ncols=3, loc="outside lower center")
