@@ -6,21 +6,30 @@ and summed over the images, and only that one map is cut into a kernel's windows
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int, Int64, UInt8
+from jaxtyping import Float, Float64, Int, Int64, Integer, UInt8
 from torch import Tensor, nn
 
-from twofold.inputs.scales import Feed, InputScale, quantize_inputs, scale_of, watch_inputs
+from twofold.inputs.scales import (
+    PART,
+    Feed,
+    InputScale,
+    channels_last,
+    quantize_inputs,
+    quantizer,
+    scale_of,
+    watch_inputs,
+)
 from twofold.inputs.windows import window_view
 
 __all__ = ["Activity", "count_ones", "measure_activity"]
 
 
-_FIT_A_BYTE = 31  # so many popcounts, each at most 8
+_FIT_A_BYTE = 31  # so many popcounts of bytes, each at most 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,32 +101,46 @@ def count_ones(
     >>> count_ones(torch.tensor([[3, 0], [255, 1]], dtype=torch.uint8), input_bits=8)
     tensor([10.,  1.], dtype=torch.float64)
     """
-    if codes.dim() == 4 and not codes.is_contiguous():
-        # The order of the positions does not matter here, so count channels_last maps as they lie in memory.
-        return _count(codes.movedim(1, -1), input_bits).movedim(-1, 0)
-    return _count(codes, input_bits)
+    if channels_last(codes):  # counted as it lies in memory: the order of the positions does not matter here
+        return count_ones(codes.movedim(1, -1), input_bits).movedim(-1, 0)
+    whole = codes.flatten(1).numpy(force=True)
+    parts = (whole[start : start + _FIT_A_BYTE] for start in range(0, len(whole), _FIT_A_BYTE))
+    return torch.from_numpy(_ones(parts, input_bits, whole.shape[1])).double().view(codes.shape[1:])
 
 
-def _count(codes: Tensor, input_bits: int) -> Tensor:
-    shape, bytes_per_code = codes.shape[1:], codes.element_size()
-    if input_bits < 8 * bytes_per_code:
-        codes = codes & (2**input_bits - 1)  # the sign of a negative code runs on to the top of its integer
-    lanes = codes.flatten(1).contiguous().view(torch.uint8)
-    # numpy counts the ones of 64 bytes at once where the processor can; torch has no such function.
-    counts = torch.from_numpy(np.bitwise_count(lanes.numpy(force=True)))
-    return _sum_of_counts(counts).view(*shape, bytes_per_code).sum(dim=-1, dtype=torch.float64)
+def _ones_of_inputs(
+    vectors: Float[Tensor, "vectors *shape"], scale: InputScale, input_bits: int
+) -> Float64[Tensor, "*shape"]:
+    """What `count_ones` finds in the codes of `quantize_inputs`, on the CPU part by part in its cache."""
+    if vectors.device.type != "cpu":
+        return count_ones(quantize_inputs(vectors, scale, input_bits), input_bits)
+    if channels_last(vectors):
+        return _ones_of_inputs(vectors.movedim(1, -1), scale, input_bits).movedim(-1, 0)
+    inputs = vectors.flatten(1).float().numpy()
+    width = inputs.shape[1]
+    rows = min(_FIT_A_BYTE, max(1, PART // width))
+    in_integers = quantizer(scale, input_bits, rows * width)
+    parts = (in_integers(inputs[start : start + rows]) for start in range(0, len(inputs), rows))
+    if input_bits <= 8:
+        parts = (part.astype(np.uint8) for part in parts)
+    return torch.from_numpy(_ones(parts, input_bits, width)).double().view(vectors.shape[1:])
 
 
-def _sum_of_counts(counts: UInt8[Tensor, "vectors bytes"]) -> Int64[Tensor, "bytes"]:
-    """Popcounts summed over the vectors: of 31 at first, eight neighboring bytes as one int64."""
-    vectors, width = counts.shape
-    whole_words = _FIT_A_BYTE * 8 // math.gcd(width, 8)  # vectors that are, cut in 31, words of eight bytes
-    summed = vectors // whole_words * whole_words
-    total = counts[summed:].sum(dim=0)
-    if summed:
-        words = counts[:summed].view(_FIT_A_BYTE, -1).view(torch.int64).numpy()  # which adds twice as fast
-        total += torch.from_numpy(words.sum(axis=0)).view(torch.uint8).view(-1, width).sum(dim=0)
-    return total
+def _ones(
+    parts: Iterable[Integer[np.ndarray, "_ width"]], input_bits: int, width: int
+) -> Int64[np.ndarray, "width"]:
+    """Ones by position in the codes of all parts, each of `_FIT_A_BYTE` vectors at most."""
+    ones = np.zeros(width, np.int64)
+    for codes in parts:
+        if input_bits < 8 * codes.itemsize:
+            codes = codes & (
+                2**input_bits - 1
+            )  # the sign of a negative code runs on to the top of its integer
+        # As bytes, since of signed integers numpy counts the ones of their magnitudes.
+        counts = np.bitwise_count(np.ascontiguousarray(codes).view(np.uint8))
+        sums = counts.sum(axis=0, dtype=np.uint8)  # in bytes many times as fast
+        ones += sums if codes.itemsize == 1 else sums.reshape(width, -1).sum(axis=1, dtype=np.int64)
+    return ones
 
 
 def measure_activity(
@@ -126,7 +149,7 @@ def measure_activity(
     input_bits: int = 8,
     *,
     scales: Mapping[str, InputScale],
-    batch_size: int = 64,
+    batch_size: int = 128,
     layers: Collection[str] | None = None,
 ) -> dict[str, Activity]:
     """Activity of convolutions and linear layers over a forward pass of all images: exact, no loop over MACs.
@@ -141,7 +164,7 @@ def measure_activity(
     scales
         Of every layer, from `activation_scales` on training images.
     batch_size
-        Images at once; of few, the activations stay in the caches.
+        Images at once.
     layers
         Names of those that count; None: all.
 
@@ -166,7 +189,7 @@ def measure_activity(
         scale = scale_of(name, scales)
         kernel_dims = 1 if isinstance(layer, nn.Linear) else layer.weight.dim() - 1
         vectors = inputs.reshape(-1, *inputs.shape[-kernel_dims:])
-        ones = count_ones(quantize_inputs(vectors, scale, input_bits), input_bits)
+        ones = _ones_of_inputs(vectors, scale, input_bits)
         place = name, layer, ones.shape
         before, count = maps.get(place, (torch.zeros(()), 0))
         maps[place] = before + ones, count + len(vectors)

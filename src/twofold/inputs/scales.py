@@ -12,8 +12,9 @@ from functools import partial
 from statistics import fmean
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int8, Int32, UInt8
+from jaxtyping import Float, Float32, Int8, Int32, UInt8
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.utils import parametrize
@@ -21,12 +22,15 @@ from torch.nn.utils import parametrize
 from twofold.inputs.products import ProductWatch
 
 __all__ = [
+    "PART",
     "Feed",
     "InputScale",
     "activation_scales",
+    "channels_last",
     "check_images",
     "quantize_inputs",
     "quantized_activations",
+    "quantizer",
     "scale_of",
     "watch_inputs",
 ]
@@ -36,14 +40,13 @@ Feed = Callable[[nn.Module], object]
 """What runs a model on inputs of any kind, as ``lambda model: model(**batch)``. It may be called twice."""
 
 
-_TO_INTEGER = 1.5 * 2.0**23
-
-
-_TO_INTEGER_BITS = 0x4B400000  # the same number as float32 writes it
-
+# Between 2^23 and 2^24 floats are the integers: adding this rounds, half to even, and the low bits of the sum
+# are then the code itself, without a conversion. The same number once more as float32 writes it.
+_TO_INTEGER = np.float32(1.5 * 2.0**23)
+_TO_INTEGER_BITS = 0x4B400000
 
 # Inputs are quantized in parts of about this many, whose floats stay in the cache from pass to pass.
-_PART = 2**18
+PART = 2**17
 
 
 class InputScale(NamedTuple):
@@ -94,17 +97,51 @@ def quantize_inputs(
     tensor([  42, -127], dtype=torch.int8)
     """
     limit = scale.limit(input_bits)
-    byte = torch.int8 if scale.signed else torch.uint8
-    codes = torch.empty_like(inputs, dtype=byte if input_bits <= 8 else torch.int32)
-    parts = -(-inputs.numel() // _PART) if inputs.device.type == "cpu" else 1
-    cut = (torch.atleast_1d(tensor).chunk(max(parts, 1)) for tensor in (codes, inputs))
-    for own, part in zip(*cut, strict=True):
-        grid = (part.float() * (limit / scale.scale)).clamp_(-limit if scale.signed else 0, limit)
-        # Between 2^23 and 2^24 floats are the integers: the addition rounds, half to even, and the lower bits
-        # of the float are then the code itself. A fifth faster than round() and a conversion to integers.
-        bits = grid.add_(_TO_INTEGER).view(torch.int32)
-        own.copy_(bits.sub_(_TO_INTEGER_BITS) if input_bits > 8 else bits)
-    return codes
+    code = (torch.int8 if scale.signed else torch.uint8) if input_bits <= 8 else torch.int32
+    if inputs.device.type != "cpu":
+        grid = (inputs.float() * (limit / scale.scale)).round_()
+        return grid.clamp_(-limit if scale.signed else 0, limit).to(code)
+    if channels_last(inputs):
+        return quantize_inputs(inputs.movedim(1, -1), scale, input_bits).movedim(-1, 1)
+    codes = torch.empty(inputs.shape, dtype=code)
+    given, own = inputs.detach().float().reshape(-1).numpy(), codes.view(-1).numpy()
+    in_integers = quantizer(scale, input_bits)
+    for start in range(0, len(given), PART):
+        part = slice(start, start + PART)
+        np.copyto(own[part], in_integers(given[part]), casting="unsafe")
+    return codes.sub_(_TO_INTEGER_BITS) if input_bits > 8 else codes
+
+
+def quantizer(
+    scale: InputScale, input_bits: int, most: int = PART
+) -> Callable[[Float32[np.ndarray, "*shape"]], Int32[np.ndarray, "*shape"]]:
+    """What writes the codes of up to `most` inputs into the lowest bits of integers, with numpy.
+
+    It works in one room, whose floats stay in the cache: what it returned is gone when it is called again.
+
+    Examples
+    --------
+    >>> in_integers = quantizer(InputScale(3.0, signed=False), input_bits=2)
+    >>> (in_integers(np.array([0.6, 3.0], np.float32)) & 3).tolist()
+    [1, 3]
+    """
+    limit = scale.limit(input_bits)
+    factor, lowest, highest = map(np.float32, (limit / scale.scale, -limit if scale.signed else 0, limit))
+    room = np.empty(most, np.float32)
+
+    def in_integers(inputs: Float32[np.ndarray, "*shape"]) -> Int32[np.ndarray, "*shape"]:
+        grid = room[: inputs.size].reshape(inputs.shape)
+        np.multiply(inputs, factor, out=grid)
+        np.clip(grid, lowest, highest, out=grid)
+        np.add(grid, _TO_INTEGER, out=grid)
+        return grid.view(np.int32)
+
+    return in_integers
+
+
+def channels_last(inputs: Tensor) -> bool:
+    """Whether these are maps that have their channels side by side in memory."""
+    return inputs.dim() == 4 and not inputs.is_contiguous() and inputs.movedim(1, -1).is_contiguous()
 
 
 def activation_scales(
