@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from twofold.sparsity.twofold import CHOOSING
+
 __all__ = [
     "FAMILIES",
     "MASKS",
@@ -76,7 +78,8 @@ def bit_term_points(runs: pd.DataFrame, start: str, tuning_start: str) -> tuple[
     """Bit terms of several strengths, with nothing removed and with half, for `figures.talk.bit_terms`.
 
     Codes of 8 bits in two's complement, labels alone to learn from. With nothing removed it is test images;
-    with half removed it is held-out ones, and shorter runs.
+    with half removed it is held-out ones, shorter runs, and of the penalties on planes those that rise
+    slowly.
 
     Parameters
     ----------
@@ -94,7 +97,8 @@ def bit_term_points(runs: pd.DataFrame, start: str, tuning_start: str) -> tuple[
     panels = {
         "nothing removed": plain[(plain.init == start) & plain.method.isin(["dense-8bit", "bits"])],
         "half removed, held-out images": plain[
-            plain.held_out
+            (plain.bit_term.isin(CHOOSING) | (plain.strength == 0) | (plain.penalty_ramp > 0))
+            & plain.held_out
             & (plain.init == tuning_start)
             & (plain.sparsity == 0.5)
             & (plain.learning_rate == 0.05)
