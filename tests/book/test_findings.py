@@ -24,6 +24,7 @@ from companion.study.tiny import COMPARED
 from twofold import LFSR, Twofold, lfsr_mask, load_cell_table, report
 from twofold.codes.tables import load_operation_energies
 from twofold.masks.measures import pair_coverage
+from twofold.sparsity.twofold import CHOOSING
 
 
 def plain(found: dict) -> dict:
@@ -257,6 +258,8 @@ def test_training():
     rows = [
         ("bits-popcount-beta10-s1", 82.0, 7e-13),
         ("bits-planes-beta1-s1", 84.0, 9e-13),
+        ("tune-twofold-r50-popcount-beta7-ramp0.5-lr0.05", 86.0, 2.1e-12),
+        ("tune-twofold-r50-popcount-beta10-ramp0.5-lr0.05", 78.0, 1e-12),
         ("tune-twofold-r50-counts-beta60-lr0.05", 87.0, 1.2e-12),
         ("tune-twofold-ms-r50-mu125-lr0.05", 88.0, 1e-12),
     ]
@@ -273,6 +276,7 @@ def test_training():
     assert (found["least_saved"], found["most_saved"], found["hull_60"]) == (1.5, 2.0, 48)
     assert (found["popcount_emptied"], found["joules_accuracy"]) == (6, 88.0)
     assert found["counts_pj"] == pytest.approx(1.2)
+    assert (found["mild_pj"], found["strong_accuracy"]) == (pytest.approx(2.1), 78.0)
     assert (found["live_gain"], found["live_change"]) == (4.0, -1.0)
 
 
@@ -338,6 +342,8 @@ def test_bit_term_points():
     by_run = load_results().set_index("run").loc[frame.run]
     assert (by_run.cell_energy_j / by_run.kept_weights).tolist() == pytest.approx(frame.energy_j.tolist())
     held_out = frame.panel.str.contains("held-out")
+    penalties = by_run[held_out.to_numpy() & ~by_run.bit_term.isin(CHOOSING)]
+    assert (penalties.penalty_ramp > 0).all()
     assert by_run.held_out.tolist() == held_out.tolist()
     assert by_run.sparsity.tolist() == (0.5 * held_out).tolist()
 

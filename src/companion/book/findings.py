@@ -219,6 +219,8 @@ def training(
     for word, run in STRONGEST.items():
         found |= {f"{word}_accuracy": points.test_accuracy[run], f"{word}_emptied": int(emptied[run])}
     for word, run in (
+        ("mild", "tune-twofold-r50-popcount-beta7-ramp0.5-lr0.05"),
+        ("strong", "tune-twofold-r50-popcount-beta10-ramp0.5-lr0.05"),
         ("counts", "tune-twofold-r50-counts-beta60-lr0.05"),
         ("joules", "tune-twofold-ms-r50-mu125-lr0.05"),
     ):
