@@ -15,6 +15,7 @@ from companion.book.series import (
     chosen,
     families,
     mask_alone,
+    scale_pairs,
 )
 from companion.study.grouping import over_seeds
 from companion.study.names import START, TUNING_START
@@ -346,6 +347,18 @@ def test_bit_term_points():
     assert (penalties.penalty_ramp > 0).all()
     assert by_run.held_out.tolist() == held_out.tolist()
     assert by_run.sparsity.tolist() == (0.5 * held_out).tolist()
+
+
+def test_scale_pairs():
+    rows = [
+        ("a-b4-s1", "layer", 80.0, 4.0),
+        ("b-s1", "layer", 1.0, 1.0),
+        ("a-ch-b4-s1", "channel", 84.0, 3.0),
+    ]
+    runs = pd.DataFrame(rows, columns=["run", "scale", "test_accuracy_w8a8", "cell_energy_j"])
+    assert scale_pairs(runs.assign(label=runs.run)).T.to_dict() == {
+        "a-b4-s1": {"layer": 80.0, "channel": 84.0, "energy": 0.75}
+    }
 
 
 def test_mask_alone(study):

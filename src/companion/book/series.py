@@ -15,6 +15,7 @@ __all__ = [
     "chosen",
     "families",
     "mask_alone",
+    "scale_pairs",
 ]
 
 
@@ -114,6 +115,31 @@ def bit_term_points(runs: pd.DataFrame, start: str, tuning_start: str) -> tuple[
     frame = frame.assign(energy_j=frame.cell_energy_j / frame.kept_weights)
     columns = ["run", "panel", "bit_term", "strength", "energy_j", "test_accuracy"]
     return frame[columns].reset_index(drop=True), pd.Series(level)
+
+
+def scale_pairs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Networks trained with one scale a layer beside their twins with a scale for each output channel.
+
+    Parameters
+    ----------
+    runs : rows of `results.load_results`
+
+    Returns
+    -------
+    pd.DataFrame
+        A row a pair, by the label of the one with a scale a layer: ``layer`` and ``channel``, the accuracies
+        (W8A8, %), and ``energy``, the cells' joules of the latter over those of the former.
+    """
+    channel = runs[runs.scale == "channel"]
+    layer = runs.set_index("run").loc[channel.run.str.replace("-ch-", "-")]
+    return pd.DataFrame(
+        {
+            "layer": layer.test_accuracy_w8a8.to_numpy(),
+            "channel": channel.test_accuracy_w8a8.to_numpy(),
+            "energy": channel.cell_energy_j.to_numpy() / layer.cell_energy_j.to_numpy(),
+        },
+        index=pd.Index(layer.label, name="network"),
+    )
 
 
 def brief(labels: pd.Series, *without: str) -> pd.Series:

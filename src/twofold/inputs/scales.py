@@ -284,8 +284,11 @@ def watch_inputs(
     """
     if isinstance(images, Tensor) or not callable(images):
         check_images(images)
-    if isinstance(images, Tensor) and not bool(torch.isfinite(images).all()):
-        raise ValueError(f"{int((~torch.isfinite(images)).sum())} values of the images are NaN or infinite")
+    # One that is not finite makes the sum so, which is read off in a single pass.
+    if isinstance(images, Tensor) and not bool(torch.isfinite(images.sum())):
+        bad = int((~torch.isfinite(images)).sum())
+        if bad:
+            raise ValueError(f"{bad} values of the images are NaN or infinite")
 
     seen: set[str] = set()
     inside: set[str] = set()
