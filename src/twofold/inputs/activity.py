@@ -104,8 +104,7 @@ def count_ones(
     if channels_last(codes):  # counted as it lies in memory: the order of the positions does not matter here
         return count_ones(codes.movedim(1, -1), input_bits).movedim(-1, 0)
     whole = codes.flatten(1).numpy(force=True)
-    parts = (whole[start : start + _FIT_A_BYTE] for start in range(0, len(whole), _FIT_A_BYTE))
-    return torch.from_numpy(_ones(parts, input_bits, whole.shape[1])).double().view(codes.shape[1:])
+    return torch.from_numpy(_ones([whole], input_bits, whole.shape[1])).double().view(codes.shape[1:])
 
 
 def _ones_of_inputs(
@@ -116,9 +115,9 @@ def _ones_of_inputs(
         return count_ones(quantize_inputs(vectors, scale, input_bits), input_bits)
     if channels_last(vectors):
         return _ones_of_inputs(vectors.movedim(1, -1), scale, input_bits).movedim(-1, 0)
-    inputs = vectors.flatten(1).float().numpy()
+    inputs = vectors.detach().flatten(1).float().numpy()
     width = inputs.shape[1]
-    rows = min(_FIT_A_BYTE, max(1, PART // width))
+    rows = max(1, PART // width)
     in_integers = quantizer(scale, input_bits, rows * width)
     parts = (in_integers(inputs[start : start + rows]) for start in range(0, len(inputs), rows))
     if input_bits <= 8:
@@ -129,17 +128,16 @@ def _ones_of_inputs(
 def _ones(
     parts: Iterable[Integer[np.ndarray, "_ width"]], input_bits: int, width: int
 ) -> Int64[np.ndarray, "width"]:
-    """Ones by position in the codes of all parts, each of `_FIT_A_BYTE` vectors at most."""
+    """Ones by position in the codes of all parts."""
     ones = np.zeros(width, np.int64)
     for codes in parts:
-        if input_bits < 8 * codes.itemsize:
-            codes = codes & (
-                2**input_bits - 1
-            )  # the sign of a negative code runs on to the top of its integer
+        if input_bits < 8 * codes.itemsize:  # the sign of a negative code runs on to the top of its integer
+            codes = codes & (2**input_bits - 1)
         # As bytes, since of signed integers numpy counts the ones of their magnitudes.
         counts = np.bitwise_count(np.ascontiguousarray(codes).view(np.uint8))
-        sums = counts.sum(axis=0, dtype=np.uint8)  # in bytes many times as fast
-        ones += sums if codes.itemsize == 1 else sums.reshape(width, -1).sum(axis=1, dtype=np.int64)
+        for start in range(0, len(counts), _FIT_A_BYTE):
+            sums = counts[start : start + _FIT_A_BYTE].sum(axis=0, dtype=np.uint8)  # many times as fast
+            ones += sums if codes.itemsize == 1 else sums.reshape(width, -1).sum(axis=1, dtype=np.int64)
     return ones
 
 
