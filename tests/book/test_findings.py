@@ -269,15 +269,23 @@ def test_training():
     live = {"method": "twofold", "cell_energy_j": 2.0, "test_accuracy": 97.0}
     control = live | {"cell_energy_j": 8.0, "test_accuracy": 98.0}
     surviving = {0.0: 255, 60.0: 48, 250.0: 29}
+    steady = pd.DataFrame({"run": [*findings.STEADY.values()], "test_accuracy": [85.0, 82.0]})
     found = plain(
         findings.training(
-            surviving=surviving, at_error=at_error, terms=terms, emptied=emptied, control=control, live=live
+            surviving=surviving,
+            at_error=at_error,
+            terms=terms,
+            steady=steady.assign(cell_energy_j=3e-12, kept_weights=2),
+            emptied=emptied,
+            control=control,
+            live=live,
         )
     )
     assert (found["least_saved"], found["most_saved"], found["hull_60"]) == (1.5, 2.0, 48)
     assert (found["popcount_emptied"], found["joules_accuracy"]) == (6, 88.0)
     assert found["counts_pj"] == pytest.approx(1.2)
     assert (found["mild_pj"], found["strong_accuracy"]) == (pytest.approx(2.1), 78.0)
+    assert (found["steady_planes"], found["steady_popcount_pj"]) == (82.0, 1.5)
     assert (found["live_gain"], found["live_change"]) == (4.0, -1.0)
 
 

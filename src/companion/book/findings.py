@@ -23,6 +23,7 @@ from twofold.reports import Report
 
 __all__ = [
     "PULLS",
+    "STEADY",
     "STRONGEST",
     "accuracy",
     "bits",
@@ -48,6 +49,13 @@ Findings = dict[str, float | int | str]
 
 STRONGEST = {"popcount": "bits-popcount-beta10-s1", "planes": "bits-planes-beta1-s1"}
 """The penalties on planes at their strongest, with nothing removed."""
+
+
+STEADY = {
+    "popcount": "tune-twofold-r50-popcount-beta5-lr0.05",
+    "planes": "tune-twofold-r50-planes-beta0.6-lr0.05",
+}
+"""The penalties on planes at one strength from the first step, with half removed: runs on held-out images."""
 
 
 PULLS = {pull: f"tune-twofold-r50-counts-beta150-lambda{pull}-p3-lr0.05" for pull in ("0.03", "0.1", "0.3")}
@@ -199,6 +207,7 @@ def training(
     surviving: Mapping[float, int],
     at_error: pd.DataFrame,
     terms: pd.DataFrame,
+    steady: pd.DataFrame,
     emptied: Mapping[str, int],
     control: Mapping[str, Any],
     live: Mapping[str, Any],
@@ -210,6 +219,7 @@ def training(
     surviving : by strength, the codes that are ever chosen
     at_error : as `rate_distortion.energy_at_error`
     terms : as `series.bit_term_points`
+    steady : results of the runs of `STEADY`
     emptied : by run, layers of which nothing but zeros is left
     control, live : rows of the two runs of the page
     """
@@ -218,6 +228,10 @@ def training(
     points = terms.set_index("run")
     for word, run in STRONGEST.items():
         found |= {f"{word}_accuracy": points.test_accuracy[run], f"{word}_emptied": int(emptied[run])}
+    rows = steady.set_index("run")
+    for word, run in STEADY.items():
+        joules = rows.cell_energy_j[run] / rows.kept_weights[run]
+        found |= {f"steady_{word}": rows.test_accuracy[run], f"steady_{word}_pj": 1e12 * joules}
     for word, run in (
         ("mild", "tune-twofold-r50-popcount-beta7-ramp0.5-lr0.05"),
         ("strong", "tune-twofold-r50-popcount-beta10-ramp0.5-lr0.05"),
