@@ -590,6 +590,7 @@ def carry_over(
     points = lost.set_index(["recipe", "network"]).lost
     for word, recipe in {
         "short": "3 bits",
+        "shared": "3 bits, shared rows, 50 %",
         "mask": "LFSR mask, 50 %",
         "chosen": "magnitude + bits, 50 %",
         "mask_ninety": "LFSR mask, 90 %",
