@@ -243,8 +243,9 @@ def test_speed():
     table = table.assign(device="e", note="idle")
     grown = pd.DataFrame(
         {"work": ["a", "copy"] * 2, "weights": [10, 10, 1000, 1000], "seconds": [1.0, 1.0, 6.0, 2.0]}
-    ).assign(peak_mb=500.0)
+    ).assign(peak_mb=500.0, device="f")
     found = plain(findings.speed(table, grown, "copy"))
+    assert (found["machine"], found["grown_on"]) == ("e", "f")
     assert (found["comparisons"], found["reached"], found["slowest"]) == (2, 1, "a")
     assert (found["missed"], found["waiting"]) == ("b (d)", "none")
     assert (found["from_memory"], found["largest_gb"]) == (3.0, 0.5)

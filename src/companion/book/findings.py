@@ -708,6 +708,7 @@ def speed(table: pd.DataFrame, grown: pd.DataFrame, floor: str, waiting: Sequenc
             "threads": table.threads.iloc[0],
             "machine": table.device.iloc[0],
             "note": table.note.iloc[0] or "no note on its load",
+            "grown_on": grown.device.iloc[0],
             "most_million": grown.weights.max() / 1e6,
             "slowest": str(largest.seconds.idxmax()),
             "slowest_s": largest.seconds.max(),
