@@ -45,8 +45,8 @@ Feed = Callable[[nn.Module], object]
 _TO_INTEGER = np.float32(1.5 * 2.0**23)
 _TO_INTEGER_BITS = 0x4B400000
 
-# Inputs are quantized in parts of about this many, whose floats stay in the cache from pass to pass.
 PART = 2**17
+"""Inputs are quantized in parts of about so many, whose floats stay in the cache from pass to pass."""
 
 
 class InputScale(NamedTuple):
