@@ -365,9 +365,9 @@ def test_scale_pairs():
         ("a-ch-b4-s1", "channel", 84.0, 3.0),
     ]
     runs = pd.DataFrame(rows, columns=["run", "scale", "test_accuracy_w8a8", "cell_energy_j"])
-    assert scale_pairs(runs.assign(label=runs.run)).T.to_dict() == {
-        "a-b4-s1": {"layer": 80.0, "channel": 84.0, "energy": 0.75}
-    }
+    own = runs.iloc[[2]].assign(run="mine", experiment="own", label="mine")
+    runs = pd.concat([runs.assign(experiment="scales", label=runs.run), own])
+    assert scale_pairs(runs).T.to_dict() == {"a-b4-s1": {"layer": 80.0, "channel": 84.0, "energy": 0.75}}
 
 
 def test_mask_alone(study):

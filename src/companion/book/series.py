@@ -130,7 +130,8 @@ def scale_pairs(runs: pd.DataFrame) -> pd.DataFrame:
         A row a pair, by the label of the one with a scale a layer: ``layer`` and ``channel``, the accuracies
         (W8A8, %), and ``energy``, the cells' joules of the latter over those of the former.
     """
-    channel = runs[runs.scale == "channel"]
+    # Of planned runs, since their names say what they are: but for its scale a twin is named alike.
+    channel = runs[(runs.experiment == "scales") & (runs.scale == "channel")]
     layer = runs.set_index("run").loc[channel.run.str.replace("-ch-", "-")]
     return pd.DataFrame(
         {
