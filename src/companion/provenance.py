@@ -12,6 +12,14 @@ from twofold import __version__
 __all__ = ["commit", "device_name", "provenance", "versions"]
 
 
+# Virtual machines give processors of several generations one name; these, best first, tell them apart, and
+# decide how fast bf16 is.
+_VECTOR_UNITS = {
+    "amx_bf16": "AMX",
+    "avx512_bf16": "AVX-512 with bf16",
+    "avx512f": "AVX-512",
+    "avx2": "AVX2",
+}
 _PACKAGES = ("torch", "torchvision", "numpy", "pandas", "safetensors")
 
 
@@ -46,15 +54,17 @@ def versions() -> dict[str, str]:
 
 
 def device_name(device: str = "cpu") -> str:
-    """The processor that a torch device stands for, in words."""
+    """The processor that a torch device stands for, and its best vector unit, in words."""
     if device.startswith("cuda"):
         import torch
 
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores"
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = said.get("flags", "").split()
+    units = next((f" ({words})" for flag, words in _VECTOR_UNITS.items() if flag in flags), "")
+    return f"{said.get('model name', platform.processor())}{units}, {os.cpu_count()} cores"
 
 
 def provenance(device: str = "cpu") -> dict[str, str]:

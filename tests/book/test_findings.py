@@ -239,15 +239,15 @@ def test_measured():
 
 
 def test_speed():
-    table = pd.DataFrame({"work": ["a", "b"], "peer": ["c", "d"], "reached": [True, False], "threads": 1})
-    table = table.assign(device="e", note="idle")
+    rows = [("a", True, "one, 2 cores"), ("b", False, "one, 2 cores"), ("a", False, "two, 2 cores")]
+    table = pd.DataFrame(rows, columns=["work", "reached", "device"]).assign(threads=1)
     grown = pd.DataFrame(
         {"work": ["a", "copy"] * 2, "weights": [10, 10, 1000, 1000], "seconds": [1.0, 1.0, 6.0, 2.0]}
     ).assign(peak_mb=500.0, device="f")
     found = plain(findings.speed(table, grown, "copy"))
-    assert (found["machine"], found["grown_on"]) == ("e", "f")
-    assert (found["comparisons"], found["reached"], found["slowest"]) == (2, 1, "a")
-    assert (found["missed"], found["waiting"]) == ("b (d)", "none")
+    assert (found["grown_on"], found["slowest"]) == ("f", "a")
+    assert found["reached"] == "1 of 2 on one and 0 of 1 on two"
+    assert (found["missed"], found["waiting"]) == ("b", "none")
     assert (found["from_memory"], found["largest_gb"]) == (3.0, 0.5)
 
 

@@ -106,6 +106,11 @@ def test_all_of_them_make_the_table_that_the_book_reads(monkeypatch, repository)
     assert row["ratio"] == pytest.approx(row["ours_ms"] / row["peer_ms"], rel=1e-2)
     assert row["note"] == "a word"
     assert row["repeats"] >= 5
+    elsewhere = speed.benchmarks().assign(device="another", note="stays")
+    elsewhere.to_csv(repository / "data" / "benchmarks.csv", index=False)
+    for word in ("first", "second"):
+        bench.main(["--seconds", "0.01", "--note", word])
+    assert speed.benchmarks().note.tolist() == ["stays", "second"]
     assert row["torch"].split("+")[0] == torch.__version__.split("+")[0]
 
 
@@ -152,7 +157,8 @@ def test_committed_tables_hold_every_comparison_and_every_size():
     named = {c.name: c.goal for c in CASES}
     for row in table.itertuples():
         assert row.goal == pytest.approx(named[row.work], rel=1e-3)
-    assert set(table.work) == {name for name in named if "GPU" not in name}
+    for _, rows in table.groupby("device"):
+        assert sorted(rows.work) == sorted(name for name in named if "GPU" not in name)
     assert not speed.not_measured()
     assert list(table.reached) == list(table.ratio <= table.goal)
     assert set(grown.work) == set(growth.WORKS)
@@ -176,18 +182,22 @@ def test_missing_and_damaged_tables_are_told(repository):
     with pytest.raises(FileNotFoundError, match=r"python -m companion.benchmarks growth makes it"):
         speed.growth()
     (repository / "data" / "benchmarks.csv").write_text("work,peer\na,b\n")
-    with pytest.raises(ValueError, match=r"no column ours_ms, peer_ms, ratio, goal, reached; there are work"):
+    with pytest.raises(ValueError, match=r"no column ours_ms, peer_ms, ratio, goal, reached, device; there are"):
         speed.benchmarks()
 
 
 def test_pictures_show_the_frames():
-    frame = pd.DataFrame(
-        {"work": ["a", "b"], "peer": ["c", "d"], "ratio": [0.1, 3.0], "goal": [1.0, 2.0]}
-    ).assign(reached=lambda f: f.ratio <= f.goal)
-    ax = plots_speed.ratios(frame)
-    goals, reached, missed = (points.get_offsets().tolist() for points in ax.collections[1:])
-    assert goals == [[1.0, 0.0], [2.0, 1.0]]
-    assert (reached, missed) == ([[0.1, 0.0]], [[3.0, 1.0]])
+    rows = [("a", 0.1, 1.0, "one"), ("b", 3.0, 2.0, "one"), ("b", 1.0, 2.0, "two")]
+    frame = pd.DataFrame(rows, columns=["work", "ratio", "goal", "device"])
+    ax = plots_speed.ratios(frame.assign(reached=frame.ratio <= frame.goal))
+    goals, one, _, two, *_ = ax.collections
+    assert goals.get_offsets().tolist() == [[1.0, 0.0], [2.0, 1.0]]
+    assert one.get_offsets()[:, 0].tolist() == [0.1, 3.0]
+    assert two.get_offsets()[:, 0].tolist() == [1.0]
+    assert one.get_offsets()[:, 1].round().tolist() == [0, 1]
+    reached, missed = (tuple(color) for color in one.get_facecolors())
+    assert reached != missed
+    assert tuple(two.get_facecolors()[0]) == reached
     rows = [(w, n, n * 1e-9, n * 1e-5) for w in ("a", "floor") for n in (10, 1000)]
     grown = pd.DataFrame(rows, columns=["work", "weights", "seconds", "peak_mb"])
     times, memory = plots_speed.growth(grown, "floor")

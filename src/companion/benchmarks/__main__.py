@@ -78,15 +78,19 @@ def line(row: dict) -> str:
 
 
 def write(rows: list[dict], name: str, note: str) -> None:
-    """A CSV under ``data/``: what was measured, and where and with what."""
+    """A CSV under ``data/``: what was measured, and where and with what; other machines' rows stay."""
     about = {"threads": torch.get_num_threads(), "device": device_name(), "commit": commit(), "note": note}
     if torch.cuda.is_available():
         about["device"] += f"; {device_name('cuda')}"
     about |= {package: number for package, number in versions().items() if package != "twofold"}
     about |= {peer: version(peer) for peer in ("scipy", "brevitas") if find_spec(peer)}
     path = repository() / "data" / f"{name}.csv"
+    frame = pd.DataFrame(rows).assign(**about)
+    if path.is_file():
+        before = pd.read_csv(path, keep_default_na=False)
+        frame = pd.concat([before[before.device != about["device"]], frame])
     with written_whole(path) as partial:
-        pd.DataFrame(rows).assign(**about).to_csv(partial, index=False, float_format="%.4g")
+        frame.to_csv(partial, index=False, float_format="%.4g")
     print(f"written: {path}")
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from companion.paths import repository
 
-__all__ = ["FLOOR", "benchmarks", "growth", "not_measured"]
+__all__ = ["FLOOR", "benchmarks", "growth", "not_measured", "processor"]
 
 
 FLOOR = "copy of the weights"
@@ -14,7 +14,7 @@ FLOOR = "copy of the weights"
 
 
 def benchmarks() -> pd.DataFrame:
-    """``data/benchmarks.csv``: a row a comparison.
+    """``data/benchmarks.csv``: a row a comparison and machine.
 
     Columns: ``work``, ``peer``, ``ours_ms``, ``peer_ms`` (medians), ``ratio`` (ours / peer), ``goal`` (the
     largest ratio allowed), ``reached``, ``repeats``, ``ours_spread``, ``peer_spread`` (interquartile range /
@@ -27,7 +27,7 @@ def benchmarks() -> pd.DataFrame:
     ValueError
         A column is missing.
     """
-    return _read("benchmarks", ["work", "peer", "ours_ms", "peer_ms", "ratio", "goal", "reached"])
+    return _read("benchmarks", ["work", "peer", "ours_ms", "peer_ms", "ratio", "goal", "reached", "device"])
 
 
 def not_measured() -> list[str]:
@@ -45,8 +45,9 @@ def not_measured() -> list[str]:
 def growth(works: Sequence[str] | None = None) -> pd.DataFrame:
     """``data/benchmarks-growth.csv``: a row for each work and number of weights, the `FLOOR` among them.
 
-    Columns: ``work``, ``weights``, ``seconds`` (median), ``peak_mb`` (most memory held, beyond the imports'),
-    ``imports_mb``, and where and with what it was measured, as in `benchmarks`.
+    Of the machine measured last. Columns: ``work``, ``weights``, ``seconds`` (median), ``peak_mb`` (most
+    memory held, beyond the imports'), ``imports_mb``, and where and with what it was measured, as in
+    `benchmarks`.
 
     Parameters
     ----------
@@ -58,12 +59,18 @@ def growth(works: Sequence[str] | None = None) -> pd.DataFrame:
     FileNotFoundError, ValueError
         As `benchmarks`; or a work that was not measured (the message lists those that were).
     """
-    frame = _read("benchmarks-growth", ["work", "weights", "seconds", "peak_mb"])
+    frame = _read("benchmarks-growth", ["work", "weights", "seconds", "peak_mb", "device"])
+    frame = frame[frame.device == frame.device.iloc[-1]]
     known = [work for work in frame.work.unique() if work != FLOOR]
     for work in known if works is None else works:
         if work not in known:
             raise ValueError(f"work {work!r} was not measured; there are {', '.join(known)}")
     return frame[frame.work.isin([*(known if works is None else works), FLOOR])].reset_index(drop=True)
+
+
+def processor(device: str) -> str:
+    """A machine's name without its cores: ``AMD EPYC (AVX2)`` for ``AMD EPYC (AVX2), 2 cores``."""
+    return device.rsplit(",", 1)[0].replace("(R)", "").replace(" Processor", "")
 
 
 def _read(name: str, columns: list[str]) -> pd.DataFrame:

@@ -5,13 +5,14 @@ the names where they are not percent or ratios. Runs of the study are named in f
 prose can be traced to the folder that it comes from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
+from companion.benchmarks.results import processor
 from companion.book.examples import ENCODING_NAMES
 from companion.book.series import MASKS
 from companion.study import tiny
@@ -698,16 +699,16 @@ def speed(table: pd.DataFrame, grown: pd.DataFrame, floor: str, waiting: Sequenc
     waiting : comparisons that were not measured yet, in words
     """
     largest = grown[grown.weights == grown.weights.max()].set_index("work")
-    missed = table[~table.reached]
+    machines = {processor(device): rows for device, rows in table.groupby("device", sort=False)}
+    nowhere = table.groupby("work", sort=False).reached.any()
     return _plain(
         {
-            "comparisons": len(table),
-            "reached": int(table.reached.sum()),
-            "missed": "; ".join(f"{row.work} ({row.peer})" for row in missed.itertuples()) or "none",
+            "reached": _and(
+                f"{rows.reached.sum()} of {len(rows)} on {name}" for name, rows in machines.items()
+            ),
+            "missed": "; ".join(nowhere.index[~nowhere]) or "none",
             "waiting": "; ".join(waiting) or "none",
             "threads": table.threads.iloc[0],
-            "machine": table.device.iloc[0],
-            "note": table.note.iloc[0] or "no note on its load",
             "grown_on": grown.device.iloc[0],
             "most_million": grown.weights.max() / 1e6,
             "slowest": str(largest.seconds.idxmax()),
@@ -717,6 +718,12 @@ def speed(table: pd.DataFrame, grown: pd.DataFrame, floor: str, waiting: Sequenc
             "from_memory": largest.seconds.max() / largest.seconds[floor],
         }
     )
+
+
+def _and(parts: Iterable[str]) -> str:
+    """Words in a row: ``a, b and c``."""
+    *others, last = parts
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _plain(found: Mapping[str, Any]) -> Findings:

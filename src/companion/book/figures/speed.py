@@ -5,6 +5,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
+from companion.benchmarks.results import processor
 from companion.book.figures.basic import PALETTE
 
 __all__ = ["growth", "ratios"]
@@ -16,24 +17,30 @@ _MARKERS = "osD^vPX*"
 def ratios(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """A dot for each comparison's ratio and a tick at its goal, on a log axis: left of the tick is reached.
 
-    Columns ``work``, ``ratio``, ``goal``, ``reached``. Peers' names would not fit a phone beside the works'.
+    Columns ``work``, ``ratio``, ``goal``, ``reached`` and ``device``: each machine has a shape of its own,
+    a missed goal another color. Peers' names would not fit a phone beside the works'.
     """
-    ax = plt.subplots(figsize=(7.2, 0.9 + 0.36 * len(frame)))[1] if ax is None else ax
-    rows = range(len(frame))
-    ax.hlines(rows, frame.ratio, frame.goal, color="#999999", linewidth=1)
-    ax.scatter(frame.goal, rows, marker="|", s=160, color=PALETTE[-1], label="goal")
-    for reached, color, marker in ((True, PALETTE[0], "o"), (False, PALETTE[1], "X")):
-        chosen = [row for row in rows if bool(frame.reached.iloc[row]) == reached]
-        label = "reached" if reached else "missed"
-        if chosen:
-            ax.scatter(frame.ratio.iloc[chosen], chosen, color=color, marker=marker, label=label, zorder=3)
-    ax.set_yticks(rows, frame.work)
+    works = list(frame.work.unique())
+    if ax is None:
+        ax = plt.subplots(figsize=(7.2, 1.6 + 0.38 * len(works)), layout="constrained")[1]
+    goals = frame.drop_duplicates("work").goal
+    ax.scatter(goals, range(len(works)), marker="|", s=220, color=PALETTE[-1], label="goal")
+    machines = list(frame.device.unique())
+    for index, (device, marker) in enumerate(zip(machines, _MARKERS, strict=False)):
+        rows = frame[frame.device == device]
+        places = pd.Series([works.index(work) for work in rows.work], index=rows.index)
+        places += 0.2 * (index - (len(machines) - 1) / 2)  # beside each other
+        colors = [PALETTE[0] if reached else PALETTE[1] for reached in rows.reached]
+        ax.scatter(rows.ratio, places, color=colors, marker=marker, s=26, zorder=3)
+        ax.scatter([], [], color=PALETTE[0], marker=marker, s=26, label=processor(device))
+    ax.set_yticks(range(len(works)), works)
     ax.tick_params(axis="y", labelsize="small")
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.invert_yaxis()
     ax.set(xlabel="time, ours / peer's")
-    ax.legend(loc="best")
+    ax.scatter([], [], color=PALETTE[1], marker="o", s=26, label="missed, on any")
+    ax.figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     return ax
 
 
