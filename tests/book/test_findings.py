@@ -270,13 +270,14 @@ def test_training():
     live = {"method": "twofold", "cell_energy_j": 2.0, "test_accuracy": 97.0}
     control = live | {"cell_energy_j": 8.0, "test_accuracy": 98.0}
     surviving = {0.0: 255, 60.0: 48, 250.0: 29}
-    steady = pd.DataFrame({"run": [*findings.STEADY.values()], "test_accuracy": [85.0, 82.0]})
+    runs = [*findings.STEADY.values(), *findings.FINISHED.values()]
+    named = pd.DataFrame({"run": runs, "test_accuracy": [85.0, 82.0, 89.0, 88.9]})
     found = plain(
         findings.training(
             surviving=surviving,
             at_error=at_error,
             terms=terms,
-            steady=steady.assign(cell_energy_j=3e-12, kept_weights=2),
+            named=named.assign(cell_energy_j=[3e-12, 3e-12, 2e-12, 1e-12], kept_weights=2),
             emptied=emptied,
             control=control,
             live=live,
@@ -287,6 +288,7 @@ def test_training():
     assert found["counts_pj"] == pytest.approx(1.2)
     assert (found["mild_pj"], found["strong_accuracy"]) == (pytest.approx(2.1), 78.0)
     assert (found["steady_planes"], found["steady_popcount_pj"]) == (82.0, 1.5)
+    assert (found["finished_ones_pj"], found["finished_cheapest_pj"]) == (1.0, 0.5)
     assert (found["live_gain"], found["live_change"]) == (4.0, -1.0)
 
 

@@ -117,6 +117,15 @@ def test_a_goal_shows_the_best_from_either_side(monkeypatch):
     assert row.within is None and row.beyond is None
 
 
+def test_the_talk_s_order_is_no_candidate():
+    goal = GOALS[3]
+    runs = starting_from(load_results())
+    found = goal_candidates(runs, goal)
+    masked = runs[runs.procedure == "masked"]
+    assert found.run.tolist() == goal_candidates(masked, goal).run.tolist() != []
+    assert not found.run.str.contains("counts").any()
+
+
 def test_goals_without_a_bit_term_are_judged_although_no_register_made_a_mask():
     runs = starting_from(RUNS)
     two = runs[runs.run.isin(["dense-b8-s1", "bits-mu125-s1"])]

@@ -23,6 +23,7 @@ from twofold import LFSR, CellTable, Mask
 from twofold.reports import Report
 
 __all__ = [
+    "FINISHED",
     "PULLS",
     "STEADY",
     "STRONGEST",
@@ -57,6 +58,10 @@ STEADY = {
     "planes": "tune-twofold-r50-planes-beta0.6-lr0.05",
 }
 """The penalties on planes at one strength from the first step, with half removed: runs on held-out images."""
+
+
+FINISHED = {"ones": "twofold-r50-counts-beta100-lambda0.1-p6-s1", "cheapest": "twofold-ms-r50-mu500-s1"}
+"""Networks of one accuracy without half of their weights: ones priced in the talk's order, and joules."""
 
 
 PULLS = {pull: f"tune-twofold-r50-counts-beta150-lambda{pull}-p3-lr0.05" for pull in ("0.03", "0.1", "0.3")}
@@ -208,7 +213,7 @@ def training(
     surviving: Mapping[float, int],
     at_error: pd.DataFrame,
     terms: pd.DataFrame,
-    steady: pd.DataFrame,
+    named: pd.DataFrame,
     emptied: Mapping[str, int],
     control: Mapping[str, Any],
     live: Mapping[str, Any],
@@ -220,7 +225,7 @@ def training(
     surviving : by strength, the codes that are ever chosen
     at_error : as `rate_distortion.energy_at_error`
     terms : as `series.bit_term_points`
-    steady : results of the runs of `STEADY`
+    named : results of the runs of `STEADY` and `FINISHED`
     emptied : by run, layers of which nothing but zeros is left
     control, live : rows of the two runs of the page
     """
@@ -229,10 +234,12 @@ def training(
     points = terms.set_index("run")
     for word, run in STRONGEST.items():
         found |= {f"{word}_accuracy": points.test_accuracy[run], f"{word}_emptied": int(emptied[run])}
-    rows = steady.set_index("run")
+    rows = named.set_index("run")
+    joules = 1e12 * rows.cell_energy_j / rows.kept_weights
     for word, run in STEADY.items():
-        joules = rows.cell_energy_j[run] / rows.kept_weights[run]
-        found |= {f"steady_{word}": rows.test_accuracy[run], f"steady_{word}_pj": 1e12 * joules}
+        found |= {f"steady_{word}": rows.test_accuracy[run], f"steady_{word}_pj": joules[run]}
+    for word, run in FINISHED.items():
+        found |= {f"finished_{word}": rows.test_accuracy[run], f"finished_{word}_pj": joules[run]}
     for word, run in (
         ("mild", "tune-twofold-r50-popcount-beta7-ramp0.5-lr0.05"),
         ("strong", "tune-twofold-r50-popcount-beta10-ramp0.5-lr0.05"),
@@ -282,6 +289,7 @@ def accuracy(
             f"joint_{word}": steps.test_accuracy,
             f"joint_{word}_before": steps.accuracy_before_pruning,
             f"joint_{word}_lost": alone[percent / 100] - steps.test_accuracy,
+            f"joint_{word}_lost_repeating": accuracy[f"lfsr-ms-r{percent}"] - steps.test_accuracy,
             f"joint_{word}_won": steps.test_accuracy - steps.accuracy_before_pruning,
         }
     literal, known = printed.set_index("sparsity").loc[0.5], tried.set_index("run")

@@ -76,6 +76,7 @@ def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
         seed (or, where that one has not finished, the mean of those that have); ``reached``. Sorted by
         ``gain``.
     """
+    runs = runs[runs.procedure == "masked"]  # what trains before it is pruned has no control of its own
     runs = runs.assign(generator=runs.generator.fillna("none"))  # a missing one would be alike to no other
     close = _close(runs.sparsity, goal.sparsity)
     own, other = (runs[close & (runs.method == method)] for method in (goal.method, goal.against))
