@@ -199,12 +199,18 @@ def by_the_loop(
                 clocks = len(rows) if everything or machine.dataflow == "crossbar" else len(rows) * pace
                 own += max(max(converters), math.ceil(clocks / machine.inputs_per_cycle))
             slowest = max(slowest, own)
+
+        in_order = math.ceil(len(vector) * input_bits / 32)
+        fetched = sum(len(rows) for rows, _ in crossbars)
+        picked = machine.dataflow == "grouped" and not everything
+        if picked and machine.input_memory == "SRAM" and in_order <= fetched:  # all of them pass by
+            for first in range(0, rows_of_a_group, machine.array_rows):
+                passing = len(range(rows_of_a_group)[first : first + machine.array_rows])
+                slowest = max(slowest, math.ceil(passing / machine.inputs_per_cycle))
         found["cycles"] += slowest
 
         if encoding == "signed_rows":
             joules["sign_j"] += math.ceil(sum(map(sum, keep)) / 32) * 5e-12
-        in_order = math.ceil(len(vector) * input_bits / 32)
-        fetched = sum(len(rows) for rows, _ in crossbars)
         if everything and machine.dataflow == "packed":
             fetched = len(codes) * math.ceil(rows_of_a_group * input_bits / 32)
         ways = [fetched * 5e-12]  # each on its own, from SRAM
@@ -585,6 +591,23 @@ def test_a_layer_that_keeps_all_is_one_crossbar_whatever_its_group():
         row = layer_energy(stored(codes, group=group), activity, replace(machine, dataflow="grouped"))
         differ = {name for name in row if row[name] != crossbar[name] and not row[name] != row[name]}
         assert differ == {"dataflow"}
+
+
+@pytest.mark.parametrize("rows, passing", [(128, 128), (60, 60), (300, 128)])
+def test_groups_wait_for_all_inputs_that_are_broadcast_to_them(rows, passing):
+    """Sixteen columns keep 16 rows each: 8 conversions, 4 cycles of inputs, and all that pass them by."""
+    keep = (torch.arange(rows) < 16).expand(16, rows)
+    layer, activity = stored(draw(16, rows) * keep, keep), Activity.all_ones(rows)
+    activity = replace(activity, input_bits=8)
+    machine = Machine.whole(SLIDES, "grouped")
+    cycles = {
+        memory: layer_energy(layer, activity, replace(machine, input_memory=memory))["cycles"]
+        for memory in ("SRAM", "register file")
+    }
+    assert cycles == {"SRAM": math.ceil(passing / 4), "register file": 8}
+    few = stored(layer.codes[:1], keep[:1])  # 16 words of its own cost less than all in order, if they do
+    own = layer_energy(few, activity, machine)
+    assert own["cycles"] == (8 if rows > 4 * 16 else math.ceil(passing / 4))
 
 
 def test_totals_are_sums_and_the_slowest_layer():

@@ -18,7 +18,9 @@ A cycle is one conversion, one input word that reaches an array, or one clock of
   (and for each sign, where rows of either are driven in turn), whatever the converters are charged.
 - *Inputs.* `inputs_per_cycle` inputs reach an array in a cycle, while it works on the vector before. Where
   an index says which, each of them has an index generator of its own, which idles where its states name no
-  row: the walk's clocks, in proportion to the rows of the array, count in place of rows.
+  row: the walk's clocks, in proportion to the rows of the array, count in place of rows. Groups that all
+  inputs are broadcast to (see `Machine.input_memory`) wait for the last of them, as a crossbar of all rows
+  does: each `array_rows` of them have lines of their own.
 - So a vector takes the longer of both in the slowest array of the layer. A packed array works on one column
   of weights at a time, so there both are of one column, and the columns that lie in the array add up.
 - Columns of weights that do not fit an array go to more arrays; a group has arrays of its own. A packed array
@@ -27,7 +29,8 @@ A cycle is one conversion, one input word that reaches an array, or one clock of
 A worked example, 16 outputs of 144 rows, 8 bits in 2-bit cells. Two's complement takes four columns and one
 for the sign, so 80 of 128, with 16 converters: 5 conversions for each of 8 input bits are 40 cycles. The
 rows are 128 in one array and 16 in another; 128 inputs arrive in 32 cycles meanwhile. Two arrays, 40 cycles a
-vector. With half of the rows kept by all columns, *grouped* is one array of 72 rows: 40 cycles. *Packed*
+vector. With half of the rows kept by all columns, *grouped* is one array of 72 rows: 40 cycles, while all 144
+inputs pass by in 32. *Packed*
 holds the 16 columns of weights in one array; each takes one conversion for an input bit, 8 cycles, but 18 to
 fetch its 72 inputs, so 16 * 18 = 288 cycles.
 

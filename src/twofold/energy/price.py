@@ -265,7 +265,14 @@ def _inputs_j(layer: StoredLayer, blocks: _Blocks, activity: Activity, machine: 
         fetched = in_order
     if machine.input_memory == "register file":
         return min(fetched * word_j, in_order * (word_j + copy_j) + fetched * copy_j)
-    return (fetched if packed else min(fetched, in_order)) * word_j
+    return (in_order if _broadcasts(layer, blocks, activity, machine) else fetched) * word_j
+
+
+def _broadcasts(layer: StoredLayer, blocks: _Blocks, activity: Activity, machine: Machine) -> bool:
+    """Whether groups are sent all inputs in order, since that costs no more than their own one by one."""
+    grouped = machine.dataflow == "grouped" and layer.kept < layer.size
+    in_order = memory_words(activity.row_ones.numel() * activity.input_bits)
+    return grouped and machine.input_memory == "SRAM" and in_order <= int(blocks.rows.sum())
 
 
 def _index_j(layer: StoredLayer, machine: Machine) -> float:
@@ -293,7 +300,10 @@ def _time(
         parts = -(-blocks.rows // machine.array_rows)
         arrays = int(parts @ -(-used // machine.array_columns))
         widest = np.minimum(used, machine.array_columns)
-        return arrays, int(_slower(tallest, widest, bits, pace, machine).max(initial=0))
+        cycles = int(_slower(tallest, widest, bits, pace, machine).max(initial=0))
+        if _broadcasts(layer, blocks, activity, machine):  # on as many lines as the crossbar's inputs take
+            cycles = max(cycles, -(-min(layer.rows, machine.array_rows) // machine.inputs_per_cycle))
+        return arrays, cycles
     held = machine.array_columns // cells
     if held == 0:
         raise ValueError(
