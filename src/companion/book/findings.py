@@ -23,6 +23,7 @@ from twofold import LFSR, CellTable, Mask
 from twofold.reports import Report
 
 __all__ = [
+    "CHEAP_CODES",
     "FINISHED",
     "PULLS",
     "STEADY",
@@ -62,6 +63,10 @@ STEADY = {
 
 FINISHED = {"ones": "twofold-r50-counts-beta100-lambda0.1-p6-s1", "cheapest": "twofold-ms-r50-mu500-s1"}
 """Networks of one accuracy without half of their weights: ones priced in the talk's order, and joules."""
+
+
+CHEAP_CODES = tuple(f"bits-mu{strength}" for strength in (60, 125, 250, 500, 1000))
+"""Networks of 8 bits in two's complement with nothing removed, by the strength of their bit term."""
 
 
 PULLS = {pull: f"tune-twofold-r50-counts-beta150-lambda{pull}-p3-lr0.05" for pull in ("0.03", "0.1", "0.3")}
@@ -328,6 +333,8 @@ def held_out(tried: pd.DataFrame) -> Findings:
     return _plain(
         {
             "tried_epochs": int(tried.epochs.max()),
+            "in_fp32": known["tune-lfsr-ms-r50-lr0.05"],
+            "in_bf16": known["tune-lfsr-ms-r50-lr0.05-bf16"],
             "strength_saves": 100 * (1 - joules[plain] / joules[weak]),
             "strength_costs": known[weak] - known[plain],
             "taught": known[taught] - known[plain],
@@ -386,13 +393,14 @@ def energy(alone: Mapping[str, pd.DataFrame], *, ceiling: float) -> Findings:
     return _plain(found)
 
 
-def machine(account: Mapping[str, pd.DataFrame], *, tables: pd.DataFrame) -> Findings:
+def machine(account: Mapping[str, pd.DataFrame], *, gathered: pd.DataFrame, tables: pd.DataFrame) -> Findings:
     """Chapter 7: gains with everything charged, and on other cells.
 
     Parameters
     ----------
     account : everything charged, on "crossbar", "packed" and "grouped": means over seeds, columns of
         `energies.energies`
+    gathered : as "grouped", but that each array gathers its own inputs from a register file
     tables : as `machines.load_machines`
     """
     whole = {name: frame.set_index("run") for name, frame in account.items()}
@@ -421,16 +429,21 @@ def machine(account: Mapping[str, pd.DataFrame], *, tables: pd.DataFrame) -> Fin
             f"{word}_edp": row.edp_gain,
             f"{word}_accuracy": row.test_accuracy,
         }
+    alone = gathered.set_index("run").gain
+    found |= {f"{word}_gathered": alone[run] for word, run in (("half", half), ("shared", shared))}
     index_j = whole["packed"].index_j
     found |= {
         "index_uj": 1e6 * index_j[half],
-        "index_percent": 100 * index_j[half] / whole["packed"].energy_j[half],
+        "index_percent": 100 * index_j[half] / whole["grouped"].energy_j[half],
         "stored_uj": 1e6 * index_j[chosen.format(50)],
         "scratch_uj": 1e6 * index_j["twofold-ms-r50-mu125"],
         "dense_arrays": dense.arrays,
         "column_arrays": whole["grouped"].arrays["lfsr-r50"],
         "shared_arrays": whole["grouped"].arrays[shared],
     }
+    rows = tables[(tables.run == "dense-b8") & (tables.machine == "crossbar")].set_index("table")
+    less = rows.cells_j["slides"] / rows.cells_j.drop("slides")
+    found |= {"cells_less": less.min(), "cells_least_of_all": less.max()}
     return _plain(found | _on_other_cells(tables[tables.table != "slides"]))
 
 
@@ -440,8 +453,9 @@ def _on_other_cells(tables: pd.DataFrame) -> Findings:
     dense = tables[(tables.run == "dense-b8") & (tables.machine == "crossbar")]
     share = 100 * dense.cells_j / dense.total_j
     found = {"cells_least": share.min(), "cells_most": share.max()}
+    codes = tables[tables.run.isin(CHEAP_CODES)].groupby("table").gain.max()
+    found |= {"codes_least": codes.min(), "codes_most": codes.max()}
     for word, run in {
-        "codes": "bits-mu500",
         "short": "rounded-b3-rows",
         "mask": "lfsr-r50",
         "mask_ninety": "lfsr-r90",
