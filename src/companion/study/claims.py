@@ -226,9 +226,9 @@ def before_post_training() -> Verdict:
         "half removed, or else the first. Of the networks that were trained with both penalties, pruned and "
         f"trained on, the most accurate: {'; '.join(best.label.unique())}. Before pruning they had half of "
         "their epochs, so a part of what they win is longer training. "
-        + "; ".join(
+        + " ".join(
             f"On held-out images with λ = {run.network_strength:g}: {run.accuracy_before_pruning:.1f} % "
-            f"before, {run.accuracy_after_pruning:.1f} % after pruning, {run.test_accuracy:.1f} % at the end"
+            f"before, {run.accuracy_after_pruning:.1f} % after pruning, {run.test_accuracy:.1f} % at the end."
             for run in weaker.itertuples()
         ),
     )
