@@ -45,7 +45,7 @@ module lig #(
     localparam integer COUNT = KEPT > 1 ? $clog2(KEPT) : 1;
     localparam integer HIGHEST = KEPT > 1 ? KEPT - 1 : 0;
 
-    lig_any #(
+    lig_core #(
         .DEGREE(DEGREE), .WIDTH(WIDTH), .COUNT(COUNT), .SCRATCH(M), .MODULO(MODULO), .GALOIS(GALOIS), .DEDUP(DEDUP),
         .ENDLESS(KEPT == 0 ? 1 : 0)
     ) core (

@@ -2,12 +2,16 @@
 // layers of a network, one after the other. The inputs stand still while `rst` is low. See lig.v for what it does.
 //
 // DEGREE is no input, since one long register (x^31 + x^3 + 1) serves layers of any size.
+//
+// `error` of this and the other blocks for all layers: an input is out of the range that is written beside it. While it
+// is high the block stays in reset, `valid` low. It depends on nothing but those inputs: it can be read before `rst`
+// falls, and no clock has to wait for it.
 `default_nettype none
 module lig_any #(
     parameter integer DEGREE = 31,
-    parameter integer WIDTH = 16,           // of an index; M is 2 to 2^WIDTH
-    parameter integer COUNT = 16,           // width of the counter of indices
-    parameter integer SCRATCH = 1 << WIDTH,  // positions that first sights has scratch bits for, M or more
+    parameter integer WIDTH = 16,            // of an index
+    parameter integer COUNT = 16,            // width of the counter of indices
+    parameter integer SCRATCH = 1 << WIDTH,  // positions that first sights has scratch bits for
     parameter integer MODULO = 0,
     parameter integer GALOIS = 0,
     parameter integer DEDUP = 1,
@@ -15,62 +19,40 @@ module lig_any #(
 ) (
     input  wire              clk,
     input  wire              rst,
-    input  wire [WIDTH:0]    size,     // M
+    input  wire [WIDTH:0]    size,     // M, 2 to SCRATCH
     input  wire [DEGREE-1:0] seed,     // any state but 0
-    input  wire [DEGREE-1:0] taps,
-    input  wire [COUNT-1:0]  highest,  // indices in one walk, less 1
+    input  wire [DEGREE-1:0] taps,     // bit 0 is set
+    input  wire [COUNT-1:0]  highest,  // indices in one walk, less 1; with DEDUP = 1 below `size` and 2^DEGREE - 1
     input  wire              ready,
     output wire              valid,
     output wire [WIDTH-1:0]  index,
-    output wire              last
+    output wire              last,
+    output wire              error
 );
-    // The register. `take`: its index is consumed at the next edge, and the register steps.
-    wire [DEGREE-1:0] state;
-    wire              take;
-    wire              restart = valid && ready && last;
+    // Only a walk of first sights comes to an end of them.
+    localparam integer ANY_LENGTH = ENDLESS != 0 || DEDUP == 0 ? 1 : 0;
 
-    lfsr_any #(.DEGREE(DEGREE), .GALOIS(GALOIS)) register (
-        .clk(clk), .load(rst || restart), .step(take), .state(state),
-        .seed(seed), .taps(taps), .top({1'b1, {(DEGREE - 1){1'b0}}})
+    wire [DEGREE-1:0] states;
+    wire              no_register, beyond_size, beyond_states;
+
+    lfsr_check_any #(.DEGREE(DEGREE)) check (
+        .seed(seed), .taps(taps), .top({1'b1, {(DEGREE - 1){1'b0}}}), .states(states), .error(no_register)
+    );
+    walk_check #(.WIDTH(WIDTH + 1), .COUNT(COUNT), .ENDLESS(ANY_LENGTH)) positions (
+        .reach(size), .highest(highest), .error(beyond_size)
+    );
+    walk_check #(.WIDTH(DEGREE), .COUNT(COUNT), .ENDLESS(ANY_LENGTH)) period (
+        .reach(states), .highest(highest), .error(beyond_states)
     );
 
-    // The reduction. Where `size` is a constant, the multiplier is a few adders; a remainder is an array of
-    // subtractors.
-    wire [WIDTH-1:0] raw;
+    assign error = no_register || size < 2 || size > SCRATCH[WIDTH:0] || beyond_size || beyond_states;
 
-    /* verilator lint_off UNUSEDSIGNAL */  // the shift drops the fraction; a remainder's top bits are 0
-    generate
-        if (MODULO != 0) begin : g_modulo
-            localparam integer WORD = DEGREE > WIDTH ? DEGREE : WIDTH + 1;
-            wire [WORD-1:0] word = {{(WORD - DEGREE){1'b0}}, state};
-            wire [WORD-1:0] rest = word % {{(WORD - WIDTH - 1){1'b0}}, size};
-            assign raw = rest[WIDTH-1:0];
-        end else begin : g_multiply
-            wire [DEGREE+WIDTH-1:0] product = {{WIDTH{1'b0}}, state} * {{(DEGREE - 1){1'b0}}, size};
-            assign raw = product[DEGREE+WIDTH-1:DEGREE];
-        end
-    endgenerate
-    /* verilator lint_on UNUSEDSIGNAL */
-
-    // Repeats.
-    generate
-        if (DEDUP != 0) begin : g_dedup
-            first_sights #(.M(SCRATCH), .WIDTH(WIDTH)) dedup (
-                .clk(clk), .rst(rst), .restart(restart), .raw(raw), .take(take),
-                .index(index), .valid(valid), .ready(ready)
-            );
-        end else begin : g_raw
-            assign index = raw;
-            assign valid = !rst;
-            assign take  = valid && ready;
-        end
-    endgenerate
-
-    // The end of a walk.
-    /* verilator lint_off PINCONNECTEMPTY */
-    walk_end #(.WIDTH(COUNT), .ENDLESS(ENDLESS)) walk (
-        .clk(clk), .rst(rst), .restart(restart), .take(valid && ready), .highest(highest), .last(last), .count()
+    lig_core #(
+        .DEGREE(DEGREE), .WIDTH(WIDTH), .COUNT(COUNT), .SCRATCH(SCRATCH), .MODULO(MODULO), .GALOIS(GALOIS),
+        .DEDUP(DEDUP), .ENDLESS(ENDLESS)
+    ) core (
+        .clk(clk), .rst(rst || error), .size(size), .seed(seed), .taps(taps), .highest(highest),
+        .ready(ready), .valid(valid), .index(index), .last(last)
     );
-    /* verilator lint_on PINCONNECTEMPTY */
 endmodule
 `default_nettype wire

@@ -34,7 +34,7 @@ module lig_rejection #(
     localparam integer COUNT = KEPT > 1 ? $clog2(KEPT) : 1;
     localparam integer HIGHEST = KEPT > 1 ? KEPT - 1 : 0;
 
-    lig_rejection_any #(
+    lig_rejection_core #(
         .DEGREE(DEGREE), .WIDTH(WIDTH), .COUNT(COUNT), .GALOIS(GALOIS), .ENDLESS(KEPT == 0 ? 1 : 0)
     ) core (
         .clk(clk), .rst(rst), .ready(ready), .valid(valid), .index(index), .last(last),

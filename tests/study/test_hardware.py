@@ -3,6 +3,7 @@
 import runpy
 import shutil
 import subprocess
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -208,6 +209,70 @@ def test_the_block_for_all_layers_does_what_each_layer_s_own_does(generator, sha
     hit = own.valid == 1  # where nothing is offered, the wider wires say something else
     assert_frame_equal(block.drop(columns="index"), own.drop(columns="index"))
     assert (block["index"][hit] == own["index"][hit]).all()
+
+
+def with_error(design: Design, **inputs: int) -> Design:
+    """A block whose trace shows `error`, and some of whose inputs are other ones."""
+    held = {name: (design.inputs[name][0], value) for name, value in inputs.items()}
+    return replace(design, shown={**design.shown, "error": "dut.error"}, inputs={**design.inputs, **held})
+
+
+BLOCKS = {
+    "repeating": design_of(MultiplyShift("x^4+x+1", 9), (10,), 10, block=5),
+    "few states": design_of(MultiplyShift("x^4+x+1", 9), (20,), 15, block=5),
+    "modulo": design_of(Modulo("x^4+x+1", 9), (10,), 10, block=4),
+    "raw": design_of(MultiplyShift("x^4+x+1", 9), (10,), 16, block=5, dedup=False),
+    "rejection": design_of(Rejection("x^4+x+1", 9), (10,), 10, block=5),
+}
+
+# block, inputs beyond the last ones that are right
+OUT_OF_RANGE = [
+    ("repeating", {"highest": 10}),
+    ("repeating", {"seed": 0}),
+    ("repeating", {"taps": 2}),
+    ("repeating", {"size": 0, "highest": 0}),
+    ("repeating", {"size": 1, "highest": 0}),
+    ("repeating", {"size": 33}),
+    ("few states", {"highest": 15}),
+    ("modulo", {"size": 0, "highest": 0}),
+    ("modulo", {"size": 17}),
+    ("raw", {"seed": 0}),
+    ("rejection", {"highest": 10}),
+    ("rejection", {"highest": 14}),
+    ("rejection", {"seed": 0}),
+    ("rejection", {"seed": 16}),
+    ("rejection", {"taps": 2}),
+    ("rejection", {"taps": 17}),
+    ("rejection", {"top": 0}),
+    ("rejection", {"top": 1, "seed": 1, "taps": 1}),
+    ("rejection", {"top": 10}),
+    ("rejection", {"size": 16}),
+    ("rejection", {"size": 1, "highest": 0}),
+]
+
+
+@needs("iverilog")
+@pytest.mark.parametrize("name, inputs", OUT_OF_RANGE)
+def test_an_input_out_of_range_is_an_error_and_no_index_comes(name, inputs):
+    frame = simulate(with_error(BLOCKS[name], **inputs), np.ones(200, bool), np.arange(200) % 90 < 2)
+    assert (frame.error == 1).all()
+    assert (frame.valid == 0).all()
+
+
+@needs("iverilog")
+@pytest.mark.parametrize("name", BLOCKS)
+def test_what_is_just_within_range_is_no_error_and_ends(name):
+    frame = simulate(with_error(BLOCKS[name]), np.ones(400, bool))
+    assert (frame.error == 0).all()
+    assert (frame["last"] & frame.valid).any()
+
+
+@needs("iverilog")
+def test_an_index_that_a_narrower_wire_would_cut_is_an_error():
+    design = design_of(Rejection("x^4+x+1"), (9,), 2, block=4)
+    narrow = replace(design, parameters={**design.parameters, "WIDTH": 3})
+    assert (simulate(with_error(narrow), np.ones(9, bool)).error == 1).all()
+    assert (simulate(with_error(narrow, size=8), np.ones(9, bool)).error == 0).all()
 
 
 @needs("iverilog")

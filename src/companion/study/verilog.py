@@ -136,7 +136,7 @@ def _block_for_all(generator: IndexGenerator, size: int, kept: int, dedup: bool,
     if isinstance(generator, Rejection):
         held = {"size": size, "seed": generator.seed, "taps": taps, "top": 1 << (degree - 1)}
         inputs = {name: (bits, value) for name, value in held.items()} | {"highest": highest}
-        shown = {"state": "dut.register.state"}
+        shown = {"state": "dut.core.register.state"}
         return Design("lig_rejection_any", {"DEGREE": bits} | common, {"index": bits}, shown, inputs)
     if isinstance(generator, Repeating):
         parameters = {"DEGREE": degree, "SCRATCH": 1 << bits, "MODULO": int(generator.kind == "modulo")}
@@ -145,7 +145,7 @@ def _block_for_all(generator: IndexGenerator, size: int, kept: int, dedup: bool,
             "lig_any",
             parameters | common | {"DEDUP": int(dedup)},
             {"index": bits},
-            {"state": "dut.state", "raw": "dut.raw"},
+            {"state": "dut.core.state", "raw": "dut.core.raw"},
             inputs | {"highest": highest},
         )
     raise ValueError(
