@@ -120,12 +120,17 @@ def ladders() -> Iterator[tuple[dict, Design]]:
 
 
 def blocks_for_all_layers() -> Iterator[tuple[dict, Design]]:
-    """Size, seed and taps as inputs: for one column's rows, ResNet-20's layers, and larger ones."""
+    """Size, seed and taps as inputs: for one column's rows, ResNet-20's layers, and larger ones.
+
+    By column and by counter for the rows and the pairs of ResNet-20's layers.
+    """
     for bits in (10, 16, 24):
         size = (1 << bits) - 1
         yield own(Rejection(typical(bits)), (size,), block=bits)
     for dedup in (False, True):
         yield own(MultiplyShift(LAYER_POLYNOMIAL), (1 << 16,), dedup=dedup, block=16)
+    yield own(ColumnByColumn(typical(10)), ((1 << 10) - 1, 1 << 10), block=10)
+    yield own(KernelCounter(typical(12)), (1, 1 << 12, 9), block=12)
 
 
 def own(generator: IndexGenerator, shape: tuple[int, ...], *, dedup: bool = True, block: int | None = None):

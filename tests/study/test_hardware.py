@@ -211,6 +211,25 @@ def test_the_block_for_all_layers_does_what_each_layer_s_own_does(generator, sha
     assert (block["index"][hit] == own["index"][hit]).all()
 
 
+@needs("iverilog")
+@pytest.mark.parametrize("generator, shape, kept", EVERY, ids=NAMES)
+def test_the_block_walks_as_the_library_does_under_stalls_and_resets(generator, shape, kept):
+    """Registers of 2 to 12 bits in one of 12; walks of all positions are among them."""
+    random = np.random.default_rng(kept)
+    clocks = 4 * generator.draw(shape, kept / np.prod(blocks_of(shape, generator.group))).clocks + 60
+    ready, rst = random.random(clocks) < 0.7, random.random(clocks) < 2.5 / clocks
+    rst[-40:-38] = True
+    design = design_of(generator, shape, kept, block=12)
+    block = simulate(with_error(design), ready, rst)
+    expected = model(generator, shape, ready, rst, kept=kept)
+    outputs, hit = list(design.outputs), expected.valid == 1
+    assert_frame_equal(
+        block.drop(columns=[*outputs, "error"]), expected.drop(columns=outputs), check_dtype=False
+    )
+    assert_frame_equal(block[outputs][hit], expected[outputs][hit], check_dtype=False)
+    assert not block.error.any()
+
+
 def with_error(design: Design, **inputs: int) -> Design:
     """A block whose trace shows `error`, and some of whose inputs are other ones."""
     held = {name: (design.inputs[name][0], value) for name, value in inputs.items()}
@@ -223,6 +242,8 @@ BLOCKS = {
     "modulo": design_of(Modulo("x^4+x+1", 9), (10,), 10, block=4),
     "raw": design_of(MultiplyShift("x^4+x+1", 9), (10,), 16, block=5, dedup=False),
     "rejection": design_of(Rejection("x^4+x+1", 9), (10,), 10, block=5),
+    "column": design_of(ColumnByColumn("x^4+x+1", 9), (15, 10), 150, block=5),
+    "counter": design_of(KernelCounter("x^4+x+1", 9), (2, 5, 3, 3), 90, block=5),
 }
 
 # block, inputs beyond the last ones that are right
@@ -248,6 +269,19 @@ OUT_OF_RANGE = [
     ("rejection", {"top": 10}),
     ("rejection", {"size": 16}),
     ("rejection", {"size": 1, "highest": 0}),
+    ("column", {"highest_row": 10}),
+    ("column", {"highest_column": 15}),
+    ("column", {"seed": 0}),
+    ("column", {"outer_seed": 0}),
+    ("column", {"outer_seed": 16}),
+    ("column", {"outer_top": 4, "outer_seed": 1, "outer_taps": 3, "highest_column": 0}),
+    ("column", {"rows": 17}),
+    ("column", {"rows": 1, "highest_row": 0}),
+    ("counter", {"highest": 90}),
+    ("counter", {"seed": 0}),
+    ("counter", {"taps": 16}),
+    ("counter", {"pairs": 17}),
+    ("counter", {"pairs": 1, "highest": 8}),
 ]
 
 
@@ -293,9 +327,26 @@ def test_the_block_recognizes_repeats_after_it_has_cleared_all_its_scratch_bits(
     np.testing.assert_array_equal(handed_on(frame, generator, (300,))[:300], np.tile(mask.order.numpy(), 2))
 
 
-def test_kinds_without_a_block_for_all_layers_are_named():
-    with pytest.raises(ValueError, match="'column' has no block for all layers"):
-        design_of(ColumnByColumn("x^5+x^2+1"), (16, 27), 16, block=10)
+@pytest.mark.parametrize(
+    "generator, shape, told",
+    [
+        (Rejection("x^9+x^4+1"), (300,), "block is 8: its input size has 8 bits, too few for 300"),
+        (MultiplyShift("x^31+x^3+1"), (600,), "block is 8: its input size has 9 bits, too few for 600"),
+        (
+            ColumnByColumn("x^5+x^2+1"),
+            (256, 27),
+            "block is 8: its input outer_seed has 8 bits, too few for 496",
+        ),
+        (
+            KernelCounter("x^9+x^4+1", 256),
+            (200, 1, 3, 3),
+            "block is 8: its input seed has 8 bits, too few for 256",
+        ),
+    ],
+)
+def test_a_layer_that_is_too_large_for_the_block_is_refused(generator, shape, told):
+    with pytest.raises(ValueError, match=told):
+        design_of(generator, shape, shape[0], block=8)
 
 
 # ---- multiply-shift and modulo: positions repeat ----
@@ -471,6 +522,8 @@ TOPS = {
     "lig_any": ["-GMODULO=1", "-GGALOIS=1", "-GDEDUP=0", "-GENDLESS=1"],
     "lig_rejection": ["-GKEPT=511", "-GM=511", "-GGALOIS=1"],
     "lig_rejection_any": ["-GGALOIS=1", "-GENDLESS=1", "-GWIDTH=12", "-GCOUNT=20"],
+    "lig_column_any": ["-GDEGREE=7", "-GOUTER_DEGREE=12"],
+    "lig_counter_any": ["-GKERNEL=1", "-GENDLESS=1", "-GCOUNT=20"],
     "lig_column": ["-GROWS=32", "-GCOLUMNS=1", "-GKEPT=1", "-GOUTER_DEGREE=9", "-GOUTER_TAPS=64'd17"],
     "lig_counter": ["-GKEPT=100", "-GKERNEL=1", "-GPAIRS=200"],
     "lig_pair": ["-GKEPT=40", "-GMODULO=1", "-GGALOIS=1"],
@@ -518,6 +571,8 @@ REFUSED = [
     ("lig_counter", {"PAIRS": 257}, "PAIRS_must"),
     ("lig_counter", {"KERNEL": 4}, "KERNEL_must_be_odd"),
     ("lig_counter", {"KEPT": 2305}, "KEPT_is_beyond"),
+    ("lig_column_any", {"OUTER_DEGREE": 9}, "OUTER_DEGREE_must"),
+    ("lig_counter_any", {"KERNEL": 4}, "KERNEL_must_be_odd"),
     ("lig_pair", {"ROW_DEGREE": 9}, "TAPS_must"),
     ("lig_pair", {"COLUMN_DEGREE": 14, "COLUMN_TAPS": 43}, "coprime"),
     ("lig_pair", {"KEPT": 433}, "KEPT_is_beyond"),
@@ -611,6 +666,8 @@ NETLISTS = [  # block, and which of its designs
     ("lig_counter", {"size": 432, "columns": None, "kernel": 9}),
     ("lig_counter", {"size": 64, "kernel": 1}),
     ("lig_rejection_any", {"degree": 10}),
+    ("lig_column_any", {"degree": 10}),
+    ("lig_counter_any", {"degree": 12}),
 ]
 
 

@@ -21,7 +21,7 @@ from twofold import Polynomial
 from twofold.masks.draw import blocks_of
 from twofold.masks.generator import generator_of
 from twofold.masks.kinds import ColumnByColumn, IndexGenerator, KernelCounter, Reduction, Rejection, Repeating
-from twofold.masks.lfsr import Form
+from twofold.masks.lfsr import LFSR, Form
 
 __all__ = ["Design", "design_of", "lig_model", "lig_trace", "model", "simulate", "simulate_lig"]
 
@@ -86,7 +86,7 @@ def design_of(
     Raises
     ------
     ValueError
-        A layer of one position, indices that are no whole number a column, or a block that there is none of.
+        A layer of one position, indices that are no whole number a column, or a block of too few bits.
 
     Examples
     --------
@@ -101,11 +101,11 @@ def design_of(
         raise ValueError(f"size is {size}; the generator takes 2 positions or more")
     register = {"DEGREE": degree, "TAPS": taps, "SEED": generator.seed}
     galois = {"GALOIS": int(generator.form == "galois")}
+    if isinstance(generator, ColumnByColumn) and (kept < 1 or kept % columns):
+        raise ValueError(f"kept is {kept}, allowed are multiples of the {columns} columns")
     if block is not None:
-        return _block_for_all(generator, size, kept, dedup, block)
+        return _block_for_all(generator, (columns, *rest), kept, dedup, block)
     if isinstance(generator, ColumnByColumn):
-        if kept < 1 or kept % columns:
-            raise ValueError(f"kept is {kept}, allowed are multiples of the {columns} columns")
         outer = generator.scramble(columns)
         parameters = register | {"OUTER_DEGREE": outer.degree, "OUTER_TAPS": _taps(outer.polynomial)}
         parameters |= {
@@ -129,28 +129,50 @@ def design_of(
     return Design("lig", parameters, outputs, {"state": "dut.core.state", "raw": "dut.core.raw"})
 
 
-def _block_for_all(generator: IndexGenerator, size: int, kept: int, dedup: bool, bits: int) -> Design:
-    galois, degree = int(generator.form == "galois"), generator.register.degree
-    common = {"WIDTH": bits, "COUNT": bits, "GALOIS": galois, "ENDLESS": int(kept == 0)}
-    taps, highest = _taps(generator.polynomial), (bits, max(kept - 1, 0))
-    if isinstance(generator, Rejection):
-        held = {"size": size, "seed": generator.seed, "taps": taps, "top": 1 << (degree - 1)}
-        inputs = {name: (bits, value) for name, value in held.items()} | {"highest": highest}
-        shown = {"state": "dut.core.register.state"}
-        return Design("lig_rejection_any", {"DEGREE": bits} | common, {"index": bits}, shown, inputs)
-    if isinstance(generator, Repeating):
-        parameters = {"DEGREE": degree, "SCRATCH": 1 << bits, "MODULO": int(generator.kind == "modulo")}
-        inputs = {"size": (bits + 1, size), "seed": (degree, generator.seed), "taps": (degree, taps)}
-        return Design(
-            "lig_any",
-            parameters | common | {"DEDUP": int(dedup)},
-            {"index": bits},
-            {"state": "dut.core.state", "raw": "dut.core.raw"},
-            inputs | {"highest": highest},
+def _block_for_all(
+    generator: IndexGenerator, shape: tuple[int, ...], kept: int, dedup: bool, bits: int
+) -> Design:
+    """The block of the generator's kind; `shape` is that of the groups."""
+    size, columns, places = math.prod(shape), shape[0], math.prod(shape[2:])
+    galois, endless = {"GALOIS": int(generator.form == "galois")}, {"ENDLESS": int(kept == 0)}
+    register, highest = _register_inputs(generator.register, bits), max(kept - 1, 0)
+    if isinstance(generator, ColumnByColumn):
+        outer = _register_inputs(generator.scramble(columns), bits)
+        inputs = {"rows": (bits + 1, size // columns)} | register
+        inputs |= {f"outer_{name}": held for name, held in outer.items()}
+        inputs |= {"highest_row": (bits, kept // columns - 1), "highest_column": (bits, columns - 1)}
+        shown = {"state": "dut.register.state", "scramble": "dut.scramble"}
+        made = Design("lig_column_any", {"DEGREE": bits}, {"row": bits, "column": bits}, shown, inputs)
+    elif isinstance(generator, KernelCounter):
+        outputs = {"pair": bits, "place": _width(places)}
+        inputs = (
+            {"pairs": (bits + 1, size // places)} | register | {"highest": (sum(outputs.values()), highest)}
         )
-    raise ValueError(
-        f"kind {generator.kind!r} has no block for all layers; rejection and multiply-shift have"
-    )
+        parameters = {"DEGREE": bits, "KERNEL": places} | endless
+        made = Design("lig_counter_any", parameters, outputs, {"state": "dut.register.state"}, inputs)
+    elif isinstance(generator, Rejection):
+        parameters = {"DEGREE": bits, "WIDTH": bits, "COUNT": bits} | galois | endless
+        inputs = {"size": (bits, size)} | register | {"highest": (bits, highest)}
+        shown = {"state": "dut.core.register.state"}
+        made = Design("lig_rejection_any", parameters, {"index": bits}, shown, inputs)
+    else:
+        degree = generator.register.degree
+        parameters = {"DEGREE": degree, "WIDTH": bits, "COUNT": bits, "SCRATCH": 1 << bits} | galois | endless
+        parameters |= {"MODULO": int(generator.kind == "modulo"), "DEDUP": int(dedup)}
+        inputs = {"size": (bits + 1, size), "seed": (degree, generator.seed)}
+        inputs |= {"taps": (degree, _taps(generator.polynomial)), "highest": (bits, highest)}
+        shown = {"state": "dut.core.state", "raw": "dut.core.raw"}
+        made = Design("lig_any", parameters, {"index": bits}, shown, inputs)
+    for name, (width, value) in made.inputs.items():
+        if value >> width:
+            raise ValueError(f"block is {bits}: its input {name} has {width} bits, too few for {value}")
+    return made
+
+
+def _register_inputs(register: LFSR, bits: int) -> dict[str, tuple[int, int]]:
+    """What makes a block's register of so many bits that of a layer."""
+    held = {"seed": register.seed, "taps": _taps(register.polynomial), "top": 1 << (register.degree - 1)}
+    return {name: (bits, value) for name, value in held.items()}
 
 
 def _taps(polynomial: Polynomial) -> int:
