@@ -987,6 +987,21 @@ def test_images_and_scales_that_cannot_be():
             activation_scales(layer, images, percentile)
 
 
+@pytest.mark.parametrize("percentile", [None, 50.0])
+def test_a_layer_whose_inputs_are_not_finite_is_named_in_any_batch(percentile):
+    class Logarithm(nn.Sequential):
+        def forward(self, images):
+            return self[1](self[0](images).log())
+
+    network = Logarithm(nn.Linear(2, 2, bias=False), nn.Linear(2, 1))
+    nn.init.eye_(network[0].weight)
+    good = torch.ones(4, 2)
+    for bad in (-good, 0 * good):
+        for images in ((good, bad), (bad, good)):
+            with pytest.raises(ValueError, match="8 of 8 inputs of layer 1 are NaN or infinite"):
+                activation_scales(network, torch.cat(images), percentile, batch_size=4)
+
+
 @pytest.mark.parametrize(
     ("lrs", "hrs", "volt", "message"),
     [

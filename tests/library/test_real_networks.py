@@ -189,7 +189,7 @@ def test_inputs_are_counted_as_images_are():
         ({"inputs": ((SOUNDS,), {}), "examples": 0}, ValueError, "examples is 0; it must be how many"),
         ({"inputs": ((SOUNDS,), {}), "examples": 1.5}, ValueError, "examples is 1.5; it must be how many"),
         ({"examples": 3}, ValueError, "examples is 3; it must be how many are in inputs"),
-        ({"inputs": ((SOUNDS / 0,), {})}, ValueError, "scale is (inf|nan)"),
+        ({"inputs": ((SOUNDS / 0,), {})}, ValueError, "inputs of layer conv are NaN or infinite"),
         ({"images": {"sounds": SOUNDS}}, TypeError, r"images is a dict; .*report .* inputs=\(args, kwargs\)"),
     ],
 )

@@ -153,7 +153,8 @@ def measure_activity(
     """Activity of convolutions and linear layers over a forward pass of all images: exact, no loop over MACs.
 
     The inputs are those of the model as it stands, in evaluation mode; `scales` quantize them for the count
-    only. A layer that is called twice counts both calls, one that is never called is left out.
+    only. A layer that is called twice counts both calls, one that is never called is left out. Inputs of NaN
+    are refused where scales are made of them, and not looked for again here.
 
     Parameters
     ----------

@@ -169,7 +169,8 @@ def activation_scales(
     Raises
     ------
     ValueError
-        A percentile outside (0, 100]; and as `watch_inputs`.
+        A percentile outside (0, 100], a layer's input that is NaN or infinite (the message names the layer);
+        and as `watch_inputs`.
 
     Examples
     --------
@@ -185,11 +186,13 @@ def activation_scales(
 
     def see(name: str, _layer: nn.Module, inputs: Tensor) -> None:
         sizes = inputs.abs().flatten()
-        if percentile is None:
-            span = sizes.max()
-        else:
-            span = sizes.kthvalue(math.ceil(percentile / 100 * sizes.numel())).values
-        spans.setdefault(name, []).append(span.item())
+        span = sizes.max().item()  # NaN where any is, so one number tells of them all
+        if not math.isfinite(span):
+            bad = int((~torch.isfinite(sizes)).sum())
+            raise ValueError(f"{bad} of {sizes.numel()} inputs of layer {name} are NaN or infinite")
+        if percentile is not None:
+            span = sizes.kthvalue(math.ceil(percentile / 100 * sizes.numel())).values.item()
+        spans.setdefault(name, []).append(span)
         lowest[name] = min(lowest.get(name, 0.0), inputs.min().item())
 
     watch_inputs(model, images, batch_size, see, layers)
