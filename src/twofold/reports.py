@@ -19,7 +19,8 @@ from twofold.codes.tables import load_cell_table
 from twofold.energy.machine import Machine
 from twofold.energy.price import PARTS, network_energy
 from twofold.inputs.activity import Activity, measure_activity
-from twofold.inputs.scales import Feed, activation_scales, check_images
+from twofold.inputs.products import ProductWatch
+from twofold.inputs.scales import Feed, calibrate, check_images
 from twofold.layer import WORD, StoredLayer
 from twofold.sparsity.choose import Coverage, find_module
 from twofold.sparsity.twofold import Twofold
@@ -61,7 +62,8 @@ class Report:
     title : str
     coverage : Coverage or None
         What share of the weights that the model multiplies by is in the frame; the title says it where that
-        is not all. None where the source does not know it.
+        is not all. None where the source does not know it. With images or inputs the title also names what
+        else was seen to be multiplied by, such as an embedding that is the last layer, or a buffer.
     """
 
     frame: pd.DataFrame
@@ -192,7 +194,7 @@ def report(
         a change is of no such field.
     ValueError
         An encoding other than that which the codes were chosen for; a layer without activity or baseline, or
-        whose inputs are as many as it has outputs (named); and as
+        whose products have its inputs where its outputs are taken to be (named); and as
         :func:`~twofold.energy.price.layer_energy`.
 
     Examples
@@ -225,15 +227,17 @@ def report(
     machine = _machine(source, layers, machine, changes)
     what, count = "all ones (the slides' counting: each row read once with an input bit of 1)", 1
     idle: list[str] = []
+    beside: dict[str, int] = {}
     if images is not None or inputs is not None:
         fed = _checked(images) if inputs is None else _feed(inputs)
         count = len(fed) if isinstance(fed, Tensor) else examples
         model = source.model if isinstance(source, Twofold) else _built(source)
-        scales = activation_scales(model, fed, layers=layers)
+        scales, products = calibrate(model, fed, layers=layers)
+        _check_outputs(layers, products.outputs, _transposed(source))
+        beside = _beside(products, _coverage(source))
         activity = measure_activity(model, fed, scales=scales, layers=layers)
         if not activity:
             raise ValueError(f"the model uses none of its layers {', '.join(layers)} in evaluation mode")
-        _check_rows(layers, activity)
         idle = [name for name in layers if name not in activity]
         activity |= {name: Activity.all_ones(layers[name].codes[0].numel()) for name in idle}
         what = f"measured, mean of {count} {'images' if inputs is None else 'examples'}"
@@ -264,6 +268,9 @@ def report(
         title += f"; {', '.join(idle)} not used in evaluation mode, so without energy"
     if (coverage := _coverage(source)) is not None and coverage.left:
         title += f"; {coverage}"
+    if beside:
+        named = ", ".join(f"{name} ({size:,})" for name, size in beside.items())
+        title += f"; multiplied by as well, and neither counted among the weights nor priced, are {named}"
     if any(isinstance(layer.scale, Tensor) for layer in layers.values()):
         title += "; a scale for each output channel"
     if isinstance(source, Twofold) and source.finished is None and not source.pruned:
@@ -335,14 +342,30 @@ def _coverage(source: Any) -> Coverage | None:
     return None if left is None else Coverage({n: own.size for n, own in source.layers.items()}, left)
 
 
-def _check_rows(layers: Mapping[str, StoredLayer], activity: Mapping[str, Activity]) -> None:
-    """Raise ``ValueError`` where a matrix has been attached the wrong way round, as its inputs show."""
-    for name, own in activity.items():
-        layer = layers[name]
-        if layer.codes.dim() == 2 and len(own.row_ones) != layer.rows and len(own.row_ones) == layer.columns:
+def _beside(products: ProductWatch, coverage: Coverage | None) -> dict[str, int]:
+    """Sizes of what products were seen with that a coverage does not know, a tied embedding's, say."""
+    if coverage is None:
+        return {}
+    tensors = products.tensors
+    known = {tensors[name].data_ptr() for name in coverage.left if name in tensors}
+    return {n: tensors[n].numel() for n in sorted(products.beside) if tensors[n].data_ptr() not in known}
+
+
+def _check_outputs(
+    layers: Mapping[str, StoredLayer], outputs: Mapping[str, set[int]], transposed: Collection[str]
+) -> None:
+    """Raise ``ValueError`` where a matrix has been attached the wrong way round, as its products show."""
+    for name, seen in outputs.items():
+        if len(seen) > 1:
             raise ValueError(
-                f"layer {name} has {layer.columns} inputs, which are taken for its outputs, the columns; "
-                f"attach it with transposed={name!r}"
+                f"layer {name} is multiplied by both ways round, and has a price in one; leave it out, with "
+                "exclude when attaching"
+            )
+        if seen != {int(name in transposed)}:
+            how = "without" if name in transposed else "with"
+            raise ValueError(
+                f"layer {name} has {layers[name].columns} inputs, which are taken for its outputs, the "
+                f"columns; attach it {how} transposed={name!r}"
             )
 
 

@@ -742,6 +742,51 @@ def test_a_use_that_has_no_inputs_to_count_is_named():
         twofold.activation_scales(Changed(), torch.rand(3, 4), layers=["fc"])
 
 
+class Partly(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, inputs):
+        return self.fc(inputs), F.linear(inputs, self.fc.weight[:3])
+
+
+class Cast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Parameter(torch.randn(4, 4))
+
+    def forward(self, inputs):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return torch.relu(inputs @ self.mix)
+
+
+SEQUENCES = torch.rand(2, 3, 4)
+UNCOUNTED = {
+    "a part of its weight": (Partly, "fc", (SEQUENCES,)),
+    "a part of its weight ": (
+        lambda: nn.TransformerDecoderLayer(4, 2, 8),
+        "multihead_attn.in_proj_weight",
+        (SEQUENCES, SEQUENCES),
+    ),
+    "its weight in a transposed convolution": (
+        lambda: nn.Sequential(nn.ConvTranspose1d(3, 2, 2)),
+        "0.weight",
+        (SEQUENCES,),
+    ),
+    "is used by aten._to_copy, .* measure without autocast": (Cast, "mix", (SEQUENCES,)),
+}
+
+
+@pytest.mark.parametrize("why", UNCOUNTED)
+def test_a_product_that_shows_no_inputs_is_told_as_what_it_is(why):
+    make, name, inputs = UNCOUNTED[why]
+    sparsity = Twofold(make(), layers=name, density=0.5)
+    with pytest.raises(ValueError, match=f"layer {name} is .*{why.strip()}"):
+        twofold.report(sparsity, inputs=(inputs, {}))
+    assert twofold.report(sparsity).total.energy_j > 0
+
+
 def test_inputs_that_are_not_rounded_are_told():
     model = Handed().eval()
     scales = twofold.activation_scales(model, IMAGES)
@@ -803,6 +848,57 @@ def test_a_report_covers_named_parameters_and_sees_which_way_round_they_are():
     wrong = Twofold(Handed(), layers=["graph", "qkv"], density=0.5)
     with pytest.raises(ValueError, match=r"layer graph has 12 inputs, .* transposed='graph'"):
         twofold.report(wrong, images=IMAGES)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_square_matrix_that_lies_the_other_way_round_is_refused(turned):
+    class Square(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mix = nn.Parameter(torch.randn(4, 4))
+
+        def forward(self, inputs):
+            return (inputs @ (self.mix if turned else self.mix.t())).relu()
+
+    for named in (False, True):
+        sparsity = Twofold(Square(), layers="mix", transposed="mix" if named else (), density=0.5)
+        if named == turned:
+            assert twofold.report(sparsity, images=torch.rand(3, 4)).total.energy_j > 0
+            continue
+        how = "with" if turned else "without"
+        with pytest.raises(ValueError, match=f"layer mix has 4 inputs, .* attach it {how} transposed='mix'"):
+            twofold.report(sparsity, images=torch.rand(3, 4))
+
+
+def test_a_matrix_that_is_used_both_ways_round_is_refused():
+    class Coder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mix = nn.Parameter(torch.randn(4, 4))
+
+        def forward(self, inputs):
+            return F.linear(inputs, self.mix).relu() @ self.mix
+
+    with pytest.raises(ValueError, match="layer mix is multiplied by both ways round"):
+        twofold.report(Twofold(Coder(), layers="mix"), images=torch.rand(3, 4))
+
+
+def test_a_report_with_images_names_products_that_the_coverage_does_not_know():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words, self.fc = nn.Embedding(9, 4), nn.Linear(4, 4)
+            self.register_buffer("table", torch.randn(4, 4))
+            self.stack, self.out = nn.Parameter(torch.randn(1, 4, 4)), nn.Linear(4, 4)
+
+        def forward(self, words):
+            states = self.out(self.fc(self.words(words.long()))) @ self.table
+            return F.linear(torch.bmm(states, self.stack), self.words.weight)
+
+    sparsity = Twofold(Tied(), exclude="out")
+    title = twofold.report(sparsity, images=torch.ones(1, 3)).title
+    assert "; in float are out.weight (16); multiplied by as well, and neither" in title
+    assert title.endswith(" are stack (16), table (16), words.weight (36)")
 
 
 def test_a_report_of_no_images_at_all_says_so():

@@ -7,6 +7,7 @@ reads the memory of a weight.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,8 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode, _pop_mode_temporaril
 __all__ = ["ProductWatch"]
 
 
-# Where the two factors of a matrix product are among an operation's arguments.
-_FACTORS = {
+_CONVOLUTION = torch.ops.aten.convolution.default
+
+# Where the factors that may be a weight are among a product's arguments.
+_FACTORS: dict[Any, tuple[int, ...]] = {
+    _CONVOLUTION: (1,),
     torch.ops.aten.mm.default: (0, 1),
     torch.ops.aten.addmm.default: (1, 2),
     torch.ops.aten.bmm.default: (0, 1),
@@ -39,13 +43,21 @@ class ProductWatch(TorchDispatchMode):
         convolution with its strides and margins), and the inputs.
     inside
         Names that are left out while they are in there: their layer is at work, and told already.
+    others
+        Tensors by name of which only a product is noted.
 
     Attributes
     ----------
     otherwise : dict
         What else, by name, reads a weight as a whole or in part; views do not count.
+    uncounted : dict
+        Which products, by name, with a weight have no inputs that ``see`` could be shown.
+    outputs : dict
+        Which dimensions, by name, of a matrix the products that were shown had as their outputs.
+    beside : set
+        Names of those others that a product was seen with.
     used : bool
-        Whether anything came by, a product or other.
+        Whether anything came by, a product or other, with a weight.
 
     Examples
     --------
@@ -65,16 +77,21 @@ class ProductWatch(TorchDispatchMode):
         weights: Mapping[str, Tensor],
         see: Callable[[str, nn.Module, Tensor], None],
         inside: Collection[str] = (),
+        others: Mapping[str, Tensor] = MappingProxyType({}),
     ):
         super().__init__()
         self.see = see
         self.inside = inside
         self.otherwise: dict[str, str] = {}
+        self.uncounted: dict[str, str] = {}
+        self.outputs: dict[str, set[int]] = {}
+        self.beside: set[str] = set()
         self.used = False
         self.on = False
         self.weights = weights
+        self.tensors = {**others, **weights}
         self.names: dict[int, list[str]] = {}
-        for name, weight in weights.items():
+        for name, weight in self.tensors.items():
             if (address := _address(weight)) is not None:
                 self.names.setdefault(address, []).append(name)
 
@@ -97,34 +114,52 @@ class ProductWatch(TorchDispatchMode):
         found = operation(*args, **(kwargs or {}))
         for factor in _tensors([*args, *(kwargs or {}).values()]):
             for name in self.names.get(_address(factor), ()):
-                if name in self.inside or not _overlap(factor, self.weights[name]):
+                if name in self.inside or not _overlap(factor, self.tensors[name]):
                     continue
                 if isinstance(found, Tensor) and _address(found) == _address(factor):
                     continue  # a view
+                product = any(args[place] is factor for place in _FACTORS.get(operation, ()))
+                if name not in self.weights:
+                    if product:
+                        self.beside.add(name)
+                    continue
                 self.used = True
-                weight = self.weights[name]
-                whole = factor.data_ptr() == weight.data_ptr() and _once(factor).numel() == weight.numel()
-                if not whole or not self._see(name, operation, args, factor):
-                    self.otherwise[name] = str(operation).removesuffix(".default")
+                told = str(operation).removesuffix(".default")
+                if not product:
+                    self.otherwise[name] = told
+                elif why := _uncountable(operation, args, factor, self.weights[name]):
+                    self.uncounted[name] = f"{why} ({told})"
+                else:
+                    self._see(name, operation, args, factor)
         return found
 
-    def _see(self, name: str, operation: Any, args: tuple, factor: Tensor) -> bool:
-        """Show the inputs, if this is a product with the weight."""
-        if operation is torch.ops.aten.convolution.default and factor is args[1] and not args[6]:
+    def _see(self, name: str, operation: Any, args: tuple, factor: Tensor) -> None:
+        """Show the inputs of a product with the weight."""
+        if operation is _CONVOLUTION:
             self.see(name, _convolution(factor, args[3], args[4], args[5], args[8]), args[0])
-            return True
-        if operation not in _FACTORS:
-            return False
+            return
         left, right = (args[position] for position in _FACTORS[operation])
-        if factor.dim() == 3 and factor.shape[0] > 1 and factor.stride(0):
-            return False  # a matrix for each member of the batch
         if factor is right:
-            inputs = left.flatten(0, -2)
+            inputs, outputs = left.flatten(0, -2), factor.stride(-1)
         else:
             inputs = right[:, None].t() if right.dim() == 1 else right.transpose(-1, -2).flatten(0, -2)
+            outputs = factor.stride(-2)
+        weight = self.weights[name]
+        if min(weight.shape) > 1 and sorted(factor.shape[-2:]) == sorted(weight.shape):
+            self.outputs.setdefault(name, set()).add(weight.stride().index(outputs))
         rows = inputs.shape[1]
         self.see(name, nn.Linear(rows, _once(factor).numel() // rows, bias=False, device="meta"), inputs)
-        return True
+
+
+def _uncountable(operation: Any, args: tuple, factor: Tensor, weight: Tensor) -> str | None:
+    """What stands in the way of showing the inputs of a product with this factor, or None."""
+    if factor.data_ptr() != weight.data_ptr() or _once(factor).numel() != weight.numel():
+        return "a part of its weight"
+    if operation is _CONVOLUTION:
+        return "its weight in a transposed convolution" if args[6] else None
+    if factor.dim() == 3 and factor.shape[0] > 1 and factor.stride(0):
+        return "a matrix for each member of the batch"
+    return None
 
 
 def _convolution(

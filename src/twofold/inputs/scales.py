@@ -26,6 +26,7 @@ __all__ = [
     "Feed",
     "InputScale",
     "activation_scales",
+    "calibrate",
     "channels_last",
     "check_images",
     "quantize_inputs",
@@ -179,6 +180,24 @@ def activation_scales(
     >>> scales["0"], scales["2"].signed  # behind a ReLU there is no sign
     (InputScale(scale=3.0, signed=True), False)
     """
+    return calibrate(model, images, percentile, batch_size, layers)[0]
+
+
+def calibrate(
+    model: nn.Module,
+    images: Float[Tensor, "images ..."] | Feed,
+    percentile: float | None = None,
+    batch_size: int = 128,
+    layers: Collection[str] | None = None,
+) -> tuple[dict[str, InputScale], ProductWatch]:
+    """What `activation_scales` returns, and what was seen of products outside of the layers.
+
+    Examples
+    --------
+    >>> found, products = calibrate(nn.Linear(2, 1), torch.ones(3, 2))
+    >>> found, products.outputs
+    ({'': InputScale(scale=1.0, signed=False)}, {})
+    """
     if percentile is not None and not 0 < percentile <= 100:
         raise ValueError(f"percentile is {percentile}, allowed are None or (0, 100]")
     lowest: dict[str, float] = {}
@@ -195,9 +214,9 @@ def activation_scales(
         spans.setdefault(name, []).append(span)
         lowest[name] = min(lowest.get(name, 0.0), inputs.min().item())
 
-    watch_inputs(model, images, batch_size, see, layers)
+    products = watch_inputs(model, images, batch_size, see, layers)
     pick = max if percentile is None else fmean
-    return {name: InputScale(pick(values) or 1.0, lowest[name] < 0) for name, values in spans.items()}
+    return {n: InputScale(pick(values) or 1.0, lowest[n] < 0) for n, values in spans.items()}, products
 
 
 @contextmanager
@@ -256,14 +275,15 @@ def watch_inputs(
     batch_size: int,
     see: Callable[[str, nn.Module, Tensor], None],
     layers: Collection[str] | None = None,
-) -> None:
+) -> ProductWatch:
     """Run `images` through `model` in evaluation mode and show `see` each layer's name, module and input.
 
     A callable in their place is given the model, and runs it as it likes.
 
     A weight that a function multiplies by, past its layer or as a parameter of any module, counts as well:
     its module is then a stand-in of the same sizes. `layers` names such parameters, too. What is not used in
-    evaluation mode is not shown.
+    evaluation mode is not shown. Returned is what was seen of such products, also of those with parameters
+    and buffers that are not among the weights, in the first batch at least.
 
     Raises
     ------
@@ -271,15 +291,16 @@ def watch_inputs(
         The images are no tensor, and no callable.
     ValueError
         An image holds NaN or infinite values, a convolution is transposed, or its input has no axis that
-        counts the images, or a weight among `layers` is only used by operations that have no inputs to count
-        (the message names the layer).
+        counts the images, a weight is multiplied by in a way that shows no inputs to count (a part of it, or
+        in a transposed convolution), or one among `layers` is only used by operations that have none (the
+        message names the layer).
 
     Examples
     --------
     >>> model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
     >>> def see(name, layer, inputs):
     ...     print(name, tuple(inputs.shape))
-    >>> watch_inputs(model, torch.rand(5, 2), batch_size=3, see=see)
+    >>> _ = watch_inputs(model, torch.rand(5, 2), batch_size=3, see=see)
     0 (3, 2)
     2 (3, 4)
     0 (2, 2)
@@ -321,7 +342,8 @@ def watch_inputs(
         stack.enter_context(parametrize.cached())  # a computed weight is one tensor throughout
         weights = _watched_weights(model, layers)
         stack.enter_context(_taken_apart(weights))
-        products = ProductWatch({name: weight for name, (_, weight) in weights.items()}, multiply, inside)
+        watched = {name: weight for name, (_, weight) in weights.items()}
+        products = ProductWatch(watched, multiply, inside, _others(model, watched))
         if not isinstance(images, Tensor):
             with products:
                 images(model)
@@ -332,13 +354,20 @@ def watch_inputs(
                     model(batch)
             else:
                 model(batch)
+    for name, why in products.uncounted.items():
+        raise ValueError(
+            f"layer {name} is used by a product with {why}, whose inputs cannot be counted; leave it out "
+            "of layers, with exclude when attaching, or report it without images"
+        )
     if layers is not None:
         for name, operation in products.otherwise.items():
             if name not in seen:
+                autocast = "measure without autocast, or " if operation == "aten._to_copy" else ""
                 raise ValueError(
                     f"layer {name} is not called, and its weight is used by {operation}, which has no inputs "
-                    "that can be counted; leave it out, with exclude when attaching"
+                    f"that can be counted; {autocast}leave it out, with exclude when attaching"
                 )
+    return products
 
 
 def check_images(images: object) -> None:
@@ -364,6 +393,20 @@ def _watched_weights(model: nn.Module, layers: Collection[str] | None) -> dict[s
         if holder is not None and isinstance(weight, Tensor):
             found[name] = holder, weight
     return found
+
+
+def _others(model: nn.Module, watched: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All parameters and buffers that are none of these and compute none, tied ones by each name."""
+    known = {id(tensor) for tensor in watched.values()}
+    named = [
+        *model.named_parameters(remove_duplicate=False),
+        *model.named_buffers(remove_duplicate=False),
+    ]
+    return {
+        _plain(name): tensor
+        for name, tensor in named
+        if id(tensor) not in known and ".parametrizations." not in f".{name}"
+    }
 
 
 @contextmanager

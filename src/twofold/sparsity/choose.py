@@ -232,6 +232,10 @@ def multiplying_weights(model: nn.Module) -> dict[str, int]:
 class Coverage:
     """What share of the weights that a model multiplies by is attached.
 
+    Counted is what `multiplying_weights` finds when a Twofold is attached. Products with an embedding's
+    weight, a buffer or a parameter whose first dimension is 1 are not seen then; a report with images names
+    them. What another Twofold has on the same model counts as left.
+
     Attributes
     ----------
     attached, left : mapping

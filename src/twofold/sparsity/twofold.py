@@ -85,7 +85,9 @@ class Twofold:
     layers
         Which, by name, pattern or type; by default every Conv1d, Conv2d, Conv3d and Linear. A name or pattern
         that fits none of those stands for parameters: ``"conv1.lin_weight"``, ``"*.c_attn.weight"``,
-        ``"rnn.weight_*"``. They are attached, coded, priced and saved by their own names.
+        ``"rnn.weight_*"``. They are attached, coded, priced and saved by their own names. Where only a part
+        of one is multiplied by at a time (cross-attention), or in a transposed convolution, no inputs can be
+        measured: a report with images says so, and can be asked for right after attaching.
     exclude, exclude_first, exclude_last
         Which of them not, see :func:`~twofold.sparsity.choose.choose_layers`.
     density : float or mapping
