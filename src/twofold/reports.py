@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from twofold.codes.encodings import CELL_ENCODINGS
 from twofold.codes.quantizer import channel_scale, quantize
@@ -223,6 +224,7 @@ def report(
         )
     if not hasattr(examples, "__index__") or examples < 1 or (examples != 1 and inputs is None):
         raise ValueError(f"examples is {examples!r}; it must be how many are in inputs, 1 or more")
+    _check_given(machine, activity)
     layers, own = _layers(source)
     machine = _machine(source, layers, machine, changes)
     what, count = "all ones (the slides' counting: each row read once with an input bit of 1)", 1
@@ -290,6 +292,16 @@ def report(
     return Report(out.assign(**arguments | {"encoding": frame.encoding}, activity=what), title, coverage)
 
 
+def _check_given(machine: object, activity: object) -> None:
+    """Raise ``TypeError`` where one of them is given, and is something else."""
+    if machine is not None and not isinstance(machine, Machine):
+        raise TypeError(f"machine is {machine!r}; it must be a Machine; options such as dataflow= change it")
+    if activity is None:
+        return
+    if not isinstance(activity, Mapping) or not all(isinstance(own, Activity) for own in activity.values()):
+        raise TypeError(f"activity is {activity!r}; it must be an Activity by layer, as of measure_activity")
+
+
 def _checked(images: object) -> Tensor:
     check_images(images)
     assert isinstance(images, Tensor)
@@ -300,7 +312,7 @@ def _checked(images: object) -> Tensor:
 
 def _feed(inputs: Any) -> Feed:
     """What runs a model on these inputs."""
-    if callable(inputs):
+    if callable(inputs) and not isinstance(inputs, nn.Module):
         return inputs
     pair = isinstance(inputs, tuple | list) and len(inputs) == 2
     if not pair or not isinstance(inputs[0], tuple | list) or not isinstance(inputs[1], Mapping):
@@ -309,6 +321,8 @@ def _feed(inputs: Any) -> Feed:
             "as ((), batch) or ((words, mask), {}), or a callable that is given the model and runs it"
         )
     args, options = inputs
+    if any(isinstance(value, np.ndarray) for value in (*args, *options.values())):
+        raise TypeError("inputs hold a numpy array; torch.from_numpy makes a tensor of it")
     return lambda model: model(*args, **options)
 
 
@@ -453,6 +467,11 @@ def _baseline_layers(
     if isinstance(baseline, nn.Module):
         found = {name: _weight(baseline, name) for name in layers}
         missing = [name for name, weight in found.items() if weight is None]
+        if empty := [n for n, own in found.items() if own is not None and (is_lazy(own) or own.is_meta)]:
+            raise ValueError(
+                f"the baseline's layer {empty[0]} has no values: it is lazy or on the meta device; run one "
+                "batch through the baseline, or load its weights, first"
+            )
         weights = {
             name: weight.detach().transpose(0, 1) if name in transposed else weight.detach()
             for name, weight in found.items()

@@ -3,6 +3,7 @@
 import copy
 import warnings
 
+import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
@@ -809,6 +810,43 @@ def test_images_that_are_no_tensor_are_refused(images):
     plain = getattr(watch_inputs, "__wrapped__", watch_inputs)  # past the tests' own checks of types
     with pytest.raises(TypeError, match=f"images is a {type(images).__name__}; one tensor is needed"):
         plain(Small(), images, 4, lambda *_: None)
+
+
+# ---- arguments of another kind, as a file or a command line hands them over ----
+
+STRANGE = [
+    ({"density": "0.5"}, ValueError, "density is '0.5', a str; it must be a number"),
+    ({"density": {"fc": None}}, ValueError, "density is None, a NoneType; it must be a number"),
+    ({"density": {nn.Linear(2, 2): 0.5}}, TypeError, r"density names Linear\(.*; allowed are names"),
+    ({"strength": "60"}, ValueError, "strength is '60', a str"),
+    ({"ramp": None}, ValueError, "ramp is None"),
+    ({"clip_ratio": "a"}, ValueError, "clip_ratio is 'a'"),
+    ({"seed": 1.5}, ValueError, "seed is 1.5; it must be a whole number"),
+    ({"exclude": None}, TypeError, "exclude names None; allowed are names, patterns of names, and layer"),
+    ({"layers": 5}, TypeError, "layers names 5; allowed are"),
+    ({"layers": [nn.Linear(2, 2)]}, TypeError, r"layers names Linear\(.*; allowed are names"),
+    ({"model": None}, TypeError, "model is None; it must be a torch.nn.Module"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "said"), STRANGE)
+def test_arguments_of_another_kind_are_quoted(options, error, said, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # what users see, who run without it
+    model = Small()
+    with pytest.raises(error, match=said):
+        Twofold(**{"model": model} | options)
+    assert not any(parametrize.is_parametrized(layer) for layer in model.modules())
+
+
+def test_choices_may_come_from_a_generator():
+    sparsity = Twofold(Small(), exclude=(name for name in ["fc"]))
+    assert list(sparsity.layers) == ["conv"]
+
+
+def test_progress_that_is_no_number_is_quoted(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match="progress is 'a', a str; it must be a number"):
+        Twofold(Small()).advance("a")
 
 
 # ---- reports ----

@@ -199,6 +199,7 @@ def test_non_primitive_polynomial_names_its_order():
     [
         ({"seed": 0}, "seed 0 is a fixed point"),
         ({"seed": 512}, "seed 512 .* 1 to 511"),
+        ({"seed": 1.5}, "seed 1.5 is no state; allowed are whole numbers"),
         ({"seed": -1}, "seed -1 .* 1 to 511"),
         ({"polynomial": "x+1"}, r"x\+1 has degree 1.* 2 to 64"),
         ({"polynomial": "x^4+x", "require_primitive": False}, r"x\^4\+x has no constant term"),

@@ -4,6 +4,8 @@ import copy
 import math
 from dataclasses import replace
 
+import jaxtyping
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -312,6 +314,29 @@ def test_attention_left_out_by_type_needs_no_activity():
     sparsity = Twofold(encoder, density=0.5, exclude=nn.MultiheadAttention)
     assert list(sparsity.layers) == ["linear1", "linear2"]
     assert report(sparsity, images=torch.randn(2, 5, 16)).total.energy_j > 0
+
+
+def lazy():
+    return nn.Sequential(nn.LazyLinear(3))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"machine": "grouped"}, TypeError, "machine is 'grouped'; it must be a Machine"),
+        ({"activity": 5}, TypeError, "activity is 5; it must be an Activity by layer"),
+        ({"activity": {"0": 5}}, TypeError, "activity is {'0': 5}; it must be an Activity by layer"),
+        ({"inputs": nn.Linear(7, 3)}, TypeError, "inputs is a Linear; allowed are"),
+        ({"inputs": ((np.ones((2, 7)),), {})}, TypeError, "inputs hold a numpy array; torch.from_numpy"),
+        ({"images": torch.ones(2, 7, device="meta")}, ValueError, "images is on the meta device"),
+        ({"baseline": lazy()}, ValueError, "the baseline's layer 0 has no values"),
+        ({"baseline": nn.Sequential(nn.Linear(7, 3)).to("meta")}, ValueError, "baseline's layer 0 has no va"),
+    ],
+)
+def test_sources_of_another_kind_are_told(options, error, said, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # what users see, who run without it
+    with pytest.raises(error, match=said):
+        report(Twofold(nn.Sequential(nn.Linear(7, 3))), **options)
 
 
 @pytest.mark.parametrize("shape", [(7,), (0, 7)])

@@ -371,13 +371,15 @@ def watch_inputs(
 
 
 def check_images(images: object) -> None:
-    """Raise ``TypeError`` where the images are no tensor, with what helps."""
+    """Raise ``TypeError`` where the images are no tensor, ``ValueError`` where they hold no values."""
     if not isinstance(images, Tensor):
         raise TypeError(
             f"images is a {type(images).__name__}; one tensor is needed, its first axis the images: "
             "torch.from_numpy makes one of an array, and a model of several inputs is run by a callable, "
             "lambda model: model(**batch); report takes them as inputs=(args, kwargs)"
         )
+    if images.is_meta:
+        raise ValueError("images is on the meta device, which holds no values; make it on another")
 
 
 def _watched_weights(model: nn.Module, layers: Collection[str] | None) -> dict[str, tuple[nn.Module, Tensor]]:

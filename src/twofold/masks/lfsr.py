@@ -78,6 +78,8 @@ class LFSR:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "polynomial", Polynomial.parse(self.polynomial))
+        if not hasattr(self.seed, "__index__"):
+            raise ValueError(f"seed {self.seed!r} is no state; allowed are whole numbers")
         object.__setattr__(self, "seed", operator.index(self.seed))
         _check_register(self.polynomial, self.form)
         _check_seeds(self.polynomial, self.seed, self.seed)

@@ -7,7 +7,7 @@ at the positions that the LFSR left out and rounded to codes; the gradient passe
 import math
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -154,9 +154,11 @@ class Twofold:
 
     Raises
     ------
+    TypeError
+        The model is no module, the table no cell table, or a choice is neither text nor a type.
     ValueError
-        A value out of range, a name that fits no layer, or a layer that cannot be attached, each quoted.
-        The model is then as it was.
+        A value that is no number or out of range, a name that fits no layer, or a layer that cannot be
+        attached, each quoted. The model is then as it was.
 
     Warns
     -----
@@ -230,6 +232,23 @@ class Twofold:
         group: int = 1,
         transposed: Choice | Iterable[Choice] = (),
     ):
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model is {model!r}; it must be a torch.nn.Module")
+        layers = None if layers is None else _choices("layers", layers)
+        exclude, transposed = _choices("exclude", exclude), _choices("transposed", transposed)
+        shares = [density] if not isinstance(density, Mapping) else [*density.values()]
+        _choices("density", density if isinstance(density, Mapping) else ())
+        for name, number in (
+            *(("density", share) for share in shares),
+            ("clip_ratio", clip_ratio),
+            ("strength", strength),
+            ("network_strength", network_strength),
+            ("ramp", ramp),
+            ("penalty_ramp", penalty_ramp),
+        ):
+            _check_number(name, number)
+        if not hasattr(seed, "__index__"):
+            raise ValueError(f"seed is {seed!r}; it must be a whole number")
         for name, word, allowed in (
             ("mask", mask, MASKS),
             ("scale", scale, SCALES),
@@ -260,7 +279,7 @@ class Twofold:
                 f"{', '.join(CHOOSING)}, not {scale!r}, {bit_term!r}"
             )
         if not hasattr(prune_epoch, "__index__") or prune_epoch < 0:
-            raise ValueError(f"prune_epoch is {prune_epoch}; it must be a whole number of at least 0")
+            raise ValueError(f"prune_epoch is {prune_epoch!r}; it must be a whole number of at least 0")
         if network_strength and not prune_epoch:
             raise ValueError(f"network_strength {network_strength!r} acts until prune_epoch, which is 0")
         model = uncompiled(model)
@@ -458,6 +477,7 @@ class Twofold:
     @torch.no_grad()
     def advance(self, progress: float) -> None:
         """Call before each step with the share of the training that is done (0..1)."""
+        _check_number("progress", progress)
         if not 0 <= progress <= 1:
             raise ValueError(f"progress is {progress}; it is the share of the training done, in [0, 1]")
         self._advanced = True
@@ -553,6 +573,22 @@ class Twofold:
             choose_no_more(self.model)
             self.finished = codes
         return dict(codes)
+
+
+def _check_number(name: str, value: object) -> None:
+    """Raise ``ValueError`` where this has no order with numbers: text from a file or a command line, None."""
+    if not hasattr(value, "__float__"):
+        raise ValueError(f"{name} is {value!r}, a {type(value).__name__}; it must be a number")
+
+
+def _choices(name: str, choices: Any) -> tuple[Choice, ...]:
+    """All of them, or a ``TypeError`` that quotes what is none."""
+    one = isinstance(choices, str | type) or not isinstance(choices, Iterable)
+    several = (choices,) if one else tuple(choices)
+    for choice in several:
+        if not isinstance(choice, str | type):
+            raise TypeError(f"{name} names {choice!r}; allowed are names, patterns of names, and layer types")
+    return several
 
 
 def _coded(layers: Mapping[str, StoredLayer]) -> dict[str, int]:
