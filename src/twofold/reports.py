@@ -191,8 +191,8 @@ def report(
     Raises
     ------
     TypeError
-        The source is none of these, the images are no tensor, the inputs neither arguments nor a callable, or
-        a change is of no such field.
+        The source is none of these, the images are no tensor, the inputs neither arguments (of tensors, not
+        arrays) nor a callable, the machine or the activity of another kind, or a change is of no such field.
     ValueError
         An encoding other than that which the codes were chosen for; a layer without activity or baseline, or
         whose products have its inputs where its outputs are taken to be (named); and as
@@ -322,7 +322,10 @@ def _feed(inputs: Any) -> Feed:
         )
     args, options = inputs
     if any(isinstance(value, np.ndarray) for value in (*args, *options.values())):
-        raise TypeError("inputs hold a numpy array; torch.from_numpy makes a tensor of it")
+        raise TypeError(
+            "inputs hold a numpy array; torch.from_numpy makes a tensor of it, and a model that takes arrays "
+            "is run by a callable"
+        )
     return lambda model: model(*args, **options)
 
 
