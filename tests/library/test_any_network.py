@@ -93,6 +93,13 @@ class Sequences(nn.Linear):
         return super().forward(inputs.reshape(words, batch, -1))
 
 
+class Added(nn.Linear):
+    """As in Falcon: the product, and then the bias."""
+
+    def forward(self, inputs):
+        return inputs @ self.weight.t() + self.bias
+
+
 def on_an_instance():
     layer = nn.Linear(4, 3)
     layer.forward = lambda inputs: F.linear(inputs, layer.weight.abs(), layer.bias)
@@ -122,6 +129,64 @@ def test_a_layer_that_computes_something_else_is_refused_by_name(said):
     assert list(Twofold(model, density=0.5, exclude="1").layers) == ["0"]
 
 
+def changed(kind, *sizes, weight=lambda layer: layer.weight, inputs=lambda layer, given: given):
+    """A layer of a subclass that changes its weight or its inputs before the product."""
+
+    class Changed(kind):
+        def forward(self, given):
+            given = inputs(self, given)
+            if kind is nn.Linear:
+                return F.linear(given, weight(self), self.bias)
+            return self._conv_forward(given, weight(self), self.bias)
+
+    return Changed(*sizes)
+
+
+def in_place(layer):
+    layer.weight.data.clamp_(-1e6, 1e6)
+    return layer.weight
+
+
+def to_whole_patches(layer, images):
+    (height, width), (over, across) = images.shape[-2:], layer.kernel_size
+    return F.pad(images, (0, -width % across, 0, -height % over))
+
+
+# What a trial of one size, one magnitude and one mode does not see.
+HARDLY_OTHERS = {
+    "threshold": {"weight": lambda layer: layer.weight * (layer.weight.abs() > 1e-9)},
+    "steps": {"weight": lambda layer: torch.round(layer.weight * 2**20) / 2**20},
+    "shifted": {"weight": lambda layer: layer.weight + 1e-9},
+    "bound in place": {"weight": in_place},
+    "in training": {"weight": lambda layer: layer.weight * 2 if layer.training else layer.weight},
+    "input steps": {"inputs": lambda _, given: torch.round(given * 2**10) / 2**10},
+    "input bounds": {"inputs": lambda _, given: given.clamp(-600, 600)},
+    "mean of words": {"inputs": lambda _, given: given.mean(1) if given.dim() == 3 else given},
+    "lone input": {"inputs": lambda _, given: given.abs() if given.dim() == 1 else given},
+}
+
+
+@pytest.mark.parametrize("case", HARDLY_OTHERS)
+def test_a_layer_that_hardly_computes_something_else_is_refused(case):
+    with pytest.raises(ValueError, match="Changed has a forward of its own, and computes something else"):
+        Twofold(changed(nn.Linear, 6, 5, **HARDLY_OTHERS[case]))
+
+
+def test_a_convolution_that_pads_some_sizes_is_refused():
+    with pytest.raises(ValueError, match="Changed has a forward of its own, and computes something else"):
+        Twofold(changed(nn.Conv2d, 3, 8, 4, 4, inputs=to_whole_patches))
+    assert list(Twofold(changed(nn.Conv2d, 3, 8, 1, inputs=to_whole_patches)).layers) == [""]
+
+
+def test_a_weight_that_is_doubled_where_it_is_looked_up_is_refused():
+    class Doubled(nn.Linear):
+        def __getattr__(self, name):
+            found = super().__getattr__(name)
+            return found * 2 if name == "weight" else found
+
+    assert obstacle_in_forward(Doubled(4, 3)).startswith("Doubled has a __getattr__ of its own, and computes")
+
+
 def test_a_layer_that_cannot_be_tried_is_refused():
     with pytest.raises(
         ValueError, match=r"layer '': Pair has .* cannot be tried on its own \(TypeError: .*'right'"
@@ -137,6 +202,9 @@ def test_a_layer_that_cannot_be_tried_is_refused():
         lambda: Spoken(4, 6, (1, 3), padding="same", dilation=2, padding_mode="circular"),
         lambda: Spoken(4, 6, 3, padding=2, padding_mode="reflect", bias=False),
         lambda: Sequences(5, 3),
+        lambda: Added(5, 3),
+        lambda: changed(nn.Linear, 5, 3, weight=lambda layer: layer.weight.to(layer.bias.dtype)),
+        lambda: changed(nn.Conv1d, 4, 2, 3, inputs=lambda _, given: given.contiguous().clone()),
         lambda: nn.modules.linear.NonDynamicallyQuantizableLinear(5, 3),
     ],
 )

@@ -116,8 +116,9 @@ class ProductWatch(TorchDispatchMode):
             for name in self.names.get(_address(factor), ()):
                 if name in self.inside or not _overlap(factor, self.tensors[name]):
                     continue
-                if isinstance(found, Tensor) and _address(found) == _address(factor):
-                    continue  # a view
+                viewed = isinstance(found, Tensor) and _address(found) == _address(factor)
+                if viewed and not operation._schema.is_mutable:  # which would write to the weight itself
+                    continue
                 product = any(args[place] is factor for place in _FACTORS.get(operation, ()))
                 if name not in self.weights:
                     if product:

@@ -2,19 +2,22 @@
 
 A subclass is not its parent: a convolution may standardize its weight before use, or pad its input. Codes and
 masks of a weight mean something only where the weight itself is what is multiplied. So a layer whose class
-overrides what its parent computes is run once, on numbers of no meaning, and compared with its parent.
+overrides what its parent computes is run on numbers of no meaning, under a watch of torch's operations, and
+what it multiplies is compared with what its parent does.
 """
 
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from twofold.inputs.products import ProductWatch
 from twofold.layer import WeightLayer
 
 __all__ = ["obstacle_in_forward", "output_dimension"]
@@ -22,10 +25,12 @@ __all__ = ["obstacle_in_forward", "output_dimension"]
 
 _KINDS: tuple[Any, ...] = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
-_OVERRIDABLE = ("forward", "_conv_forward", "__call__")
+_OVERRIDABLE = ("forward", "_conv_forward", "__call__", "__getattr__", "__getattribute__")
 
-# Of the largest output: far above what the order of a sum changes (TF32 on a GPU), far below any other use.
-_TOLERANCE = 2e-3
+# Of the largest output: far above what the order of a sum changes, far below any other use.
+_TOLERANCE = 1e-4
+
+_MAGNITUDES = (1e-3, 1.0, 1e4)  # of inputs: a step or a bound of fixed size is seen in one of them
 
 _BLOCK = 2**16 + 1  # no divisor of any usual shape, so that no two rows of a weight are the same
 
@@ -33,9 +38,11 @@ _BLOCK = 2**16 + 1  # no divisor of any usual shape, so that no two rows of a we
 def obstacle_in_forward(layer: WeightLayer) -> str | None:
     """Why a layer does not compute what its torch class computes of the same weight and input, or None.
 
-    A class that overrides nothing is not tried. Hooks are left out, the mode is that of evaluation, and every
-    float parameter and buffer holds random numbers meanwhile, so that a gain of 1 is seen, too. Neither the
-    layer nor torch's random numbers change.
+    A class that overrides nothing is not tried. Of the others nothing but the product may read the weight, in
+    evaluation and in training; and in evaluation inputs and outputs must be its parent's, whatever their
+    size and shape (in training some inputs may be dropped). Hooks are left out, and every float parameter and
+    buffer holds random numbers meanwhile, so that a gain of 1 is seen, too. Neither the layer nor torch's
+    random numbers change.
 
     Examples
     --------
@@ -48,16 +55,12 @@ def obstacle_in_forward(layer: WeightLayer) -> str | None:
     'Standardized has a forward of its own, and computes something else than Linear of the same weight'
     """
     kind = next(kind for kind in _KINDS if isinstance(layer, kind))
-    own = [
-        name
-        for name in _OVERRIDABLE
-        if name in vars(layer) or getattr(type(layer), name, None) is not getattr(kind, name, None)
-    ]
-    if not own:
+    own = _own(layer, kind)
+    if own is None:
         return None
-    named = f"{type(layer).__name__} has a {own[0]} of its own"
+    named = f"{type(layer).__name__} has a {own} of its own"
     try:
-        same = _computes(layer, _samples(layer), lambda twin, inputs: _parent(kind, twin, inputs))
+        same = _computes(layer, "weight", _samples(layer), lambda twin, inputs: _parent(kind, twin, inputs))
     except _Untried as error:
         return f"{named}, and it cannot be tried on its own ({error}); take {kind.__name__} itself"
     if same:
@@ -101,7 +104,7 @@ def output_dimension(module: nn.Module, parameter: str) -> int | None:
             continue
         samples = [(2, matrix.shape[1 - dimension]), (2, 3, matrix.shape[1 - dimension])]
         try:
-            if _computes(module, samples, product(dimension == 1)):
+            if _computes(module, parameter, samples, product(dimension == 1)):
                 return dimension
         except _Untried:
             continue
@@ -112,17 +115,26 @@ class _Untried(Exception):
     pass
 
 
+def _own(module: nn.Module, kind: Any) -> str | None:
+    """What a module overrides of all that decides what its kind computes, the first of it, or None."""
+    for name in _OVERRIDABLE:
+        if name in vars(module) or getattr(type(module), name, None) is not getattr(kind, name, None):
+            return name
+    return None
+
+
 def _samples(layer: WeightLayer) -> list[tuple[int, ...]]:
-    """Shapes of inputs, the usual one first."""
+    """Shapes of inputs: each number of dimensions that the layer's kind takes, even and odd sizes."""
     if isinstance(layer, nn.Linear):
-        return [(2, layer.in_features), (2, 3, layer.in_features), (2, 3, 3, layer.in_features)]
+        return [(*before, layer.in_features) for before in ((2,), (2, 3), (2, 3, 3), ())]
     sizes = [
         dilation * (kernel - 1) + 1 + 3 * stride
         for dilation, kernel, stride in zip(layer.dilation, layer.kernel_size, layer.stride, strict=True)
     ]
     if not isinstance(layer.padding, str):  # reflected padding must be smaller than what it reflects
         sizes = [size + int(margin) for size, margin in zip(sizes, layer.padding, strict=True)]
-    return [(2, layer.in_channels, *sizes)]
+    larger = [size + more for more, size in enumerate(sizes, 1)]
+    return [(2, layer.in_channels, *sizes), (1, layer.in_channels, *larger), (layer.in_channels, *larger)]
 
 
 def _parent(kind: Any, layer: WeightLayer, inputs: Tensor) -> Tensor:
@@ -133,44 +145,85 @@ def _parent(kind: Any, layer: WeightLayer, inputs: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _computes(
-    module: nn.Module, shapes: list[tuple[int, ...]], expected: Callable[[nn.Module, Tensor], Tensor]
+    module: nn.Module,
+    parameter: str,
+    shapes: list[tuple[int, ...]],
+    expected: Callable[[nn.Module, Tensor], Tensor],
 ) -> bool:
-    """Whether a copy of the module computes what is expected of it, of the first shape that it takes."""
+    """Whether a copy of the module multiplies by the parameter as expected, and does nothing else.
+
+    Shapes that it does not take are passed over: an error is seen by whoever uses it so.
+    """
     device = next(module.parameters()).device
     dtype = next(module.parameters()).dtype
     numbers = torch.Generator().manual_seed(0)
-    block = 10 * torch.randn(_BLOCK, generator=numbers)
-    why = "it takes no input of a usual shape"
-    with _random_state_kept(device):
-        try:
-            # Without its hooks: those may hold on to anything, the whole model say.
-            none: dict[int, Any] = {
-                id(hooks): OrderedDict() for hooks in (module._forward_hooks, module._forward_pre_hooks)
-            }
-            twin = copy.deepcopy(module, none).eval()
-        except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
-            raise _Untried(f"it cannot be copied: {error}") from error
-        for tensor in (*twin.parameters(), *twin.buffers()):
-            if tensor.is_floating_point():
-                tensor.copy_(_spread(block, tensor.shape))
-            elif tensor.dtype == torch.bool:
-                tensor.copy_(torch.rand(tensor.shape, generator=numbers) < 0.5)
-        for shape in shapes:
-            inputs = (10 * torch.randn(shape, generator=numbers)).to(device, dtype)
-            # First: a forward may change the very weight, as those do that bound its norm.
-            wanted = expected(twin, inputs.clone())
-            try:
-                found = twin(inputs)
-            except Exception as error:  # whatever stands in somebody's forward
-                why = f"{type(error).__name__}: {error}"
-                continue
-            bound = _TOLERANCE * wanted.abs().max()
-            return (
-                isinstance(found, Tensor)
-                and found.shape == wanted.shape
-                and bool(((found - wanted).abs() <= bound).all())
-            )
-    raise _Untried(why)
+    with _random_state_kept(device), torch.autocast(device.type, enabled=False):
+        twin = _twin(module, numbers)
+        for training in (False, True):
+            twin.train(training)
+            tried, why = False, ""
+            for shape in shapes:
+                for magnitude in (1.0,) if training or tried else _MAGNITUDES:
+                    inputs = (magnitude * torch.randn(shape, generator=numbers)).to(device, dtype)
+                    weight = twin._parameters[parameter]
+                    # First: a forward may change the very weight, as those do that bound its norm.
+                    wanted = None if training else _watched(partial(expected, twin), inputs.clone(), weight)
+                    try:
+                        found = _watched(twin, inputs, weight)
+                    except Exception as error:  # whatever stands in somebody's forward
+                        why = f"{type(error).__name__}: {error}"
+                        break
+                    tried = True
+                    if not (found.inputs if wanted is None else _alike(found, wanted)):
+                        return False
+            if not tried:
+                raise _Untried(why)
+    return True
+
+
+def _twin(module: nn.Module, numbers: torch.Generator) -> nn.Module:
+    """A copy that holds random numbers."""
+    try:
+        # Without its hooks: those may hold on to anything, the whole model say.
+        none: dict[int, Any] = {
+            id(hooks): OrderedDict() for hooks in (module._forward_hooks, module._forward_pre_hooks)
+        }
+        twin = copy.deepcopy(module, none)
+    except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        raise _Untried(f"it cannot be copied: {error}") from error
+    block = torch.randn(_BLOCK, generator=numbers)
+    for tensor in (*twin.parameters(), *twin.buffers()):
+        if tensor.is_floating_point():
+            tensor.copy_(_spread(block, tensor.shape))
+        elif tensor.dtype == torch.bool:
+            tensor.copy_(torch.rand(tensor.shape, generator=numbers) < 0.5)
+    return twin
+
+
+class _Seen(NamedTuple):
+    """What came out, and the inputs of each product with the weight: none where anything else reads it."""
+
+    output: Any
+    inputs: list[Tensor]
+
+
+def _watched(compute: Callable[[Tensor], Any], inputs: Tensor, weight: Tensor | None) -> _Seen:
+    given: list[Tensor] = []
+    weights = {} if weight is None else {"weight": weight}
+    with ProductWatch(weights, lambda _name, _layer, factor: given.append(factor)) as watch:
+        output = compute(inputs)
+    return _Seen(output, [] if watch.otherwise or watch.uncounted else given)
+
+
+def _alike(found: _Seen, wanted: _Seen) -> bool:
+    if not isinstance(found.output, Tensor) or found.output.shape != wanted.output.shape:
+        return False
+    bound = _TOLERANCE * wanted.output.abs().max()
+    return (
+        len(found.inputs) == len(wanted.inputs) == 1
+        and torch.equal(found.inputs[0], wanted.inputs[0])
+        and bool(((found.output - wanted.output).abs() <= bound).all())
+    )
 
 
 def _spread(block: Tensor, shape: torch.Size) -> Tensor:
