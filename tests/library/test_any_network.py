@@ -225,6 +225,33 @@ def test_a_lazy_layer_that_has_a_shape_is_attached():
     assert list(Twofold(model, density=0.5).layers) == ["0", "2"]
 
 
+class StandardizedUp(nn.ConvTranspose2d):
+    def forward(self, images):
+        weight = (self.weight - self.weight.mean()) / self.weight.std()
+        return F.conv_transpose2d(images, weight, self.bias, self.stride)
+
+
+class DoubledStates(nn.LSTM):
+    def forward(self, words):
+        return super().forward(2 * words)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"), [(lambda: StandardizedUp(4, 4, 2), "weight"), (lambda: DoubledStates(4, 3), "weight_*")]
+)
+def test_a_named_parameter_of_a_kind_that_is_changed_is_refused(make, name):
+    layer = make()
+    own, kind = type(layer).__name__, type(layer).__base__
+    with pytest.raises(ValueError, match=f"{own} has a forward of its own, .*; take {kind.__name__} itself"):
+        Twofold(nn.ModuleList([layer]), layers=f"0.{name}")
+
+    class Named(kind):
+        """Only says more."""
+
+    named = Named(4, 3, 2)
+    assert Twofold(named, layers=name).layers
+
+
 # ---- a layer that is exchanged after attaching ----
 
 

@@ -84,6 +84,22 @@ def test_a_small_gpt2(tmp_path):
         Twofold(make(), layers=[*matrices, "lm_head"])
 
 
+def test_a_subclass_of_conv1d_is_tried():
+    conv1d = pytest.importorskip("transformers.pytorch_utils").Conv1D
+
+    class Standardized(conv1d):
+        def forward(self, inputs):
+            return inputs @ ((self.weight - self.weight.mean(0)) / self.weight.std(0)) + self.bias
+
+    class Same(conv1d):
+        def forward(self, inputs):
+            return inputs @ self.weight + self.bias
+
+    with pytest.raises(ValueError, match=r"Standardized has a forward of its own, .*; take Conv1D itself"):
+        Twofold(nn.Sequential(Standardized(6, 4)), layers="0")
+    assert Twofold(nn.Sequential(Same(6, 4)), layers="0").places["0.weight"].transposed
+
+
 def test_a_small_bert_is_reported_with_its_dict_of_tensors(tmp_path):
     bert = transformers()
 

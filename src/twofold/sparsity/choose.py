@@ -26,7 +26,7 @@ from twofold.layer import WeightLayer, plain_name, weight_layers
 from twofold.masks.draw import LARGEST, magnitude_mask, random_mask
 from twofold.masks.generator import LAYERS_PER_RUN, layer_generator
 from twofold.masks.kinds import IndexGenerator, Reduction
-from twofold.sparsity.trial import obstacle_in_forward, output_dimension
+from twofold.sparsity.trial import obstacle_in_forward, obstacle_in_kind, output_dimension
 
 __all__ = [
     "MASKS",
@@ -355,10 +355,10 @@ def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, generator
     ------
     ValueError
         A transposed convolution, a recurrent layer or another that is not supported; a class whose forward
-        computes something else than torch's own; a weight that is tied, complex, integer, of half precision,
-        parametrized, sparse, empty, not finite or without values; a layer of more weights than a mask is
-        drawn for; with an index generator, more layers than a run has seeds for. The message names the layer
-        and says what helps.
+        computes something else than torch's own, or leaves unknown what its named parameters are for; a
+        weight that is tied, complex, integer, of half precision, parametrized, sparse, empty, not finite or
+        without values; a layer of more weights than a mask is drawn for; with an index generator, more layers
+        than a run has seeds for. The message names the layer and says what helps.
     """
     owners = defaultdict(list)
     for name, module in model.named_modules():
@@ -519,4 +519,4 @@ def _obstacle(place: Place, whole: bool, owners: Mapping[int, list[str]]) -> str
         return "its weight is on the meta device and has no values; load them first"
     if weight.numel() == 0:
         return f"its weight of shape {tuple(weight.shape)} is empty; take it out of the model"
-    return obstacle_in_forward(layer) if whole else None
+    return obstacle_in_forward(layer) if whole else obstacle_in_kind(layer, parameter)

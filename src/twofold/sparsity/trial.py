@@ -20,10 +20,18 @@ from torch.nn import functional
 from twofold.inputs.products import ProductWatch
 from twofold.layer import WeightLayer
 
-__all__ = ["obstacle_in_forward", "output_dimension"]
+__all__ = ["obstacle_in_forward", "obstacle_in_kind", "output_dimension"]
 
 
 _KINDS: tuple[Any, ...] = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+# Their parameters are attached by name. What a subclass multiplies by is known only where it is one matrix.
+_NAMED_KINDS = (
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Bilinear, nn.MultiheadAttention),
+    *(nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell),
+)
+
+_CONV1D = "transformers.pytorch_utils.Conv1D"  # by its name: transformers need not be installed
 
 _OVERRIDABLE = ("forward", "_conv_forward", "__call__", "__getattr__", "__getattribute__")
 
@@ -68,6 +76,36 @@ def obstacle_in_forward(layer: WeightLayer) -> str | None:
     return (
         f"{named}, and computes something else than {kind.__name__} of the same weight; take "
         f"{kind.__name__} itself and put what is done to its input or output into modules around it"
+    )
+
+
+def obstacle_in_kind(module: nn.Module, parameter: str) -> str | None:
+    """Why a parameter that is named may not be what a module of a known kind multiplies by, or None.
+
+    Known are torch's transposed convolutions, recurrent layers, bilinear ones and attention, and the
+    ``Conv1D`` of transformers. A module of another kind is taken at the word of whoever names its parameter.
+
+    Examples
+    --------
+    >>> class Doubled(nn.LSTM):
+    ...     def forward(self, inputs):
+    ...         return super().forward(2 * inputs)
+    >>> print(obstacle_in_kind(nn.LSTM(4, 2), "weight_hh_l0"))
+    None
+    >>> obstacle_in_kind(Doubled(4, 2), "weight_hh_l0")
+    'Doubled has a forward of its own, so that what it multiplies by is not known; take LSTM itself'
+    """
+    for kind in type(module).__mro__:
+        if kind in _NAMED_KINDS or f"{kind.__module__}.{kind.__qualname__}" == _CONV1D:
+            break
+    else:
+        return None
+    own = _own(module, kind)
+    if own is None or output_dimension(module, parameter) is not None:
+        return None
+    return (
+        f"{type(module).__name__} has a {own} of its own, so that what it multiplies by is not known; "
+        f"take {kind.__name__} itself"
     )
 
 

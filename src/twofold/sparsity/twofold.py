@@ -85,9 +85,10 @@ class Twofold:
     layers
         Which, by name, pattern or type; by default every Conv1d, Conv2d, Conv3d and Linear. A name or pattern
         that fits none of those stands for parameters: ``"conv1.lin_weight"``, ``"*.c_attn.weight"``,
-        ``"rnn.weight_*"``. They are attached, coded, priced and saved by their own names. Where only a part
-        of one is multiplied by at a time (cross-attention), or in a transposed convolution, no inputs can be
-        measured: a report with images says so, and can be asked for right after attaching.
+        ``"rnn.weight_*"``. They are attached, coded, priced and saved by their own names. That a module of
+        your own multiplies by such a parameter as it is, cannot be tried: naming it says so. Where only a
+        part of one is multiplied by at a time (cross-attention), or in a transposed convolution, no inputs
+        can be measured: a report with images says so, and can be asked for right after attaching.
     exclude, exclude_first, exclude_last
         Which of them not, see :func:`~twofold.sparsity.choose.choose_layers`.
     density : float or mapping
