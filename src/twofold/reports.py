@@ -238,8 +238,14 @@ def report(
         _check_outputs(layers, products.outputs, _transposed(source))
         beside = _beside(products, _coverage(source))
         activity = measure_activity(model, fed, scales=scales, layers=layers)
+        if scales and not activity:
+            raise ValueError(
+                "inputs ran layers of the model at its first call, for their scales, and none at its second, "
+                "for what they read; an iterator in it, say, is used up by then"
+            )
         if not activity:
-            raise ValueError(f"the model uses none of its layers {', '.join(layers)} in evaluation mode")
+            named = ", ".join(name or repr(name) for name in layers)
+            raise ValueError(f"the model uses none of its layers {named} in evaluation mode")
         idle = [name for name in layers if name not in activity]
         activity |= {name: Activity.all_ones(layers[name].codes[0].numel()) for name in idle}
         what = f"measured, mean of {count} {'images' if inputs is None else 'examples'}"

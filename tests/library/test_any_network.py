@@ -576,6 +576,14 @@ def test_what_stays_dense_is_said_when_nobody_asked_for_it():
         Twofold(Small())
 
 
+def test_what_is_excluded_may_come_from_an_iterator():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(Twofold(Language(), exclude=iter(["c_attn", Conv1D, "graph.lin_weight"])).layers) == [
+            "head"
+        ]
+
+
 def test_multiplying_weights_are_counted_once():
     assert multiplying_weights(Language()) == MATRICES
     model = Small()
@@ -1038,6 +1046,11 @@ def test_a_report_of_no_images_at_all_says_so():
     plain = getattr(twofold.report, "__wrapped__", twofold.report)
     with pytest.raises(TypeError, match="images is a dict; one tensor is needed"):
         plain(Twofold(Small()), images={"images": IMAGES})
+    batches = iter([IMAGES])
+    with pytest.raises(ValueError, match=r"at its first call, .* none at its second, .*; an iterator in it"):
+        twofold.report(Twofold(Small()), inputs=lambda model: [model(batch) for batch in batches])
+    with pytest.raises(ValueError, match="uses none of its layers '' in evaluation mode"):
+        twofold.report(Twofold(nn.Linear(4, 2)), inputs=lambda model: None)
     heads = Twofold(Handed(), layers="aux")
     with pytest.raises(ValueError, match="the model uses none of its layers aux in evaluation mode"):
         twofold.report(heads, images=IMAGES)

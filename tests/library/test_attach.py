@@ -114,6 +114,28 @@ def test_choices_that_fit_nothing_are_quoted_and_the_layers_listed(options, mess
         Twofold(Blocks(), **options)
 
 
+def test_a_name_may_hold_what_a_pattern_reads_otherwise():
+    model = nn.ModuleDict({"a[0]": nn.ModuleDict({"fc": nn.Linear(4, 4)}), "b": nn.Linear(4, 4)})
+    assert list(choose_layers(model, "a[0]")) == list(choose_layers(model, exclude="b")) == ["a[0].fc"]
+    assert list(choose_layers(model, "[ab]")) == ["b"]
+    assert Twofold(model, density={"a[0]": 0.5}).densities == {"a[0].fc": 0.5}
+
+
+@pytest.mark.parametrize("what", ["layers", "exclude"])
+def test_the_second_name_of_a_module_is_told_its_first(what):
+    block = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    for name, first in {"1": "0", "1.0": "0.0"}.items():
+        with pytest.raises(
+            ValueError, match=f"{what} names '{name}', which is the same module as '{first}'; name"
+        ):
+            Twofold(nn.Sequential(block, block, nn.Linear(4, 2)), **{what: name})
+
+
+def test_a_model_without_layers_lists_none():
+    with pytest.raises(ValueError, match=r"layers names 'fc'; the layers are none$"):
+        Twofold(nn.ReLU(), layers="fc")
+
+
 def tied():
     model = nn.ModuleDict({"embed": nn.Embedding(7, 5), "body": nn.Linear(5, 5), "out": nn.Linear(5, 7)})
     model["out"].weight = model["embed"].weight

@@ -139,7 +139,7 @@ def choose_layers(
     known = {n: m for n, m in _named_modules(model) if n in able or isinstance(m, _UNABLE)}
     matrices = {n: m for n, m in _matrices(model).items() if n.rpartition(".")[0] not in able}
     if layers is not None:
-        named = _fitting("layers", layers, known, matrices)
+        named = _fitting("layers", layers, known, matrices, model=model)
     else:
         named = _fitting("density", also, known, matrices, strict=False)
     wanted = {name for found in named.values() for name in found}
@@ -150,7 +150,8 @@ def choose_layers(
         helps = f"; name its matrices with layers: {_listed(matrices)}" if matrices else ""
         raise ValueError(f"{kind} has no convolution and no linear layer to attach to{helps}")
     there = known | {name: matrices[name] for name in matrices if name in wanted}
-    left_out = {name for found in _fitting("exclude", exclude, there, matrices).values() for name in found}
+    excluded = _fitting("exclude", exclude, there, matrices, model=model)
+    left_out = {name for found in excluded.values() for name in found}
     left_out |= {*list(able)[: bool(exclude_first)], *list(able)[len(able) - bool(exclude_last) :]}
     chosen = {name: layer for name, layer in {**known, **matrices}.items() if name in wanted - left_out}
     if not chosen:
@@ -451,17 +452,30 @@ def _fitting(
     layers: Mapping[str, nn.Module],
     matrices: Mapping[str, nn.Module],
     strict: bool = True,
+    model: nn.Module | None = None,
 ) -> dict[Choice, list[str]]:
-    """The names that each choice stands for: layers, else parameters. None is an error, if `strict`."""
+    """The names that each choice stands for: layers, else parameters. None is an error, if `strict`.
+
+    Of the `model` the error knows the second names of modules that are there twice.
+    """
     choices = (choices,) if isinstance(choices, str | type) else tuple(choices)
     found = {}
     for choice in choices:
         found[choice] = [n for n in layers if _fits(choice, n, layers)]
         found[choice] = found[choice] or [n for n in matrices if _fits(choice, n, matrices)]
         if strict and not found[choice]:
+            if model is not None and (first := _first_names(model).get(choice, choice)) != choice:
+                raise ValueError(f"{what} names {choice!r}, which is the same module as {first!r}; name that")
             others = f"; the matrices of other modules are {_listed(matrices)}" if matrices else ""
             raise ValueError(f"{what} names {_spelt(choice)}; the layers are {_listed(layers)}{others}")
     return found
+
+
+def _first_names(model: nn.Module) -> dict[Choice, str]:
+    """By each name of each module the name that it goes by, the first of its names."""
+    first: dict[int, str] = {}
+    modules = model.named_modules(remove_duplicate=False)
+    return {(own := plain_name(name)): first.setdefault(id(module), own) for name, module in modules}
 
 
 def _fits(choice: Choice, name: str, layers: Mapping[str, nn.Module]) -> bool:
@@ -471,7 +485,8 @@ def _fits(choice: Choice, name: str, layers: Mapping[str, nn.Module]) -> bool:
         blocks = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
         return any(isinstance(layers.get(block), choice) for block in blocks)
     by_weight = choice == _full_name(name) and isinstance(layers[name], WeightLayer)
-    return by_weight or fnmatchcase(name, choice) or fnmatchcase(name, f"{choice}.*")
+    literal = f"{name}.".startswith(f"{choice}.")  # a name may hold brackets, which a pattern reads otherwise
+    return by_weight or literal or fnmatchcase(name, choice) or fnmatchcase(name, f"{choice}.*")
 
 
 def _full_name(path: str, parameter: str = "weight") -> str:
@@ -483,7 +498,7 @@ def _spelt(choice: Choice) -> str:
 
 
 def _listed(layers: Mapping[str, nn.Module]) -> str:
-    return ", ".join(f"{name!r} ({type(layer).__name__})" for name, layer in layers.items())
+    return ", ".join(f"{name!r} ({type(layer).__name__})" for name, layer in layers.items()) or "none"
 
 
 def _obstacle(place: Place, whole: bool, owners: Mapping[int, list[str]]) -> str | None:

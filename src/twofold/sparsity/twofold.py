@@ -284,6 +284,7 @@ class Twofold:
         if network_strength and not prune_epoch:
             raise ValueError(f"network_strength {network_strength!r} acts until prune_epoch, which is 0")
         model = uncompiled(model)
+        exclude = (exclude,) if isinstance(exclude, str | type) else tuple(exclude)  # it is read twice
         by_name = layers is not None or isinstance(density, Mapping)
         chosen = choose_layers(
             model,
