@@ -11,7 +11,9 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.func import functional_call, grad
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.optim.swa_utils import AveragedModel
 
 import twofold
@@ -354,6 +356,43 @@ def test_channels_last_is_only_a_layout(way, when):
 def test_progress_is_a_share(progress):
     with pytest.raises(ValueError, match=rf"progress is {progress}; it is the share of the training"):
         Loop("energy").sparsity.advance(progress)
+
+
+@every_way
+@pytest.mark.parametrize("kind", [torch.Tensor, nn.Parameter])
+def test_functional_call_does_not_put_codes_in_place_of_trained_weights(way, kind):
+    model = Loop(way).model
+    before = copy.deepcopy(model.state_dict())
+
+    def loss(weight):
+        return functional_call(model, {"7.bias": torch.zeros(4), "7.weight": weight}, (images(),)).sum()
+
+    said = r"computed weight of layer '7'; name .* '7\.parametrizations\.weight\.original'"
+    for call in (loss, grad(loss)):
+        with pytest.raises(ValueError, match=said):
+            call(kind(torch.ones(4, 35)))
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@every_way
+def test_a_parameter_is_assigned_as_a_tensor_is(way):
+    ours, theirs = Loop(way), Loop(way)
+    ours.model[7].weight = nn.Parameter(torch.eye(4, 35))
+    theirs.model[7].weight = torch.eye(4, 35)
+    with pytest.raises(ValueError, match=r"\(4, 3\) was assigned to layer '7', whose own has \(4, 35\)"):
+        ours.model[7].weight = torch.ones(4, 3)
+    assert_equal_codes(ours.run(0, 8).sparsity.finish(), theirs.run(0, 8).sparsity.finish())
+    ours.model[7].weight = nn.Parameter(torch.ones(4, 35))
+    assert ours.model[7].weight.unique().tolist() == [1.0]
+
+
+def test_a_convolution_in_training_is_fused_with_its_norm():
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(6).eval()
+    norm.running_var.uniform_(0.5, 2.0)
+    layer = Loop("energy").model[0].eval()
+    fused = fuse_conv_bn_eval(layer, norm)
+    torch.testing.assert_close(fused(images()), norm(layer(images())), rtol=0, atol=0.02)
 
 
 @every_way

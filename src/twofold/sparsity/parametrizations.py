@@ -4,6 +4,7 @@ Both classes are parametrizations in the sense of ``torch.nn.utils.parametrize``
 float weight itself; `BitPlaneWeight` trains the bits of its code.
 """
 
+import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -42,6 +43,8 @@ class MaskedWeight(nn.Module):
     keep: Tensor
     layer: str = ""
     """Name of the layer, for messages."""
+    trained: str = ""
+    """Name of what is trained in its place, among the model's parameters."""
     watched: bool = True
     """Whether the weight that was handed out last is looked at for changes in place."""
     restored: bool = False
@@ -97,6 +100,22 @@ class MaskedWeight(nn.Module):
                 f"the weight of layer {self.layer!r} was changed in place (by nn.init or copy_, say), which "
                 "is lost: it is computed anew from the trained one; initialize before attaching, or assign "
                 "a tensor, layer.weight = tensor"
+            )
+
+    def check_assigned(self, weight: Float[Tensor, "..."]) -> None:
+        """Raise ``ValueError`` for a weight that what is trained must not become."""
+        if weight.shape != self.keep.shape:
+            raise ValueError(
+                f"a weight of shape {tuple(weight.shape)} was assigned to layer {self.layer!r}, whose own "
+                f"has {tuple(self.keep.shape)}"
+            )
+        # What it puts back afterwards is the computed weight: codes, and the trained weight would be lost.
+        # It assigns as anybody does, so that only the caller tells.
+        callers = (frame.f_globals.get("__name__") for frame, _ in traceback.walk_stack(None))
+        if "torch.nn.utils._named_member_accessor" in callers:
+            raise ValueError(
+                f"functional_call cannot exchange the computed weight of layer {self.layer!r}; name what it "
+                f"is computed from, {self.trained!r}"
             )
 
     def coded(self, original: Float[Tensor, "..."]) -> int:
@@ -163,6 +182,7 @@ class SparseWeight(MaskedWeight):
         self._chosen_ahead: tuple[Tensor, tuple, Tensor] | None = None
 
     def right_inverse(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
+        self.check_assigned(weight)
         return weight  # what is assigned is trained on, and rounded and masked from then on
 
     def codes(
@@ -261,6 +281,7 @@ class BitPlaneWeight(MaskedWeight):
         self.register_buffer("powers", powers, persistent=False)
 
     def right_inverse(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "bits out rows"]:
+        self.check_assigned(weight)
         self.scale = _scale(weight, self.output)
         codes = round_to_grid(weight.detach(), self.scale / code_limit(self.bits), self.bits)
         return self._true_bits(codes.to(torch.int16)).to(weight.dtype)
@@ -315,10 +336,20 @@ def attach_weight(layer: nn.Module, weight: MaskedWeight, parameter: str = "weig
     weight.order = ours[0].order if ours else tuple(layer._parameters)
     parametrize.register_parametrization(layer, parameter, weight, unsafe=True)
     if not ours:
+        own: Any = type(layer)  # not shared: torch made it for the property that computes the weight
+        own.register_parameter = _register_parameter
         layer.register_load_state_dict_pre_hook(_take_plain_weights)
         if isinstance(layer, nn.RNNBase):
             layer.register_forward_hook(_forget_flat_weights)
     weight.watched = not isinstance(layer, nn.RNNBase)  # torch itself lays its weights out anew
+
+
+def _register_parameter(layer: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+    """A Parameter that is assigned to a computed weight is trained on, as any tensor is; torch refuses it."""
+    if parameter is not None and parametrize.is_parametrized(layer, name):
+        setattr(layer, name, parameter.detach())
+    else:
+        nn.Module.register_parameter(layer, name, parameter)
 
 
 def choose_before_passes(model: nn.Module) -> None:

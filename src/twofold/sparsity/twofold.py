@@ -174,7 +174,8 @@ class Twofold:
     Notes
     -----
     A layer's weight is computed anew from a trained one in each forward pass. What sets it after attaching is
-    an assignment (``layer.weight = tensor``) or ``load_state_dict``, of a plain checkpoint too. A change in
+    an assignment (``layer.weight = tensor``) or ``load_state_dict``, of a plain checkpoint too;
+    ``torch.func.functional_call`` takes the trained one, by its name in ``named_parameters()``. A change in
     place (``nn.init.normal_(layer.weight)``, ``layer.weight.copy_(...)``) would be lost, and raises an error
     at the next use. One that goes by ``.data`` (``layer.weight.data.normal_()``) is lost as well, and cannot
     be seen: torch counts no such change. Initialize before attaching.
@@ -343,6 +344,8 @@ class Twofold:
                     keep, bits, self.chooser, stored, scale == "ternary", clip_ratio, output
                 )
             weight.layer = name
+            path = (place.path, "parametrizations", place.parameter, "original")
+            weight.trained = ".".join(filter(None, path))
             weight.to(keep.device, place.weight.dtype)
             attach_weight(place.module, weight, place.parameter)
         self._advanced = self._penalized = False
