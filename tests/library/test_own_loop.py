@@ -386,6 +386,30 @@ def test_a_parameter_is_assigned_as_a_tensor_is(way):
     assert ours.model[7].weight.unique().tolist() == [1.0]
 
 
+@every_way
+def test_a_change_in_place_of_any_weight_that_is_held_is_refused(way):
+    model = nn.ModuleDict({"fc": nn.Linear(3, 4), "rnn": nn.LSTM(4, 4, num_layers=2)})
+    sparsity = Twofold(model, layers=["fc", "rnn.weight_*"], **WAYS[way])
+    inputs = torch.randn(2, 5, 3)
+
+    def run():
+        return model["rnn"](model["fc"](inputs))[0]
+
+    held = model["fc"].weight
+    for _ in range(3):
+        run().sum().backward()
+    model.double().float()
+    with torch.inference_mode():
+        run()
+    copy.deepcopy(model)["rnn"](torch.randn(2, 5, 4))
+    for weight, name in ((held, "fc"), (model["rnn"].weight_hh_l1, r"rnn\.weight_hh_l1")):
+        nn.init.zeros_(weight)
+        with pytest.raises(ValueError, match=f"the weight of layer '{name}' was changed in place"):
+            run()
+    sparsity.prune()
+    assert sparsity.finish()["fc"].codes.any()
+
+
 def test_a_convolution_in_training_is_fused_with_its_norm():
     torch.manual_seed(0)
     norm = nn.BatchNorm2d(6).eval()

@@ -5,6 +5,7 @@ float weight itself; `BitPlaneWeight` trains the bits of its code.
 """
 
 import traceback
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,8 +46,8 @@ class MaskedWeight(nn.Module):
     """Name of the layer, for messages."""
     trained: str = ""
     """Name of what is trained in its place, among the model's parameters."""
-    watched: bool = True
-    """Whether the weight that was handed out last is looked at for changes in place."""
+    flattened: bool = False
+    """Whether torch lays out anew, in place, what is handed out on a GPU: a recurrent layer's."""
     restored: bool = False
     """Whether a state dict of an attached model has been loaded."""
 
@@ -63,7 +64,7 @@ class MaskedWeight(nn.Module):
         self.bits = bits
         self.chooser = chooser
         self.order: tuple[str, ...] = ()
-        self._handed_out: tuple[Tensor, int] | None = None
+        self._handed_out: list[tuple[weakref.ref[Tensor], Tensor, int]] = []
         self.checksum = 0 if stored else zlib.crc32(np.packbits(keep.cpu().numpy()).data)
 
     def masked(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
@@ -76,26 +77,28 @@ class MaskedWeight(nn.Module):
         return weight * self.keep if self.active else weight
 
     def hand_out(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
-        """The computed weight, remembered, so that a change of it is seen at the next look."""
+        """The computed weight, remembered, so that a change of it in place is seen at the next look."""
         if torch.onnx.is_in_onnx_export():
             raise ValueError(
                 f"layer {self.layer!r} computes its weight anew in each pass, which is no network for ONNX; "
                 "call finish() first"
             )
-        if not self.watched or torch.compiler.is_compiling() or transformed() or type(weight) is not Tensor:
+        if torch.compiler.is_compiling() or transformed() or type(weight) is not Tensor:
+            return weight
+        if weight.is_inference() or (self.flattened and weight.is_cuda):  # torch counts no change, or its own
             return weight
         self.check_untouched()
         # Of the weight only its count of changes, which a detached tensor shares, whatever data it is given.
         counting = weight.detach()
         counting.data = weight.new_empty(0)
-        self._handed_out = counting, counting._version
+        there = [own for own in self._handed_out if own[0]() is not None]
+        self._handed_out = [*there, (weakref.ref(weight), counting, counting._version)]
         return weight
 
     def check_untouched(self) -> None:
-        """Raise ``ValueError`` where the weight that was handed out last has been changed in place."""
-        counting, changes = self._handed_out or (torch.empty(0), 0)
-        if counting._version != changes:
-            self._handed_out = None
+        """Raise ``ValueError`` where a handed-out weight, the last one or any still held, was changed in place."""
+        if any(counting._version != changes for _, counting, changes in self._handed_out):
+            self._handed_out = []
             raise ValueError(
                 f"the weight of layer {self.layer!r} was changed in place (by nn.init or copy_, say), which "
                 "is lost: it is computed anew from the trained one; initialize before attaching, or assign "
@@ -123,7 +126,7 @@ class MaskedWeight(nn.Module):
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_handed_out": None}  # a copy's tensors count their own changes
+        return {**self.__dict__, "_handed_out": []}  # a copy's tensors count their own changes
 
     def get_extra_state(self) -> Float[Tensor, "4"]:
         strength = 0.0 if self.chooser is None else self.chooser.strength
@@ -341,7 +344,7 @@ def attach_weight(layer: nn.Module, weight: MaskedWeight, parameter: str = "weig
         layer.register_load_state_dict_pre_hook(_take_plain_weights)
         if isinstance(layer, nn.RNNBase):
             layer.register_forward_hook(_forget_flat_weights)
-    weight.watched = not isinstance(layer, nn.RNNBase)  # torch itself lays its weights out anew
+    weight.flattened = isinstance(layer, nn.RNNBase)
 
 
 def _register_parameter(layer: nn.Module, name: str, parameter: nn.Parameter | None) -> None:

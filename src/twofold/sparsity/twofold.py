@@ -178,7 +178,8 @@ class Twofold:
     ``torch.func.functional_call`` takes the trained one, by its name in ``named_parameters()``. A change in
     place (``nn.init.normal_(layer.weight)``, ``layer.weight.copy_(...)``) would be lost, and raises an error
     at the next use. One that goes by ``.data`` (``layer.weight.data.normal_()``) is lost as well, and cannot
-    be seen: torch counts no such change. Initialize before attaching.
+    be seen: torch counts no such change. Nor can it in a recurrent layer on a GPU, whose weights torch itself
+    lays out anew. Initialize before attaching.
 
     The model's state dict carries a training on, once a Twofold of the same arguments is attached. Each
     process of several attaches for itself, with the same arguments. A deep copy lives a life of its own; for
