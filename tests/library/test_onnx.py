@@ -1,5 +1,7 @@
 """A finished network is a plain one: torch exports it, and ONNX Runtime gives the same answers."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -36,6 +38,28 @@ def test_a_layer_of_every_kind_of_generator_agrees_in_onnx(tmp_path):
     ]
     assert [layer.group for own in attached for layer in own.finish().values()] == [1, 4, 1, 4, 1]
     agree(model.eval(), images, tmp_path / "network.onnx")
+
+
+ATTACHED = """
+import torch
+from torch import nn
+from twofold import Twofold
+Twofold(model := nn.Sequential(nn.Linear(8, 8)).eval(), scale="channel")
+try:
+    torch.onnx.export(model, (torch.randn(1, 8),), dynamo=True, verbose=False)
+except Exception as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow  # the exporter tries all that it knows
+def test_an_attached_model_is_refused_without_a_type_checker():
+    """The tests check all types at run time: the compiler gives up at that, and never gets to the network."""
+    command = [sys.executable, "-c", ATTACHED]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert (
+        "layer '0' computes its weight anew in each pass, which is no network for ONNX; call finish()" in said
+    )
 
 
 def agree(model, images, path):

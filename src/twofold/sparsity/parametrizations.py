@@ -33,6 +33,15 @@ __all__ = [
 ]
 
 
+def _in_onnx_export() -> bool:
+    return torch.onnx.is_in_onnx_export()
+
+
+# Called where the exporter goes by torch's compiler, too, which else takes the answer for no. The mark is
+# that of torch.compiler.assume_constant_result, which itself would import the compiler, for seconds.
+_in_onnx_export._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 class MaskedWeight(nn.Module):
     """What both parametrizations share: a mask that is ``active`` or not yet, and its place in a state dict.
 
@@ -78,7 +87,7 @@ class MaskedWeight(nn.Module):
 
     def hand_out(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
         """The computed weight, remembered, so that a change of it in place is seen at the next look."""
-        if torch.onnx.is_in_onnx_export():
+        if _in_onnx_export():
             raise ValueError(
                 f"layer {self.layer!r} computes its weight anew in each pass, which is no network for ONNX; "
                 "call finish() first"
@@ -96,7 +105,7 @@ class MaskedWeight(nn.Module):
         return weight
 
     def check_untouched(self) -> None:
-        """Raise ``ValueError`` where a handed-out weight, the last one or any still held, was changed in place."""
+        """Raise ``ValueError`` where a handed-out weight, the last or one still held, was changed since."""
         if any(counting._version != changes for _, counting, changes in self._handed_out):
             self._handed_out = []
             raise ValueError(
