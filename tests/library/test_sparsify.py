@@ -306,6 +306,21 @@ def test_magnitude_mask_looks_at_the_weights_when_they_are_pruned():
         assert not torch.equal(weight.keep, before[name])
 
 
+@pytest.mark.parametrize("prune_epoch", [0, 1])
+@pytest.mark.parametrize("group", [1, 8])
+def test_magnitude_masks_are_those_of_the_weights_that_are_loaded(group, prune_epoch):
+    options = {"density": 0.25, "mask": "magnitude", "prune_epoch": prune_epoch, "group": group}
+    theirs = digits_net(1)
+    late, early = Twofold(digits_net(), **options), Twofold(copy.deepcopy(theirs), **options)
+    late.model.load_state_dict(theirs.state_dict())
+    for (name, ours, _), (_, expected, _) in zip(slots(late), slots(early), strict=True):
+        assert torch.equal(ours.keep, expected.keep), name
+        assert ours.active == expected.active == (prune_epoch == 0)
+    bad = theirs.state_dict() | {"fc1.weight": torch.full_like(theirs.fc1.weight, math.nan)}
+    with pytest.raises(RuntimeError, match=r"fc1\.weight: weight holds 10240 NaN"):
+        late.model.load_state_dict(bad)
+
+
 def test_groups_are_ranked_when_they_are_pruned():
     model = digits_net()
     sparsity = Twofold(model, density=0.25, mask="magnitude", prune_epoch=1, group=8)

@@ -51,12 +51,17 @@ class MaskedWeight(nn.Module):
     """
 
     keep: Tensor
+    output: int | None = None
+    ternary: bool = False
+    clip_ratio: float = 1.0
     layer: str = ""
     """Name of the layer, for messages."""
     trained: str = ""
     """Name of what is trained in its place, among the model's parameters."""
     flattened: bool = False
     """Whether torch lays out anew, in place, what is handed out on a GPU: a recurrent layer's."""
+    largest: Callable[[Tensor], Tensor] | None = None
+    """What a magnitude mask keeps of given weights."""
     restored: bool = False
     """Whether a state dict of an attached model has been loaded."""
 
@@ -445,10 +450,15 @@ def _take_plain_weights(layer: nn.Module, state: dict, prefix: str, *others: Any
             continue
         own = f"{prefix}parametrizations.{parameter}."
         state[f"{own}original"] = weight.right_inverse(plain)
-        # All else stays as it is here; named as well, for a strict load.
+        # All else stays as it is here, but for a mask of the weights; named as well, for a strict load.
         for name, value in slot.state_dict(prefix=own).items():
             state.setdefault(name, value)
         state[f"{own}0._extra_state"] = torch.empty(0)
+        if weight.largest is not None:
+            try:
+                state[f"{own}0.keep"] = weight.largest(plain)
+            except ValueError as error:
+                errors.append(f"{key}: {error}")
 
 
 def _forget_flat_weights(layer: nn.RNNBase, *_: Any) -> None:

@@ -7,6 +7,7 @@ at the positions that the LFSR left out and rounded to codes; the gradient passe
 import math
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -96,7 +97,8 @@ class Twofold:
         name, pattern or type, and layers that it does not name stay in float; without ``layers`` it may
         name parameters, too.
     mask : {"lfsr", "iid", "magnitude"}
-        Which are kept. The magnitude mask looks at the weights at the moment of pruning.
+        Which are kept. The magnitude mask looks at the weights at the moment of pruning, and anew where a
+        plain checkpoint is loaded.
     bits : int
         Of a code, 2..16.
     scale : {"layer", "channel", "ternary"}
@@ -345,6 +347,8 @@ class Twofold:
                     keep, bits, self.chooser, stored, scale == "ternary", clip_ratio, output
                 )
             weight.layer = name
+            if stored:
+                weight.largest = partial(_largest, place.transposed, self.densities[name], group)
             path = (place.path, "parametrizations", place.parameter, "original")
             weight.trained = ".".join(filter(None, path))
             weight.to(keep.device, place.weight.dtype)
@@ -502,12 +506,10 @@ class Twofold:
     def prune(self) -> None:
         """Make the masks hard: from now on, what is not kept is zero."""
         for name, weight, original in self._parametrized():
-            if self.mask == "magnitude" and self.densities[name] < 1:
+            if weight.largest is not None:
                 # The float weights: many codes are equal, and a tie would be settled by position.
-                place = self.places[name]
-                ranked = original if isinstance(weight, SparseWeight) else place.weight
-                chosen = magnitude_mask(place.turned(ranked.detach()), self.densities[name], self.group)
-                weight.keep.copy_(place.turned(chosen.keep))
+                ranked = original if isinstance(weight, SparseWeight) else self.places[name].weight
+                weight.keep.copy_(weight.largest(ranked.detach()))
             weight.active = True
 
     def requantize(self) -> None:
@@ -595,6 +597,13 @@ def _choices(name: str, choices: Any) -> tuple[Choice, ...]:
         if not isinstance(choice, str | type):
             raise TypeError(f"{name} names {choice!r}; allowed are names, patterns of names, and layer types")
     return several
+
+
+def _largest(transposed: bool, density: float, group: int, weight: Tensor) -> Tensor:
+    """What the magnitude mask keeps of a weight, whose output is its second dimension if `transposed`."""
+    if transposed:
+        return magnitude_mask(weight.transpose(0, 1), density, group).keep.transpose(0, 1)
+    return magnitude_mask(weight, density, group).keep
 
 
 def _coded(layers: Mapping[str, StoredLayer]) -> dict[str, int]:
