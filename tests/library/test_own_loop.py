@@ -253,6 +253,39 @@ def test_the_state_of_another_mask_is_refused(other):
     Twofold(network(1), density=0.5).model.load_state_dict(state)
 
 
+SAVED = {"density": 0.5, "strength": 60.0, "scale": "channel", "clip_ratio": 0.5}
+
+
+@pytest.mark.parametrize(
+    "other, said",
+    [
+        (
+            {"scale": "layer"},
+            "scale 'channel' and clip_ratio 0.5, here are 'layer' and 0.5; attach with the same",
+        ),
+        ({"clip_ratio": 1.0}, "scale 'channel' and clip_ratio 0.5, here are 'channel' and 1; attach"),
+        (
+            {"encoding": "sign_magnitude"},
+            "codes chosen at strength 60, by prices .* attach with the same bit_term",
+        ),
+        ({"bit_term": "counts"}, "codes chosen at strength 60, by prices that are others here, or none"),
+        ({"strength": 0.0}, "codes chosen at strength 60, by prices that are others here, or none"),
+    ],
+)
+def test_the_state_of_other_codes_is_refused(other, said):
+    saved = Twofold(network(), **SAVED)
+    saved.advance(1.0)
+    with pytest.raises(ValueError, match=f"the state of layer '0' was saved with {said}"):
+        Twofold(network(), **SAVED | other).model.load_state_dict(saved.model.state_dict())
+
+
+def test_a_state_of_no_strength_yet_goes_on_with_any_prices():
+    rounded = Twofold(network(), density=0.5)
+    goes_on = Twofold(network(1), density=0.5, strength=60.0, encoding="sign_magnitude")
+    goes_on.model.load_state_dict(rounded.model.state_dict())
+    assert torch.equal(goes_on.model(images()), rounded.model(images()))
+
+
 def test_states_of_the_first_version_are_read():
     sparsity = Twofold(network(), density=0.5, prune_epoch=1)
     state = {
@@ -261,6 +294,18 @@ def test_states_of_the_first_version_are_read():
     }
     sparsity.model.load_state_dict(state)
     assert sparsity.pruned
+
+
+def test_states_that_end_before_the_kind_of_codes_are_read():
+    sparsity = Twofold(network(), density=0.5, strength=60.0)
+    sparsity.advance(0.25)
+    state = {
+        name: tensor[:4] if name.endswith("_extra_state") else tensor
+        for name, tensor in sparsity.model.state_dict().items()
+    }
+    other = Twofold(network(1), density=0.5, strength=60.0)
+    other.model.load_state_dict(state)
+    assert other.chooser.strength == 30.0
 
 
 @every_way

@@ -6,6 +6,7 @@ the slides' Reg_Bit ("Method: Twofold Sparsity"), whose readings as a penalty ar
 """
 
 import math
+import zlib
 
 import numpy as np
 import torch
@@ -100,6 +101,7 @@ class CodeChooser(nn.Module):
         self.limit = limit
         self.strength = -1.0
         self._energy_pj = energy_pj.double().cpu().numpy()
+        self.checksum = zlib.crc32(self._energy_pj.astype("<f4").tobytes())
         # Padded to full length, so that a change of strength changes no shape (compiled graphs stay valid).
         self.register_buffer("breaks", torch.empty(2 * limit + 1), persistent=False)
         self.register_buffer("values", torch.empty(2 * limit + 1), persistent=False)

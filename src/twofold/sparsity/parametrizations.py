@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 
+_KINDS = ("layer", "channel", "ternary")
+
+
 def _in_onnx_export() -> bool:
     return torch.onnx.is_in_onnx_export()
 
@@ -142,9 +145,10 @@ class MaskedWeight(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_handed_out": []}  # a copy's tensors count their own changes
 
-    def get_extra_state(self) -> Float[Tensor, "4"]:
+    def get_extra_state(self) -> Float[Tensor, "7"]:
         strength = 0.0 if self.chooser is None else self.chooser.strength
-        return torch.tensor([self.active, strength, self.bits, self.checksum], dtype=torch.float64)
+        state = [self.active, strength, self.bits, self.checksum, *self._coding()]
+        return torch.tensor(state, dtype=torch.float64)
 
     def set_extra_state(self, state: Tensor) -> None:
         if not state.numel():  # of a plain weight
@@ -152,16 +156,37 @@ class MaskedWeight(nn.Module):
         if not state.dim():  # checkpoints of version 0.1.0 hold `active` alone
             self.active = self.restored = bool(state)
             return
-        active, strength, bits, checksum = state.tolist()
+        active, strength, bits, checksum, *coding = state.tolist()
         if (bits, checksum) != (self.bits, self.checksum):
             raise ValueError(
                 f"the state was saved with {bits:.0f} bits and a mask of checksum {checksum:.0f}, here are "
                 f"{self.bits} and {self.checksum}; attach with the same bits, density, mask and seed as then"
             )
+        if coding:  # older checkpoints end before it
+            self._check_coding(strength, *coding)
         self.active = bool(active)
         self.restored = True
         if self.chooser is not None:
             self.chooser.set_strength(strength)
+
+    def _coding(self) -> tuple[int, float, int]:
+        """What decides the codes beside bits and mask: kind of scale, clip ratio, checksum of the prices."""
+        kind = 2 if self.ternary else int(self.output is not None)
+        return kind, self.clip_ratio, 0 if self.chooser is None else self.chooser.checksum
+
+    def _check_coding(self, strength: float, kind: float, clip_ratio: float, prices: float) -> None:
+        own_kind, own_ratio, own_prices = self._coding()
+        saved = f"the state of layer {self.layer!r} was saved with"
+        if (kind, clip_ratio) != (own_kind, own_ratio):
+            raise ValueError(
+                f"{saved} scale {_KINDS[int(kind)]!r} and clip_ratio {clip_ratio:g}, here are "
+                f"{_KINDS[own_kind]!r} and {own_ratio:g}; attach with the same as then"
+            )
+        if strength and prices != own_prices:  # at no strength the prices decide nothing
+            raise ValueError(
+                f"{saved} codes chosen at strength {strength:g}, by prices that are others here, or none; "
+                "attach with the same bit_term, encoding and table as then, and a strength"
+            )
 
 
 class SparseWeight(MaskedWeight):

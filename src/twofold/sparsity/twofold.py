@@ -183,10 +183,11 @@ class Twofold:
     be seen: torch counts no such change. Nor can it in a recurrent layer on a GPU, whose weights torch itself
     lays out anew. Initialize before attaching.
 
-    The model's state dict carries a training on, once a Twofold of the same arguments is attached. Each
-    process of several attaches for itself, with the same arguments. A deep copy lives a life of its own; for
-    a running average of the weights copy the Twofold, and call ``advance`` and ``prune`` of the copy as well
-    (torch's ``AveragedModel`` alone would know neither).
+    The model's state dict carries a training on, once a Twofold of the same arguments is attached; one of
+    other bits, masks, scales or prices of codes is refused. Each process of several attaches for itself, with
+    the same arguments. A deep copy lives a life of its own; for a running average of the weights copy the
+    Twofold, and call ``advance`` and ``prune`` of the copy as well (torch's ``AveragedModel`` alone would
+    know neither).
 
     Examples
     --------
