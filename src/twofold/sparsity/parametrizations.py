@@ -62,7 +62,7 @@ class MaskedWeight(nn.Module):
     trained: str = ""
     """Name of what is trained in its place, among the model's parameters."""
     flattened: bool = False
-    """Whether torch lays out anew, in place, what is handed out on a GPU: a recurrent layer's."""
+    """Whether torch lays out anew what is handed out on a GPU, in place, as a recurrent layer's."""
     largest: Callable[[Tensor], Tensor] | None = None
     """What a magnitude mask keeps of given weights."""
     restored: bool = False
