@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import math
 import re
 from dataclasses import replace
 from functools import cache, partial
@@ -10,11 +11,18 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from companion.book.examples import code_tables, overlap_by_distance, register_tables, worked_example
+from companion.book.examples import (
+    code_tables,
+    overlap_by_distance,
+    quality_spans,
+    register_tables,
+    worked_example,
+)
 from companion.book.figures.first import still
 from companion.book.first_figure import BEST, EVERYTHING, POINTS, SWITCHES, first_figure, start_of
 from companion.book.glue import explorer
@@ -89,6 +97,20 @@ def test_layers_of_one_polynomial_have_anything_in_common():
     assert (one[0.0], one[1.0]) == (1.0, 1.0)
     assert one.min() < 0.05
     assert each.between(0.42, 0.58).all()
+
+
+def test_measures_of_masks_span_the_densities_and_overlaps_are_over_chance():
+    rows = [
+        ("rejection", 0.1, "overlap of layers", 0.09),
+        ("rejection", 0.5, "overlap of layers", 0.5),
+        ("rejection", 0.1, "corr(i, i/2)", -0.001),
+        ("rejection", 0.5, "corr(i, i/2)", 0.001),
+        ("iid", 0.5, "overlap of layers", 0.5),
+        ("iid", 0.5, "corr(i, i/2)", math.nan),
+    ]
+    found = quality_spans(pd.DataFrame(rows, columns=["generator", "density", "measure", "value"]))
+    assert found.rejection.to_dict() == {"overlap of layers": "0.90 to 1.00", "corr(i, i/2)": "0.00"}
+    assert found.iid.to_dict() == {"overlap of layers": "1.00", "corr(i, i/2)": ""}
 
 
 def test_default_taps_are_primitive_and_the_slides_register_is_there():

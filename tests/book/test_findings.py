@@ -292,6 +292,9 @@ def test_training():
     assert (found["live_gain"], found["live_change"]) == (4.0, -1.0)
 
 
+KINDS, SPREADS = ("rejection", "column", "counter", "multiply-shift"), (1.5, 1.0, 2.0, 3.0)
+
+
 def test_registers():
     register, pair = LFSR("x^9+x^4+1", 1), LFSR("x^3+x+1", 1)
     walk = lfsr_mask((300,), 0.5, "x^9+x^4+1", 1, reduction="rejection")
@@ -302,8 +305,14 @@ def test_registers():
         "float32": 99,
         "bitmap": 20,
     }
-    kinds = ["rejection", "column", "counter"]
-    quality = pd.DataFrame({"generator": kinds, "measure": "spread of layers", "value": [1.5, 1.0, 2.0]})
+    quality = pd.DataFrame(
+        [
+            *((kind, 0.5, "spread of layers", spread) for kind, spread in zip(KINDS, SPREADS, strict=True)),
+            *((kind, 0.5, "corr(i, i/2)", 0.2) for kind in KINDS),
+            *((kind, 0.1, "corr(i, i/2)", 0.4) for kind in KINDS),
+        ],
+        columns=["generator", "density", "measure", "value"],
+    )
     bits = {"generated": [80, 40], "stored": [16_000, 800], "scheme": ["bitmap", "csr"]}
     found = plain(
         findings.registers(
@@ -317,6 +326,7 @@ def test_registers():
         )
     )
     assert (found["degree"], found["period"], found["spread_counter"]) == (9, 511, 2.0)
+    assert (found["corr_rejection"], found["corr_repeating"]) == (0.2, 0.4)
     assert (found["lig_kept"], found["lig_m"], found["walk_clocks"]) == (150, 300, walk.clocks)
     assert found["pair_share"] == pytest.approx(100 * 7 / 36)
     assert (found["best_direct"], found["direct_bytes"]) == ("bitmap", 20)

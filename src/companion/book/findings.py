@@ -155,13 +155,14 @@ def registers(
     register : the register of the page
     walk : a mask drawn from it by rejection
     picture : the positions that two registers of equal period visit together
-    quality : as `masks.measures.mask_quality`, of several generators
+    quality : as `masks.measures.mask_quality`, of several generators at several densities, 0.5 among them
     index_bits : as `index_costs.network_index_bits`, from one column an index to all columns
     own_bytes, rival_bytes : bytes by scheme, as `storage.sizes.storage_bytes`: of a finished network's
         weights, of the dense network's, as many of them kept by magnitude
     """
     in_place = rival_bytes.dropna().drop(["int8 + deflate", "float32"])
-    spread = quality[quality.measure == "spread of layers"].set_index("generator").value
+    half = quality[quality.density == 0.5].pivot(index="measure", columns="generator", values="value")
+    spread, halves = half.loc["spread of layers"], quality[quality.measure == "corr(i, i/2)"]
     alone, shared = index_bits.iloc[0], index_bits.iloc[-1]
     return _plain(
         {
@@ -175,6 +176,8 @@ def registers(
             "spread_rejection": spread["rejection"],
             "spread_column": spread["column"],
             "spread_counter": spread["counter"],
+            "corr_rejection": half.loc["corr(i, i/2)", "rejection"],
+            "corr_repeating": halves[halves.generator == "multiply-shift"].value.max(),
             "lfsr_bytes": alone.generated / 8,
             "stored_kb": alone.stored / 8e3,
             "shared_bytes": shared.stored / 8,
