@@ -187,7 +187,15 @@ def test_index_generator():
             prices=prices,
             density=0.5,
             gates=pd.DataFrame({"gates": [375.5, 1203.0]}, index=["rejection", "multiply-shift"]),
-            area=pd.Series({"stored": 600.0, "stored, shared": 12.0, "rejection": 6.0, "one block": 5.0}),
+            area=pd.Series(
+                {
+                    "stored": 600.0,
+                    "stored, shared": 12.0,
+                    "rejection": 6.0,
+                    "rejection, shared": 4.0,
+                    "one block": 5.0,
+                }
+            ),
             charged=charged,
             half=pd.Series({"multiply-shift": 48e-6, "rejection": 2e-6}),
             half_dense=charged.iloc[:1],
@@ -197,7 +205,7 @@ def test_index_generator():
     assert found["sram_pj"] == pytest.approx(0.6)
     assert found["cross_percent"] == pytest.approx(50 + 50 * (1.5 - 1) / (1.5 - 0.75))
     assert (found["gates"], found["block_gates"]) == (375.5, 5.0)
-    assert (found["area_ratio"], found["shared_ratio"]) == (100.0, 2.0)
+    assert (found["area_ratio"], found["shared_ratio"]) == (100.0, 3.0)
     assert (found["index_share"], found["shared_share"]) == (pytest.approx(25.0), pytest.approx(10.0))
     assert (found["gain_free"], found["half_gain"]) == (8.0, 6.0)
     assert (found["half_scratch"], found["half_over"]) == (pytest.approx(48.0), pytest.approx(2.0))

@@ -101,6 +101,10 @@ def test_areas_and_gates_are_those_of_the_table():
         areas["one block"]
         == cells.query("block == 'lig_rejection_any' and size == 65535").gate_equivalents.item()
     )
+    # Where all columns share, the positions of a layer are its rows.
+    fixed = cells.query("block == 'lig_rejection' and form == 'fibonacci'").set_index("size").gate_equivalents
+    rows = [27, *[144] * 7, *[288] * 6, *[576] * 5, 64]
+    assert areas["rejection, shared"] == fixed[rows].sum() < areas["rejection"]
     gates = gates_by_kind((64, 64, 3, 3))
     largest = cells.query("block == 'lig_rejection' and size == 36864").iloc[0]
     assert gates.gates["rejection"] == largest.gate_equivalents

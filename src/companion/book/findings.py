@@ -574,7 +574,7 @@ def index_generator(
             "gates": gates.gates.iloc[0],
             "block_gates": area["one block"],
             "area_ratio": area["stored"] / area["rejection"],
-            "shared_ratio": area["stored, shared"] / area["rejection"],
+            "shared_ratio": area["stored, shared"] / area["rejection, shared"],
             "charged_run": packed.label,
             "index_share": 100 * packed.index_j / (packed.cells_j + packed.index_j),
             "gain_free": packed.gain_free,

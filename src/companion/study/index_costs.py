@@ -229,14 +229,16 @@ def network_areas(name: str, density: float, overhead: float = 1.5) -> pd.Series
     Series
         ``stored`` and ``stored, shared`` (SRAM that holds the cheapest index; the second, where all columns
         of a layer share it); ``repeating`` (a multiply-shift generator a layer, and one scratch memory for
-        the largest), ``rejection`` (one a layer), ``one block`` (one by rejection whose layer is an input).
+        the largest), ``rejection`` and ``rejection, shared`` (one a layer; the second, where all columns
+        share), ``one block`` (one by rejection whose layer is an input).
     """
     shapes = [tuple(layer.weight.shape) for layer in weight_layers(build_model(name)).values()]
-    bits = network_index_bits(name, density, [1, max(shape[0] for shape in shapes)]).stored
+    columns = max(shape[0] for shape in shapes)
+    bits = network_index_bits(name, density, [1, columns]).stored
 
-    def gates(kind: Reduction) -> float:
+    def gates(kind: Reduction, group: int = 1) -> float:
         return sum(
-            float(lig_design(_generated(kind, shape, density, 1)).gate_equivalents) for shape in shapes
+            float(lig_design(_generated(kind, shape, density, group)).gate_equivalents) for shape in shapes
         )
 
     largest = max(map(math.prod, shapes))
@@ -247,6 +249,7 @@ def network_areas(name: str, density: float, overhead: float = 1.5) -> pd.Series
             "stored, shared": sram_gate_equivalents(int(bits.iloc[1]), overhead=overhead),
             "repeating": gates("multiply-shift") + sram_gate_equivalents(largest, overhead=overhead),
             "rejection": gates("rejection"),
+            "rejection, shared": gates("rejection", columns),
             "one block": float(blocks.gate_equivalents.min()),
         }
     )
