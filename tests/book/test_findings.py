@@ -164,10 +164,11 @@ def test_crossbar():
 
 
 def test_index_generator():
-    ways = {"rejection": 0.4, "counter": 0.2, "multiply-shift": 10.0, "SRAM": 0.3}
+    ways = {"rejection": 0.4, "counter": 0.2, "multiply-shift": 10.0, "SRAM": 0.3, "register file": 0.15}
     prices = pd.DataFrame(
         [
-            (1, kept, way, 1e-12 * pj / (kept if way == "SRAM" else 1), 1.5)
+            (group, kept, way, 1e-12 * pj / (kept if way in ("SRAM", "register file") else group), 1.5)
+            for group in (1, 2)
             for kept in (0.5, 1.0)
             for way, pj in ways.items()
         ],
@@ -204,6 +205,7 @@ def test_index_generator():
     assert (found["rejection_pj"], found["scratch_pj"]) == (0.4, 10.0)
     assert found["sram_pj"] == pytest.approx(0.6)
     assert found["cross_percent"] == pytest.approx(50 + 50 * (1.5 - 1) / (1.5 - 0.75))
+    assert found["file_percent"] == pytest.approx(found["cross_percent"])  # half the prices, where two share
     assert (found["gates"], found["block_gates"]) == (375.5, 5.0)
     assert (found["area_ratio"], found["shared_ratio"]) == (100.0, 3.0)
     assert (found["index_share"], found["shared_share"]) == (pytest.approx(25.0), pytest.approx(10.0))

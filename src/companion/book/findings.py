@@ -571,6 +571,7 @@ def index_generator(
             "scratch_pj": index_pj["multiply-shift"],
             "sram_pj": index_pj["SRAM"],
             "cross_percent": 100 * crossovers(prices, "SRAM")[1]["rejection"],
+            "file_percent": 100 * crossovers(prices, "register file")[prices.group.max()]["rejection"],
             "gates": gates.gates.iloc[0],
             "block_gates": area["one block"],
             "area_ratio": area["stored"] / area["rejection"],
