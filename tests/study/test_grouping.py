@@ -170,3 +170,15 @@ def test_goals_of_shared_rows_ask_for_energy_delay_and_accuracy(monkeypatch):
     pool.append(runs[runs.run == "lfsr-r50-s1"].assign(run="alone-s1", group=64))
     assert verdict(9.0, 9.0, 0.0, bits=3).iloc[4] == "reached"
     assert verdict(1.9, 9.0, 0.0, bits=3).iloc[4] == "not reached"
+
+
+def test_shared_rows_are_held_against_the_run_of_their_own_seed():
+    names = ["dense-b8-s1", "rounded-b3-rows-s1", "twofold-col-g64-r50-mu125-s1"]
+    controls = [f"twofold-ms-r50-mu125-s{seed}" for seed in (1, 2, 3)]
+    runs = RUNS[RUNS.run.isin([*names, *controls])]
+    known = runs.set_index("run").test_accuracy_w8a8
+    third = machine_goals(starting_from(runs)).iloc[2]
+    assert third.control == "twofold, multiply-shift, 50 % removed, µ 125, fp32"
+    assert third.lost == pytest.approx(known[controls[0]] - known[names[-1]])
+    others = machine_goals(starting_from(runs[runs.run != controls[0]])).iloc[2]
+    assert others.lost == pytest.approx(known[controls[1:]].mean() - known[names[-1]])
