@@ -183,6 +183,19 @@ def test_mask_alone_takes_the_library_s_register():
 
 
 @pytest.mark.parametrize(
+    "group, words",
+    [
+        (4, "4 columns an index"),
+        (5, "5 columns an index: 4 groups, the last of 1"),
+        (64, "64 columns an index: 1 group of 16"),
+    ],
+)
+def test_mask_says_where_a_last_group_is_smaller(group, words):
+    lines = of_the_library("mask", "16x3x3x3", "--density", "0.5", "--group", group).splitlines()
+    assert lines[1].endswith(f"from seed 1, {words}")
+
+
+@pytest.mark.parametrize(
     "words, code, message",
     [
         ("16xx3 --density 0.5", 1, "shape is '16xx3'; give the lengths"),

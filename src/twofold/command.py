@@ -153,7 +153,7 @@ def _mask(options: argparse.Namespace) -> None:
     mask = generator.draw(shape, density)
     print(
         f"mask: {mask.kept} of {mask.keep.numel()} weights of {options.shape}, {100 * mask.density:.2f} %\n"
-        f"generator: {generator}\n"
+        f"generator: {generator}{_groups(shape[0], group)}\n"
         f"clocks: {mask.clocks}\n"
         f"first positions: {_listed(mask.order[:show].tolist(), mask.kept)}"
     )
@@ -164,6 +164,14 @@ def _mask(options: argparse.Namespace) -> None:
             else:
                 np.savetxt(file, mask.order.numpy(), fmt="%d", header="position", comments="")
         print(f"saved: {save}")
+
+
+def _groups(columns: int, group: int) -> str:
+    """How many groups there are, where the last of them is smaller than the others."""
+    groups, last = -(-columns // group), columns % group
+    if not last:
+        return ""
+    return f": 1 group of {last}" if groups == 1 else f": {groups} groups, the last of {last}"
 
 
 # ---- register ----
