@@ -760,6 +760,56 @@ def test_codes_of_other_bits_than_the_machines_are_refused():
             pass
 
 
+class Handed(nn.Module):
+    """One layer is called; of another the weight is handed to a function, and so is a bare parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.called, self.handed = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.bare = nn.Parameter(torch.randn(6, 6))
+
+    def forward(self, inputs):
+        return functional.linear(self.called(inputs), self.handed.weight, self.handed.bias) @ self.bare
+
+
+def test_what_a_function_multiplies_digitally_is_told():
+    torch.manual_seed(0)
+    model, inputs = Handed(), torch.rand(3, 6)
+    layers = Twofold(model, layers=["called", "handed", "bare"], transposed="bare").finish()
+    scales = activation_scales(model, inputs)
+    with (
+        pytest.warns(UserWarning, match="nothing of handed, bare was computed on crossbars: no call") as told,
+        on_crossbars(
+            model, layers, scales, Crossbar(adc=Adc(range_rule="calibrated", bits=4)), calibration=inputs
+        ),
+    ):
+        model(inputs)
+    assert len(told) == 1  # not of the calibration as well
+
+    attention, words = nn.MultiheadAttention(4, 1, batch_first=True).eval(), torch.rand(2, 3, 4)
+    layers = Twofold(attention, layers=["in_proj_weight", "out_proj"]).finish()
+    scales = {"out_proj": InputScale(1.0, True)}
+    with (
+        pytest.warns(UserWarning, match="nothing of out_proj, in_proj_weight was computed on crossbars"),
+        on_crossbars(attention, layers, scales, Crossbar(adc=NO_ADC)),
+    ):
+        attention(words, words, words)
+
+
+@pytest.mark.filterwarnings("ignore:nothing of self_attn.out_proj was computed")
+def test_linear_layers_of_an_encoder_compute_on_crossbars_whatever_torch_does_faster():
+    torch.manual_seed(0)
+    model, words = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval(), torch.rand(2, 3, 8)
+    layers = Twofold(model, layers=["self_attn.out_proj", "linear*"]).finish()
+    scales = {name: InputScale(3.0, True) for name in layers}
+    found = {}
+    for bits in (1, 9):
+        machine = Crossbar(adc=Adc(range_rule="worst_case", bits=bits))
+        with torch.no_grad(), on_crossbars(model, layers, scales, machine):
+            found[bits] = model(words)
+    assert not torch.equal(found[1], found[9])
+
+
 IN_A_CROSSBAR = {
     "twos_complement": "offset_binary",  # chosen for none: the machine's
     "offset_binary": "offset_binary",

@@ -4,7 +4,8 @@ Convolutions are cut into their windows, one input vector a window, its rows in 
 of the codes. Biases, batch norms and everything else stay digital and at full precision.
 """
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ from twofold.codes.quantizer import code_limit
 from twofold.crossbar.matrix import Crossbar, ProgrammedMatrix
 from twofold.inputs.scales import InputScale, quantize_inputs, scale_of, watch_inputs
 from twofold.inputs.windows import check_convolution, window_view, windows
-from twofold.layer import StoredLayer, weight_layers
+from twofold.layer import StoredLayer, WeightLayer, weight_layers
 
 __all__ = ["on_crossbars", "program"]
 
@@ -84,6 +85,12 @@ def on_crossbars(
         A layer without codes or scale, one whose weight is not what its codes mean with the machine's bits, a
         convolution that is no single crossbar, or calibrated converters without calibration images.
 
+    Warns
+    -----
+    UserWarning
+        At the end, where the model was called and weights that have codes were not used by calls of their
+        layers: what a function multiplies them by (attention does) was computed digitally.
+
     Examples
     --------
     A layer in 1-bit cells, once exactly, and once through converters of 3 bits:
@@ -131,24 +138,14 @@ def on_crossbars(
         if isinstance(own_scale, Tensor):
             own_scale = own_scale.detach().cpu().double()[:, None]
         steps[name] = own_scale / code_limit(layers[name].bits) * scale.scale / scale.limit(bits)
-    if calibrated and calibration is not None:
-        ideal = replace(
-            machine,
-            adc=replace(machine.adc, range_rule="none"),
-            device=replace(machine.device, read_noise=0.0),
-        )
-        with on_crossbars(model, layers, scales, ideal):
-
-            def see(name: str, layer: nn.Module, inputs: Tensor) -> None:
-                for vectors in _vectors(layer, inputs, scales[name], bits):
-                    matrices[name].observe(vectors, scales[name].signed)
-
-            watch_inputs(model, calibration, 16, see)
-    elif calibrated:
+    if calibrated and calibration is None:
         raise ValueError("the ADC is calibrated: give calibration images")
 
-    def forward(name: str, layer: nn.Module, inputs: Tensor) -> Tensor:
-        scale, matrix = scales[name], matrices[name]
+    called: set[str] = set()
+
+    def forward(own: Mapping[str, ProgrammedMatrix], name: str, layer: nn.Module, inputs: Tensor) -> Tensor:
+        called.add(name)
+        scale, matrix = scales[name], own[name]
         parts = [
             matrix.product(vectors, scale.signed, count) for vectors in _vectors(layer, inputs, scale, bits)
         ]
@@ -162,12 +159,49 @@ def on_crossbars(
         shaped = outputs.view(matrix.outputs, len(images), *size).transpose(0, 1)
         return shaped.reshape(*inputs.shape[:-3], *shaped.shape[1:])
 
+    if calibrated:
+        ideal = replace(
+            machine,
+            adc=replace(machine.adc, range_rule="none"),
+            device=replace(machine.device, read_noise=0.0),
+        )
+
+        def see(name: str, layer: nn.Module, inputs: Tensor) -> None:
+            for vectors in _vectors(layer, inputs, scales[name], bits):
+                matrices[name].observe(vectors, scales[name].signed)
+
+        with _computing(found, partial(forward, program({name: layers[name] for name in found}, ideal))):
+            watch_inputs(model, calibration, 16, see)
+        called.clear()
+
+    ran: set[nn.Module] = set()
+    watch = model.register_forward_pre_hook(lambda module, _: ran.add(module))
     try:
-        for name, layer in found.items():
-            layer.forward = partial(forward, name, layer)
-        yield model
+        with _computing(found, partial(forward, matrices)):
+            yield model
     finally:
-        for layer in found.values():
+        watch.remove()
+    passed = [name for name in layers if name not in called]
+    if (ran or called) and passed:
+        warnings.warn(
+            f"nothing of {', '.join(passed)} was computed on crossbars: no call of these layers came by, and "
+            "what a function multiplies by their weights cannot be replaced",
+            stacklevel=3,
+        )
+
+
+@contextmanager
+def _computing(layers: Mapping[str, WeightLayer], forward: Callable[..., Tensor]) -> Iterator[None]:
+    """Within the context the layers compute by `forward`, which is given name, layer and inputs."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)  # an encoder would multiply past its linear layers
+        for name, layer in layers.items():
+            layer.forward = partial(forward, name, layer)
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for layer in layers.values():
             layer.__dict__.pop("forward", None)
 
 
