@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 import twofold
 from twofold import Twofold
@@ -163,6 +164,25 @@ def test_tied_tensors_of_the_rest_and_a_lone_layer_are_saved(tmp_path):
     assert torch.equal(filled.weight, lone.weight)
 
 
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("way", ["lfsr", "planes"])
+def test_a_layer_that_is_used_twice_comes_back(way, finished, tmp_path):
+    def make():
+        twice = nn.Linear(8, 8)
+        return nn.Sequential(twice, nn.ReLU(), nn.Sequential(twice), nn.Linear(8, 3))
+
+    torch.manual_seed(0)
+    model, other, inputs = make(), make(), torch.rand(4, 8)
+    sparsity = twofold.Twofold(model, **WAYS[way])
+    expected = model(inputs)
+    if finished:
+        sparsity.finish()
+    twofold.save(tmp_path / "net", sparsity)
+    assert list(twofold.load(tmp_path / "net", other).layers) == ["0", "3"]
+    assert torch.equal(other(inputs), expected)
+    assert other[2][0].weight is other[0].weight
+
+
 # ---- what is refused ----
 
 
@@ -206,6 +226,30 @@ def test_what_would_be_lost_is_not_saved(tmp_path):
     with pytest.raises(ValueError, match=r"the weight of layer 'mix' was changed after finish\(\)"):
         twofold.save(path, sparsity)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_state_dict_of_other_names_is_not_saved(finished, tmp_path):
+    def make():
+        return nn.Sequential(nn.Sequential(nn.Linear(8, 8)), nn.Linear(8, 3))
+
+    model, inputs = make(), torch.rand(4, 8)
+    model[0] = checkpoint_wrapper(model[0])
+    sparsity = twofold.Twofold(model, density=0.5)
+    state, expected = model.state_dict(), model(inputs)
+    if finished:
+        sparsity.finish()
+    with pytest.raises(
+        ValueError, match=r"no '0\..*0\.weight', the weight of layer '0\..*: a hook renames it"
+    ):
+        twofold.save(tmp_path / "net", sparsity)
+    assert not (tmp_path / "net").exists()
+    # What the message says helps.
+    helped = twofold.Twofold(make(), density=0.5)
+    helped.model.load_state_dict(state)
+    twofold.save(tmp_path / "net", helped)
+    twofold.load(tmp_path / "net", other := make())
+    assert torch.equal(other(inputs), expected)
 
 
 def test_a_state_that_is_no_tensor_is_named(tmp_path):

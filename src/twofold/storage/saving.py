@@ -44,8 +44,9 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
     ------
     ValueError
         The masks are not active yet; a layer was exchanged after attaching, or a finished weight is no longer
-        what its codes say; an entry of the state dict that is no tensor, or of a type that no file holds, or
-        that another Twofold on the same model owns; activity of a layer that is not attached. Each is named.
+        what its codes say; a weight that the state dict has under another name than its layer's; an entry of
+        the state dict that is no tensor, or of a type that no file holds, or that another Twofold on the same
+        model owns; activity of a layer that is not attached. Each is named.
 
     Examples
     --------
@@ -67,12 +68,19 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
     state = model.state_dict()
     rest = {plain_name(key): value for key, value in state.items()}
     transposed = [name for name, place in sparsity.places.items() if place.transposed]
-    for place in sparsity.places.values():
-        if sparsity.finished is not None:
-            del rest[_key(place.path, place.parameter)]
-        else:
-            computed = f"{_key(place.path, 'parametrizations')}.{place.parameter}."
-            rest = {key: value for key, value in rest.items() if not key.startswith(computed)}
+    for name, place in sparsity.places.items():
+        for used in _paths(model, place.module):
+            computed = f"{_key(used, 'parametrizations')}.{place.parameter}."
+            if f"{computed}original" in rest:  # still in training
+                rest = {key: value for key, value in rest.items() if not key.startswith(computed)}
+                rest[_key(used, place.parameter)] = place.weight
+        if (own := _key(place.path, place.parameter)) not in rest:
+            raise ValueError(
+                f"the state dict has no {own!r}, the weight of layer {name!r}: a hook renames it there (that "
+                "of checkpoint_wrapper does) or leaves it out; attach to a model without the hook, load this "
+                "one's state dict into it before finish(), and save that"
+            )
+        del rest[own]
     if foreign := [key for key in _attached(model) if key in rest]:
         raise ValueError(
             f"the state dict holds {_listed(foreign)}: weights that another Twofold computes, and that no "
@@ -163,6 +171,11 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
 
 def _key(layer: str, tensor: str = "weight") -> str:
     return f"{layer}.{tensor}" if layer else tensor
+
+
+def _paths(model: nn.Module, module: nn.Module) -> list[str]:
+    """All names of a module: one that is used twice has two, and a state dict holds it under both."""
+    return [plain_name(path) for path, own in model.named_modules(remove_duplicate=False) if own is module]
 
 
 def _turned(tensor: Tensor, transposed: bool) -> Tensor:
