@@ -96,7 +96,9 @@ def tensor_digest(header: str, tensors: Mapping[str, Tensor]) -> str:
     sha = hashlib.sha256(header.encode())
     for name, tensor in sorted(tensors.items()):
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        whole = tensor.detach().cpu().contiguous()
+        # Of a single value torch calls any stride contiguous, and then does not read it as bytes.
+        sha.update(whole.as_strided((whole.numel(),), (1,)).view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 

@@ -183,6 +183,24 @@ def test_a_layer_that_is_used_twice_comes_back(way, finished, tmp_path):
     assert other[2][0].weight is other[0].weight
 
 
+def test_buffers_that_are_views_are_saved(tmp_path):
+    class Scaled(nn.Linear):
+        def __init__(self):
+            super().__init__(4, 4)
+            self.register_buffer("one", torch.tensor([[0.1, 0.2]])[:, 0])
+            self.register_buffer("turned", torch.arange(6.0).view(2, 3).t())
+            self.register_buffer("last", torch.arange(6)[5])
+            self.register_buffer("none", torch.zeros(3, 4)[:, :0])
+
+    model, other = nn.Sequential(nn.Linear(4, 4), Scaled()), nn.Sequential(nn.Linear(4, 4), Scaled())
+    for buffer in other[1].buffers():
+        buffer.zero_()
+    twofold.save(tmp_path / "net", Twofold(model, layers="0"))
+    twofold.load(tmp_path / "net", other)
+    found = dict(other[1].named_buffers())
+    assert all(torch.equal(found[name], buffer) for name, buffer in model[1].named_buffers())
+
+
 # ---- what is refused ----
 
 
