@@ -10,7 +10,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 
 import twofold
 from twofold import Twofold
-from twofold.inputs.activity import measure_activity
+from twofold.inputs.activity import Activity, measure_activity
 from twofold.inputs.scales import activation_scales
 from twofold.storage.format import file_parts
 
@@ -132,6 +132,23 @@ def test_activity_travels_along(tmp_path):
     assert joules[0] == joules[1] > 0
     with pytest.raises(ValueError, match=r"activity names 'last'; the attached layers are 'features.0', "):
         twofold.save(tmp_path / "net", sparsity, activity={"last": activity["mix"]})
+
+
+def test_activity_that_does_not_fit_is_not_saved(tmp_path):
+    sparsity = trained("lfsr")
+    whole = {name: Activity.all_ones(layer.rows) for name, layer in sparsity.codes().items()}
+    for change, message in (
+        ({"mix": Activity.all_ones(6)}, "activity of 'mix' is of 6 rows; the layer has 8 "),
+        (
+            {"features.3": Activity.all_ones(9 * 3)},
+            "activity of 'features.3' is of 27 rows; the layer has 9 ",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            twofold.save(tmp_path / "net", sparsity, activity=whole | change)
+    with pytest.raises(ValueError, match=r"activity lacks 'features.0', 'features.3'; it is needed of every"):
+        twofold.save(tmp_path / "net", sparsity, activity={"mix": whole["mix"]})
+    assert not (tmp_path / "net").exists()
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

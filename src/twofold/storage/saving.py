@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from twofold.inputs.activity import Activity
-from twofold.layer import plain_name
+from twofold.layer import StoredLayer, plain_name
 from twofold.sparsity.choose import uncompiled
 from twofold.sparsity.parametrizations import MaskedWeight
 from twofold.sparsity.twofold import Twofold
@@ -37,8 +37,8 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
     sparsity : Twofold
         It knows its model.
     activity
-        Input activity by layer name, from :func:`~twofold.inputs.activity.measure_activity`; it travels
-        along, so that energies need no images.
+        Input activity of every layer by name, from :func:`~twofold.inputs.activity.measure_activity`; it
+        travels along, so that energies need no images.
 
     Raises
     ------
@@ -46,7 +46,8 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
         The masks are not active yet; a layer was exchanged after attaching, or a finished weight is no longer
         what its codes say; a weight that the state dict has under another name than its layer's; an entry of
         the state dict that is no tensor, or of a type that no file holds, or that another Twofold on the same
-        model owns; activity of a layer that is not attached. Each is named.
+        model owns; activity of a layer that is not attached, of other rows than the layer's, or of only some
+        of the layers. Each is named.
 
     Examples
     --------
@@ -63,8 +64,8 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
         raise TypeError(f"save takes a path and a Twofold, not a {type(sparsity).__name__}")
     layers, model = sparsity.codes(), sparsity.model
     sparsity.check_pruned()
-    if unknown := [name for name in activity or {} if name not in layers]:
-        raise ValueError(f"activity names {_listed(unknown)}; the attached layers are {_listed(layers)}")
+    if activity:
+        _check_activity(activity, layers)
     state = model.state_dict()
     rest = {plain_name(key): value for key, value in state.items()}
     transposed = [name for name, place in sparsity.places.items() if place.transposed]
@@ -167,6 +168,24 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
             entry["version"] = versions.get(plain_name(module), 1)
     model.load_state_dict(state)
     return packed
+
+
+def _check_activity(activity: Mapping[str, Activity], layers: Mapping[str, StoredLayer]) -> None:
+    """Raise ``ValueError`` where a file would hold activity that no report of its layers can be made with."""
+    if unknown := [name for name in activity if name not in layers]:
+        raise ValueError(f"activity names {_listed(unknown)}; the attached layers are {_listed(layers)}")
+    if missing := [name for name in layers if name not in activity]:
+        raise ValueError(
+            f"activity lacks {_listed(missing)}; it is needed of every attached layer, or of none"
+        )
+    for name, own in activity.items():
+        layer = layers[name]
+        groups, left = divmod(own.row_ones.numel(), layer.rows)
+        if left or not groups or layer.columns % groups:
+            raise ValueError(
+                f"activity of {name!r} is of {own.row_ones.numel()} rows; the layer has {layer.rows} (a "
+                "convolution as many for each of its groups)"
+            )
 
 
 def _key(layer: str, tensor: str = "weight") -> str:
