@@ -212,6 +212,17 @@ def test_bad_words_and_combinations_are_refused():
     assert fine.codes.abs().amax(1).tolist() == [127, 127]
 
 
+@pytest.mark.parametrize("named", ["up", "up.weight"])
+def test_a_transposed_convolution_of_groups_has_no_dimension_of_outputs(named):
+    model = nn.ModuleDict({"up": nn.ConvTranspose2d(6, 4, 3, groups=2), "fc": nn.Linear(4, 2)})
+    with pytest.raises(
+        ValueError, match=rf"layer '{named}': it is a transposed .* of 2 groups.*; allowed are groups=1"
+    ):
+        Twofold(model, layers=named, scale="channel")
+    model["up"] = nn.ConvTranspose2d(6, 4, 3)
+    assert Twofold(model, layers="up.weight", scale="channel").codes()["up.weight"].scales == 4
+
+
 def test_a_weight_that_turns_nan_is_refused_with_its_layer():
     sparsity = attached()
     with torch.no_grad():

@@ -356,8 +356,9 @@ def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, generator
     ------
     ValueError
         A transposed convolution, a recurrent layer or another that is not supported; a class whose forward
-        computes something else than torch's own, or leaves unknown what its named parameters are for; a
-        weight that is tied, complex, integer, of half precision, parametrized, sparse, empty, not finite or
+        computes something else than torch's own, or leaves unknown what its named parameters are for; the
+        weight of a transposed convolution of several groups; one that is tied, complex, integer, of half
+        precision, parametrized, sparse, empty, not finite or
         without values; a layer of more weights than a mask is drawn for; with an index generator, more layers
         than a run has seeds for. The message names the layer and says what helps.
     """
@@ -504,6 +505,11 @@ def _listed(layers: Mapping[str, nn.Module]) -> str:
 def _obstacle(place: Place, whole: bool, owners: Mapping[int, list[str]]) -> str | None:
     """What stands in the way of this weight and what helps, or None; `whole`: the layer was named, not it."""
     layer, parameter = place.module, place.parameter
+    if isinstance(layer, _ConvTransposeNd) and layer.groups > 1:
+        return (
+            f"it is a transposed convolution of {layer.groups} groups: two dimensions of its weight hold "
+            "outputs, and neither counts a crossbar's columns; allowed are groups=1"
+        )
     if whole and isinstance(layer, _UNABLE):
         matrices = " and ".join(sorted(n for n in _matrices(layer) if n in layer._parameters))
         helps = f"name what it multiplies by ({matrices}) in layers, " if matrices else ""
