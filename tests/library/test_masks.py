@@ -59,6 +59,14 @@ def test_example_of_the_slide():
     assert mask.order[:7].tolist() == [0, 150, 75, 37, 18, 9, 154]
 
 
+def test_the_least_density_is_the_one_that_the_refusal_says():
+    with pytest.raises(
+        ValueError, match=r"keeps 0\.5, which is none; allowed are those above 0\.5 / 12 = 0\.0417"
+    ):
+        random_mask((12,), 0.5 / 12, seed=0)  # half a weight is rounded to the even number, none
+    assert random_mask((12,), 0.5 / 12 + 1e-9, seed=0).kept == 1
+
+
 @given(
     st.lists(st.integers(1, 9), min_size=1, max_size=4), st.floats(0, 1, exclude_min=True), st.integers(0, 50)
 )
@@ -290,7 +298,11 @@ def test_density_outside_its_range_is_refused(density):
         (lambda: magnitude_mask(torch.tensor([1.0, math.nan, math.inf]), 0.5), "2 NaN or infinite"),
         (
             lambda: lfsr_mask((4, 4), 0.03),
-            "0.03 of 16 positions keeps 0.48, .*none; .* 0.062 and above",
+            r"0.03 of 16 positions keeps 0.48, .*none; allowed are those above 0.5 / 16 = 0.0312",
+        ),
+        (
+            lambda: magnitude_mask(torch.randn(7), 0.5, 3),
+            r"shape \(7,\) has a single row .* allowed with group 3 are",
         ),
         (lambda: nested_mask((40, 11), 0.01, "x^7+x+1", "x^9+x^4+1"), "0.01 of 11 positions keeps 0.11"),
         (lambda: random_mask((4, 4), 0.1, 0, 4), "0.1 of 4 positions keeps 0.4, which is none"),

@@ -106,8 +106,8 @@ def magnitude_mask(weight: Float[Tensor, "*shape"], density: float, group: int =
     Raises
     ------
     ValueError
-        For a density outside (0, 1] or one that keeps nothing, weights that are NaN or infinite, or a group
-        below 1.
+        For a density outside (0, 1] or one that keeps nothing, weights that are NaN or infinite, a group
+        below 1, or one above 1 of weights of one dimension, whose columns have a single row each.
 
     Examples
     --------
@@ -126,6 +126,11 @@ def magnitude_mask(weight: Float[Tensor, "*shape"], density: float, group: int =
         largest = magnitude.flatten().argsort(descending=True, stable=True)
         first = largest[: kept_of(size_of(blocks), density)]
         return mask_of(first.cpu().numpy(), weight.shape, clocks=0)
+    if weight.dim() < 2:
+        raise ValueError(
+            f"weight of shape {tuple(weight.shape)} has a single row to choose from in each column; "
+            f"allowed with group {group} are two or more dimensions"
+        )
     norms = torch.stack([columns.norm(dim=0) for columns in magnitude.flatten(1).split(group)])
     rows = norms.shape[1]
     ranking = norms.argsort(dim=1, descending=True, stable=True)[:, : kept_of(rows, density)]
@@ -224,7 +229,7 @@ def kept_of(size: int, density: float) -> int:
     if (kept := round(density * size)) == 0:
         raise ValueError(
             f"density {density} of {size} positions keeps {density * size:.2g}, which is none; "
-            f"allowed are {1 / size:.2g} and above"
+            f"allowed are those above 0.5 / {size} = {0.5 / size:.3g}"
         )
     return kept
 
