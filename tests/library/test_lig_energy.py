@@ -207,6 +207,10 @@ def test_sram_gate_equivalents():
         ),
         (lambda: lig_energy_j(300, degree=32), "reaches degree 32, positions 300"),
         (
+            lambda: lig_energy_j(4096 * 4096, reduction="rejection"),
+            r"positions 16777216; degree d reaches 2\^d - 1 .*, which kind 'column' needs .*; 24 x 16777215$",
+        ),
+        (
             lambda: lig_energy_j(27 * 5000, reduction="column", columns=5000),
             "rows 27, columns 5000; .*14 x 16384 x 4",
         ),

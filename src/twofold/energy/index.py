@@ -181,8 +181,11 @@ def _design(
         there = pd.DataFrame(built).astype(int).drop_duplicates().sort_values(list(built)[::-1])
         listed = "; ".join(" x ".join(map(str, row)) for row in there.to_numpy()) or "none"
         repeats = f", dedup {dedup}" if block == "lig" else ""
+        helps = ""
+        if kind == "rejection":  # of a layer of 4096 x 4096, one position is too many for 24 bits
+            helps = "; degree d reaches 2^d - 1 positions, which kind 'column' needs for one column only"
         raise ValueError(
-            f"no design of kind {kind}, {form}{repeats} reaches {asked}; synthesized were "
+            f"no design of kind {kind}, {form}{repeats} reaches {asked}{helps}; synthesized were "
             f"({' x '.join(wanted)}): {listed}"
         )
     return reaches.sort_values(["size", "degree", "gate_equivalents"], kind="stable").iloc[0]
