@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor, nn
 
 from twofold.codes.encodings import EncodingName, encoding_of
-from twofold.codes.quantizer import check_bits, dequantize
+from twofold.codes.quantizer import check_bits, code_limit, dequantize
 from twofold.masks.draw import Mask, check_group, shared
 from twofold.masks.kinds import IndexGenerator
 from twofold.masks.measures import cheapest_index_bits
@@ -75,8 +75,8 @@ class StoredLayer:
     Raises
     ------
     ValueError
-        Bits outside 2..16, an unknown encoding, a group that is no number of columns or not the generator's,
-        or a ``keep`` whose columns differ within a group.
+        Bits outside 2..16, a code that does not fit them, an unknown encoding, a group that is no number of
+        columns or not the generator's, or a ``keep`` whose columns differ within a group.
 
     Examples
     --------
@@ -112,6 +112,10 @@ class StoredLayer:
             raise ValueError(
                 f"codes are {self.codes.dtype} and keep {self.keep.dtype}; integers and bool are needed"
             )
+        limit = code_limit(self.bits)
+        low, high = (int(code) for code in self.codes.aminmax()) if self.codes.numel() else (0, 0)
+        if not -limit <= low <= high <= limit:
+            raise ValueError(f"codes span {low}..{high}, {self.bits} bits have {-limit}..{limit}")
         if isinstance(self.scale, Tensor):
             if self.scale.shape != self.codes.shape[:1]:
                 raise ValueError(

@@ -65,7 +65,8 @@ def test_without_a_generator_order_is_that_of_the_positions_and_no_clock_runs():
 @pytest.mark.parametrize("density", [0.02, 0.3, 0.9])
 @pytest.mark.parametrize("bits", [3, 8])
 def test_a_chosen_mask_takes_the_bits_of_its_cheapest_index(density, bits):
-    layer = layer_of(random_mask((20, 36), density, 1).keep, bits=bits)
+    keep = random_mask((20, 36), density, 1).keep
+    layer = StoredLayer(keep.char(), 0.5, keep, bits)
     schemes = index_storage_bits(layer.keep, weight_bits=bits).set_index("scheme").bits.drop("lfsr")
     assert layer.index_bits == schemes.min() > 0
 
@@ -228,6 +229,8 @@ def test_marked_for_another_encoding_it_keeps_the_mask_that_was_drawn(generated)
     [
         ({"codes": torch.ones(2, 3)}, "codes are torch.float32"),
         ({"codes": torch.ones(3, 2, dtype=torch.int8)}, "have the shapes"),
+        ({"codes": torch.full((2, 3), 100).char(), "bits": 4}, r"codes span 100\.\.100, 4 bits have -7\.\.7"),
+        ({"codes": torch.full((2, 3), -128).char()}, r"codes span -128\.\.-128, 8 bits have -127\.\.127"),
         ({"scale": float("nan")}, "scale is nan; allowed are finite numbers above 0"),
         ({"scale": 0.0}, "scale is 0.0"),
     ],

@@ -44,6 +44,13 @@ def layer_of(mask, generator=None, bits=8, encoding="twos_complement", group=1) 
     return StoredLayer(codes.to(dtype), 0.37, mask.keep, bits, encoding, generator, group)
 
 
+def changed_to(code) -> StoredLayer:
+    """A layer whose codes were changed in place since it was made."""
+    layer = StoredLayer(torch.zeros(2, 2, dtype=torch.int8), 1.0, torch.ones(2, 2, dtype=torch.bool))
+    layer.codes.fill_(code)
+    return layer
+
+
 def drawn(shape, density, generator, **others) -> StoredLayer:
     return layer_of(generator.draw(shape, density), generator, group=generator.group, **others)
 
@@ -185,7 +192,7 @@ def test_nothing_is_left_beside_the_file(path):
             "from seed 78",
         ),
         (
-            StoredLayer(torch.full((2, 2), -128, dtype=torch.int8), 1.0, torch.ones(2, 2, dtype=bool)),
+            changed_to(-128),
             "has the code -128; 8 bits end at 127",
         ),
     ],
@@ -197,7 +204,8 @@ def test_what_cannot_be_packed_is_refused_before_a_file_is_there(layer, told, tm
 
 
 def test_layers_of_two_widths_are_no_file(tmp_path):
-    layers = {name: LAYERS[name] for name in ("conv", "iid")} | {"narrow": replace(LAYERS["all"], bits=5)}
+    narrow = replace(LAYERS["all"], codes=LAYERS["all"].codes // 16, bits=5)
+    layers = {name: LAYERS[name] for name in ("conv", "iid")} | {"narrow": narrow}
     with pytest.raises(ValueError, match=r"layers have codes of \[5, 8\] bits; one width is needed"):
         save_packed(tmp_path / "x", Packed(layers))
     assert not list(tmp_path.iterdir())

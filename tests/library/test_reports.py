@@ -261,14 +261,16 @@ def test_one_image_needs_an_axis_that_counts_it():
 def test_bad_options_are_quoted(attached, images):
     sparsity, dense = attached
     layers = sparsity.codes()
-    narrower = {name: replace(layer, bits=4) for name, layer in layers.items()}
+    narrower = {name: replace(layer, codes=layer.codes // 32, bits=4) for name, layer in layers.items()}
     signed = {name: replace(layer, encoding="signed_rows") for name, layer in layers.items()}
+    changed = {"conv1": replace(layers["conv1"], codes=layers["conv1"].codes.clone())}
+    changed["conv1"].codes.fill_(-128)
     for call, error, message in (
         (lambda: report(sparsity, dataflows="packed"), TypeError, "no option dataflows; a machine has table"),
         (lambda: report(sparsity, array_rows=0), ValueError, "array_rows is 0, allowed are whole numbers"),
         (lambda: report(sparsity, bits=4), TypeError, "no option bits; a machine has table"),
         (lambda: report(layers, images=images), ValueError, "codes alone"),
-        (lambda: report(narrower), ValueError, "layer conv1: codes span"),
+        (lambda: report(changed), ValueError, "layer conv1: codes span"),
         (lambda: report(layers, baseline=narrower), ValueError, "has codes of 4 bits, the network of 8"),
         (lambda: report(layers, baseline=nn.Linear(2, 2)), ValueError, "baseline has no layer conv1"),
         (
