@@ -188,7 +188,7 @@ def test_missing_and_damaged_tables_are_told(repository):
 
 def test_pictures_show_the_frames():
     rows = [("a", 0.1, 1.0, "one"), ("b", 3.0, 2.0, "one"), ("b", 1.0, 2.0, "two")]
-    frame = pd.DataFrame(rows, columns=["work", "ratio", "goal", "device"])
+    frame = pd.DataFrame(rows, columns=["work", "ratio", "goal", "machine"])
     ax = plots_speed.ratios(frame.assign(reached=frame.ratio <= frame.goal))
     goals, one, _, two, *_ = ax.collections
     assert goals.get_offsets().tolist() == [[1.0, 0.0], [2.0, 1.0]]

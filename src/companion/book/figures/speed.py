@@ -5,7 +5,6 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
-from companion.benchmarks.results import processor
 from companion.book.figures.basic import PALETTE
 
 __all__ = ["growth", "ratios"]
@@ -17,7 +16,7 @@ _MARKERS = "osD^vPX*"
 def ratios(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """A dot for each comparison's ratio and a tick at its goal, on a log axis: left of the tick is reached.
 
-    Columns ``work``, ``ratio``, ``goal``, ``reached`` and ``device``: each machine has a shape of its own,
+    Columns ``work``, ``ratio``, ``goal``, ``reached`` and ``machine``: each machine has a shape of its own,
     a missed goal another color. Peers' names would not fit a phone beside the works'.
     """
     works = list(frame.work.unique())
@@ -25,14 +24,14 @@ def ratios(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax = plt.subplots(figsize=(7.2, 1.6 + 0.38 * len(works)), layout="constrained")[1]
     goals = frame.drop_duplicates("work").goal
     ax.scatter(goals, range(len(works)), marker="|", s=220, color=PALETTE[-1], label="goal")
-    machines = list(frame.device.unique())
-    for index, (device, marker) in enumerate(zip(machines, _MARKERS, strict=False)):
-        rows = frame[frame.device == device]
+    machines = list(frame.machine.unique())
+    for index, (machine, marker) in enumerate(zip(machines, _MARKERS, strict=False)):
+        rows = frame[frame.machine == machine]
         places = pd.Series([works.index(work) for work in rows.work], index=rows.index)
         places += 0.2 * (index - (len(machines) - 1) / 2)  # beside each other
         colors = [PALETTE[0] if reached else PALETTE[1] for reached in rows.reached]
         ax.scatter(rows.ratio, places, color=colors, marker=marker, s=26, zorder=3)
-        ax.scatter([], [], color=PALETTE[0], marker=marker, s=26, label=processor(device))
+        ax.scatter([], [], color=PALETTE[0], marker=marker, s=26, label=machine)
     ax.set_yticks(range(len(works)), works)
     ax.tick_params(axis="y", labelsize="small")
     ax.set_xscale("log")
