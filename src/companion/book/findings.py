@@ -253,6 +253,8 @@ def training(
         ("strong", "tune-twofold-r50-popcount-beta10-ramp0.5-lr0.05"),
         ("counts", "tune-twofold-r50-counts-beta60-lr0.05"),
         ("joules", "tune-twofold-ms-r50-mu125-lr0.05"),
+        ("counts_all", "bits-counts-beta150-s1"),
+        ("joules_all", "bits-mu250-s1"),
     ):
         found |= {f"{word}_accuracy": points.test_accuracy[run], f"{word}_pj": 1e12 * points.energy_j[run]}
     found |= {
