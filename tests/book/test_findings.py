@@ -257,7 +257,9 @@ def test_speed():
     found = plain(findings.speed(table, grown, "copy"))
     assert (found["grown_on"], found["slowest"]) == ("f", "a")
     assert found["reached"] == "1 of 2 on one and 0 of 1 on two"
-    assert (found["missed"], found["waiting"]) == ("b", "none")
+    assert (found["missed"], found["waiting"]) == ("Reached on none of the machines: b", "none")
+    table["reached"] = True
+    assert plain(findings.speed(table, grown, "copy"))["missed"].startswith("Each goal is reached on one of")
     assert (found["from_memory"], found["largest_gb"]) == (3.0, 0.5)
 
 

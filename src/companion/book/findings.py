@@ -728,13 +728,16 @@ def speed(table: pd.DataFrame, grown: pd.DataFrame, floor: str, waiting: Sequenc
     """
     largest = grown[grown.weights == grown.weights.max()].set_index("work")
     machines = {processor(device): rows for device, rows in table.groupby("device", sort=False)}
-    nowhere = table.groupby("work", sort=False).reached.any()
+    somewhere = table.groupby("work", sort=False).reached.any()
+    missed = list(somewhere.index[~somewhere])
     return _plain(
         {
             "reached": _and(
                 f"{rows.reached.sum()} of {len(rows)} on {name}" for name, rows in machines.items()
             ),
-            "missed": "; ".join(nowhere.index[~nowhere]) or "none",
+            "missed": f"Reached on none of the machines: {_and(missed)}"
+            if missed
+            else "Each goal is reached on one of the machines at least",
             "waiting": "; ".join(waiting) or "none",
             "threads": table.threads.iloc[0],
             "grown_on": grown.device.iloc[0],
