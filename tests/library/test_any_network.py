@@ -405,6 +405,8 @@ def test_a_model_on_the_meta_device_is_refused_with_what_helps(tmp_path):
     ):
         twofold.load(tmp_path / "net", other)
     other = other.to_empty(device="cpu")
+    with pytest.raises(TypeError, match=r"model is Twofold\(.*; a torch\.nn\.Module is filled"):
+        getattr(twofold.load, "__wrapped__", twofold.load)(tmp_path / "net", sparsity)
     twofold.load(tmp_path / "net", other)
     assert torch.equal(other.eval()(IMAGES), sparsity.model.eval()(IMAGES))
 

@@ -669,6 +669,12 @@ def test_machines_that_do_not_exist(kind, changes, message):
         kind.__post_init__(unchecked(kind, **changes))
 
 
+@pytest.mark.parametrize("part", ["adc", "device"])
+def test_a_crossbar_without_a_part_is_refused(part):
+    with pytest.raises(TypeError, match=f"{part} is None, allowed is a {part.title()}"):
+        Crossbar.__post_init__(unchecked(Crossbar, **{part: None}))
+
+
 def test_inputs_and_networks_that_do_not_fit(digits):
     model, layers, _, scales = digits
     matrix = ProgrammedMatrix(draw(3, 4), Crossbar(adc=NO_ADC))

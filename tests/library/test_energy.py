@@ -908,6 +908,13 @@ def test_machines_that_do_not_exist(changes, message):
         Machine.__post_init__(unchecked(**changes))
 
 
+def test_the_name_of_a_table_is_no_table():
+    with pytest.raises(
+        TypeError, match="table is 'rram_isaac', allowed is a CellTable, as load_cell"
+    ):
+        Machine.__post_init__(unchecked(table="rram_isaac"))
+
+
 def test_an_array_too_narrow_for_a_packed_weight_is_refused():
     machine = model(dataflow="packed", array_columns=4)
     with pytest.raises(ValueError, match="array_columns is 4; a packed array holds whole weights, of 5 here"):

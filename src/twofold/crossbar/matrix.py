@@ -56,6 +56,8 @@ class Crossbar:
 
     Raises
     ------
+    TypeError
+        A converter or a device that is none.
     ValueError
         Slices that do not hold the bits, an encoding whose patterns keep no sign, or a number out of range.
 
@@ -75,6 +77,9 @@ class Crossbar:
     device: Device = field(default_factory=Device)
 
     def __post_init__(self) -> None:
+        for name, kind in (("adc", Adc), ("device", Device)):
+            if not isinstance(value := getattr(self, name), kind):
+                raise TypeError(f"{name} is {value!r}, allowed is a {kind.__name__}")
         encoding_of(self.encoding, with_sign=True)
         check_slices(self.slices, self.bits)
         if not 1 <= self.input_bits <= 16:

@@ -191,6 +191,8 @@ class Machine:
 
     Raises
     ------
+    TypeError
+        The table is no `CellTable`.
     ValueError
         Anything outside what is said above, or a price of what is not charged; the message quotes it.
 
@@ -230,6 +232,10 @@ class Machine:
     index_word_energy_j: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.table, CellTable):
+            raise TypeError(
+                f"table is {self.table!r}, allowed is a CellTable, as load_cell_table makes of a name or file"
+            )
         choices = {
             "dataflow": DATAFLOWS,
             "adc_rule": ADC_RULES,

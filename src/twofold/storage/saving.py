@@ -117,12 +117,16 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
 
     Raises
     ------
+    TypeError
+        The model is no ``torch.nn.Module``.
     ValueError
         Damaged or of another kind; or the model's names or shapes are others (all are listed); or it is
         attached, or on the meta device.
     FileNotFoundError
         There is no such file.
     """
+    if model is not None and not isinstance(model, nn.Module):
+        raise TypeError(f"model is {model!r}; a torch.nn.Module is filled, or None gives the content alone")
     packed = load_packed(Path(path))
     turned, versions = _facts(path, packed)
     if model is None:
