@@ -909,9 +909,7 @@ def test_machines_that_do_not_exist(changes, message):
 
 
 def test_the_name_of_a_table_is_no_table():
-    with pytest.raises(
-        TypeError, match="table is 'rram_isaac', allowed is a CellTable, as load_cell"
-    ):
+    with pytest.raises(TypeError, match="table is 'rram_isaac', allowed is a CellTable, as load_cell"):
         Machine.__post_init__(unchecked(table="rram_isaac"))
 
 
