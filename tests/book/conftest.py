@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from companion.study.results import load_results, starting_from
 
 NAMED = (
-    *("dense-b8", "rounded-b3-rows", "bits-mu125", "bits-mu500"),
+    *("dense-b8", "rounded-b3-rows", "bits-mu125", "bits-mu500", "bits-counts-beta150"),
     *("lfsr-r50", "lfsr-r90", "lfsr-ms-r50", "lfsr-ms-r90"),
     *("twofold-ms-r10-mu125", "twofold-ms-r50-mu125", "twofold-ms-r80-mu125", "twofold-ms-r90-mu125"),
     *("twofold-r50-mu80-b8-rows", "twofold-r90-mu60-b8-rows", "twofold-col-g64-r50-mu0.8-b3-rows"),

@@ -379,6 +379,7 @@ def energy(alone: Mapping[str, pd.DataFrame], *, ceiling: float) -> Findings:
         "low": packed.loc["twofold-ms-r10-mu125"],
         "high": packed.loc["twofold-ms-r90-mu125"],
         "low_bits": packed.loc["bits-mu125"],
+        "low_counts": packed.loc["bits-counts-beta150"],
         "most_packed": packed.loc[packed.gain.idxmax()],
         "most_crossbar": plain.loc[plain.gain.idxmax()],
         "half_alone": packed.loc["twofold-r50-mu80-b8-rows"],
