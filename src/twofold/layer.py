@@ -174,6 +174,18 @@ class StoredLayer:
         """Groups of columns that share their rows, as many as columns where none do."""
         return -(-self.columns // self.group)
 
+    def convolution_groups(self, rows: int) -> int | None:
+        """Groups of the convolution, each of its own inputs, with so many rows in all; None if of none.
+
+        Examples
+        --------
+        >>> layer = StoredLayer(torch.zeros(4, 9).char(), scale=1.0, keep=torch.ones(4, 9).bool())
+        >>> layer.convolution_groups(9), layer.convolution_groups(18), layer.convolution_groups(10)
+        (1, 2, None)
+        """
+        groups, left = divmod(rows, self.rows)
+        return None if left or not groups or self.columns % groups else groups
+
     @property
     def blocks(self) -> Bool[Tensor, "groups rows"]:
         """The mask as its index says it, a row for each group of columns that share; 1 is one column."""

@@ -23,7 +23,7 @@ from twofold.inputs.activity import Activity, measure_activity
 from twofold.inputs.products import ProductWatch
 from twofold.inputs.scales import Feed, calibrate, check_images
 from twofold.layer import WORD, StoredLayer
-from twofold.sparsity.choose import Coverage, find_module
+from twofold.sparsity.choose import Coverage, find_module, turned
 from twofold.sparsity.twofold import Twofold
 
 __all__ = ["Report", "report"]
@@ -482,7 +482,7 @@ def _baseline_layers(
                 "batch through the baseline, or load its weights, first"
             )
         weights = {
-            name: weight.detach().transpose(0, 1) if name in transposed else weight.detach()
+            name: turned(weight.detach(), name in transposed)
             for name, weight in found.items()
             if weight is not None
         }

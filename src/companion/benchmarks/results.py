@@ -6,7 +6,7 @@ import pandas as pd
 
 from companion.paths import repository
 
-__all__ = ["FLOOR", "benchmarks", "growth", "not_measured", "processor"]
+__all__ = ["FLOOR", "benchmarks", "growth", "not_measured"]
 
 
 FLOOR = "copy of the weights"
@@ -18,7 +18,8 @@ def benchmarks() -> pd.DataFrame:
 
     Columns: ``work``, ``peer``, ``ours_ms``, ``peer_ms`` (medians), ``ratio`` (ours / peer), ``goal`` (the
     largest ratio allowed), ``reached``, ``repeats``, ``ours_spread``, ``peer_spread`` (interquartile range /
-    median), ``threads``, ``device``, ``commit``, ``note``, and a column for each package's version.
+    median), ``threads``, ``device``, ``commit``, ``note``, and a column for each package's version; and
+    ``machine``, the device in short, without its cores.
 
     Raises
     ------
@@ -27,7 +28,8 @@ def benchmarks() -> pd.DataFrame:
     ValueError
         A column is missing.
     """
-    return _read("benchmarks", ["work", "peer", "ours_ms", "peer_ms", "ratio", "goal", "reached", "device"])
+    frame = _read("benchmarks", ["work", "peer", "ours_ms", "peer_ms", "ratio", "goal", "reached", "device"])
+    return frame.assign(machine=frame.device.map(_processor))
 
 
 def not_measured() -> list[str]:
@@ -68,7 +70,7 @@ def growth(works: Sequence[str] | None = None) -> pd.DataFrame:
     return frame[frame.work.isin([*(known if works is None else works), FLOOR])].reset_index(drop=True)
 
 
-def processor(device: str) -> str:
+def _processor(device: str) -> str:
     """A machine's name without its cores: ``AMD EPYC (AVX2)`` for ``AMD EPYC (AVX2), 2 cores``."""
     return device.rsplit(",", 1)[0].replace("(R)", "").replace(" Processor", "")
 

@@ -5,19 +5,19 @@ the names where they are not percent or ratios. Runs of the study are named in f
 prose can be traced to the folder that it comes from.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
-from companion.benchmarks.results import processor
 from companion.book.examples import ENCODING_NAMES
 from companion.book.series import MASKS
 from companion.study import tiny
 from companion.study.crossbar import needed_bits
 from companion.study.index_costs import crossovers
+from companion.study.names import listed
 from companion.study.plan import TALKS_ORDER
 from twofold import LFSR, CellTable, Mask
 from twofold.reports import Report
@@ -447,18 +447,21 @@ def machine(account: Mapping[str, pd.DataFrame], *, gathered: pd.DataFrame, tabl
         "column_arrays": whole["grouped"].arrays["lfsr-r50"],
         "shared_arrays": whole["grouped"].arrays[shared],
     }
-    rows = tables[(tables.run == "dense-b8") & (tables.machine == "crossbar")].set_index("table")
-    less = rows.cells_j["slides"] / rows.cells_j.drop("slides")
-    found |= {"cells_less": less.min(), "cells_least_of_all": less.max()}
-    return _plain(found | _on_other_cells(tables[tables.table != "slides"]))
+    return _plain(found | _on_other_cells(tables))
 
 
 def _on_other_cells(tables: pd.DataFrame) -> Findings:
-    """The least and the most that levers gain on the tables given, each on its best machine."""
+    """What cells other than the slides' take, and the least and the most that levers gain with them.
+
+    Each lever on its best machine.
+    """
+    dense = tables[(tables.run == "dense-b8") & (tables.machine == "crossbar")].set_index("table")
+    slides, others = dense.cells_j["slides"], dense.drop("slides")
+    less, share = slides / others.cells_j, 100 * others.cells_j / others.total_j
+    found = {"cells_less": less.min(), "cells_least_of_all": less.max()}
+    found |= {"cells_least": share.min(), "cells_most": share.max()}
+    tables = tables[tables.table != "slides"]
     best = tables.groupby(["run", "table"]).gain.max()
-    dense = tables[(tables.run == "dense-b8") & (tables.machine == "crossbar")]
-    share = 100 * dense.cells_j / dense.total_j
-    found = {"cells_least": share.min(), "cells_most": share.max()}
     codes = tables[tables.run.isin(CHEAP_CODES)].groupby("table").gain.max()
     found |= {"codes_least": codes.min(), "codes_most": codes.max()}
     for word, run in {
@@ -728,15 +731,15 @@ def speed(table: pd.DataFrame, grown: pd.DataFrame, floor: str, waiting: Sequenc
     waiting : comparisons that were not measured yet, in words
     """
     largest = grown[grown.weights == grown.weights.max()].set_index("work")
-    machines = {processor(device): rows for device, rows in table.groupby("device", sort=False)}
     somewhere = table.groupby("work", sort=False).reached.any()
     missed = list(somewhere.index[~somewhere])
     return _plain(
         {
-            "reached": _and(
-                f"{rows.reached.sum()} of {len(rows)} on {name}" for name, rows in machines.items()
+            "reached": listed(
+                f"{rows.reached.sum()} of {len(rows)} on {machine}"
+                for machine, rows in table.groupby("machine", sort=False)
             ),
-            "missed": f"Reached on none of the machines: {_and(missed)}"
+            "missed": f"Reached on none of the machines: {listed(missed)}"
             if missed
             else "Each goal is reached on one of the machines at least",
             "waiting": "; ".join(waiting) or "none",
@@ -750,12 +753,6 @@ def speed(table: pd.DataFrame, grown: pd.DataFrame, floor: str, waiting: Sequenc
             "from_memory": largest.seconds.max() / largest.seconds[floor],
         }
     )
-
-
-def _and(parts: Iterable[str]) -> str:
-    """Words in a row: ``a, b and c``."""
-    *others, last = parts
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _plain(found: Mapping[str, Any]) -> Findings:

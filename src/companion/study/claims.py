@@ -4,7 +4,7 @@ Each claim is a small function that returns its `Verdict`; the frame that the pa
 tests check. No number of ours is typed here: the slides' are, as quotations.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,7 @@ from companion.study.energies import cells_only, crossbar_ceiling, energies
 from companion.study.grouping import over_seeds, recipe_names
 from companion.study.index_costs import index_prices, network_index_bits
 from companion.study.machines import whole_machine
+from companion.study.names import listed
 from companion.study.results import load_results, starting_from
 from companion.study.zoo import build_model
 from twofold import Polynomial, load_cell_table
@@ -204,19 +205,19 @@ def before_post_training() -> Verdict:
     best = best.assign(change=best.accuracy_before_pruning - best.test_accuracy)
     change = best.groupby("sparsity").change.mean()
     higher = change > 0
-    told = _listed([f"{points:+.1f} with {100 * share:.0f} % removed" for share, points in change.items()])
-    at = _listed([f"{100 * share:.0f}" for share in change.index[higher]])
+    told = listed([f"{points:+.1f} with {100 * share:.0f} % removed" for share, points in change.items()])
+    at = listed([f"{100 * share:.0f}" for share in change.index[higher]])
     accuracy = best.groupby("sparsity").test_accuracy.mean().map("{:.1f} %".format)
     if higher.any():
-        condition = f"{at} % are removed, in networks that end at {_listed(accuracy[higher])} accuracy"
+        condition = f"{at} % are removed, in networks that end at {listed(accuracy[higher])} accuracy"
     elif len(weaker):
-        pulls = _listed([f"{pull:g}" for pull in sorted(weaker.network_strength.unique())])
+        pulls = listed([f"{pull:g}" for pull in sorted(weaker.network_strength.unique())])
         condition = (
             f"the penalty on weights pulls more weakly than the one chosen: λ = {pulls} (held-out images). "
             "As chosen, nothing is lost by pruning, and the end is higher"
         )
     else:
-        condition = f"in networks that end at {_listed(accuracy)} accuracy"
+        condition = f"in networks that end at {listed(accuracy)} accuracy"
     # A mean over the shares would hide that they can have different signs.
     return Verdict(
         float(change.get(0.5, change.iloc[0])),
@@ -232,12 +233,6 @@ def before_post_training() -> Verdict:
             for run in weaker.itertuples()
         ),
     )
-
-
-def _listed(words: Sequence[str] | pd.Series) -> str:
-    """Nothing, ``a``, ``a and b``, ``a, b and c``."""
-    words = list(words)
-    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 def _in_the_slides_order(polarity: str) -> pd.DataFrame:
@@ -312,11 +307,10 @@ def bits_vanish() -> Verdict:
     alone = alike & (runs.method == "lfsr") & (runs.generator == "rejection")
     saved = per_weight[alone].mean() / per_weight[ours].mean()
     tried = runs[(runs.experiment == "bit-terms-tuning") & (runs.penalty_ramp > 0)]
-    joules = 1e12 * per_weight[tried.index]
-    planes = tried[tried.bit_term.isin(["popcount", "planes"])]
     told = "; ".join(
-        f"{run.bit_term}, β = {run.strength:g}: {run.test_accuracy:.1f} % at {joules[run.Index]:.2f} pJ"
-        for run in planes.sort_values(["bit_term", "strength"]).itertuples()
+        f"{run.bit_term}, β = {run.strength:g}: {run.test_accuracy:.1f} % at "
+        f"{1e12 * per_weight[run.Index]:.2f} pJ"
+        for run in tried.sort_values(["bit_term", "strength"]).itertuples()
     )
     return Verdict(
         float(saved),

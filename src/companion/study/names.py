@@ -21,6 +21,7 @@ A label says the same in words, without the seed.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,17 @@ import numpy as np
 from companion.study.config import METHODS, RunConfig
 from twofold.sparsity.twofold import CHOOSING
 
-__all__ = ["START", "STARTS", "TUNING_START", "check_name", "label_of", "learning_rate", "name_of", "usual"]
+__all__ = [
+    "START",
+    "STARTS",
+    "TUNING_START",
+    "check_name",
+    "label_of",
+    "learning_rate",
+    "listed",
+    "name_of",
+    "usual",
+]
 
 
 START = "dense-e60"
@@ -267,3 +278,9 @@ def _parts(config: RunConfig) -> tuple[list[tuple[str, str]], list[str]]:
 def _number(value: float) -> str:
     """All digits that differ and no exponent, whose sign would part a name: 29 for 100 x 0.29."""
     return np.format_float_positional(float(f"{value:.12g}"), trim="-")
+
+
+def listed(words: Iterable[str]) -> str:
+    """Nothing, ``a``, ``a and b``, ``a, b and c``."""
+    words = list(words)
+    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)

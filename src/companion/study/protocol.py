@@ -86,10 +86,7 @@ def goal_candidates(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
         return pd.DataFrame(columns=[*runs.columns, "gain", "lost", "reached"])
     # A control without the bit term, of the same densities and masks, and trained alike.
     alike = ["density_rule", "generator", "distillation", "epochs", "precision"]
-    paired, any_seed = (other.groupby(keys).test_accuracy.mean() for keys in ([*alike, "seed"], alike))
-    before = own.join(paired.rename("before"), on=[*alike, "seed"]).before
-    before = before.fillna(own.join(any_seed.rename("before"), on=alike).before)
-    priced = energies(own.assign(lost=before - own.test_accuracy), cells_only(goal.dataflow))
+    priced = energies(own.assign(lost=_points_lost(own, other, alike)), cells_only(goal.dataflow))
     frame = over_seeds(priced).sort_values("gain", ignore_index=True)
     frame["reached"] = (frame.gain >= goal.gain) & (frame.lost <= goal.points)
     return frame
@@ -201,11 +198,18 @@ def _lost(own: pd.DataFrame, others: pd.DataFrame) -> dict[str, Any]:
     others = others.merge(own[alike].drop_duplicates(), on=alike)
     lost = {}
     for words, control in others.groupby(others.label + ", " + others.precision):
-        by_seed = control.set_index("seed").test_accuracy_w8a8
-        before = own.seed.map(by_seed).fillna(by_seed.mean())
-        lost[words] = (before - own.test_accuracy_w8a8).mean()
+        lost[words] = _points_lost(own, control, alike, "test_accuracy_w8a8").mean()
     control = max(lost, key=lost.__getitem__, default=None)
     return {"lost": lost.get(control, math.nan), "control": control}
+
+
+def _points_lost(
+    own: pd.DataFrame, control: pd.DataFrame, alike: list[str], accuracy: str = "test_accuracy"
+) -> pd.Series:
+    """Of each run against the control of its own seed, or where there is none the mean over seeds."""
+    paired, any_seed = (control.groupby(keys)[accuracy].mean() for keys in ([*alike, "seed"], alike))
+    before = own.join(paired.rename("before"), on=[*alike, "seed"]).before
+    return before.fillna(own.join(any_seed.rename("before"), on=alike).before) - own[accuracy]
 
 
 def _priced(runs: pd.DataFrame, machine: Machine, baseline: Machine) -> pd.DataFrame:

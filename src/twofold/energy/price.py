@@ -171,8 +171,8 @@ def ones_by_code(layer: StoredLayer, activity: Activity) -> OnesByCode:
         return _SEEN[layer][2]
     matrix, keep, limit = layer.codes.cpu().flatten(1), layer.keep.cpu().flatten(1), code_limit(layer.bits)
     columns, rows = matrix.shape
-    groups = activity.row_ones.numel() // rows
-    if groups * rows != activity.row_ones.numel() or columns % max(groups, 1):
+    groups = layer.convolution_groups(activity.row_ones.numel())
+    if groups is None:
         raise ValueError(
             f"activity of {activity.row_ones.numel()} rows for a weight of {rows} rows per output, "
             f"{columns} outputs"
@@ -261,11 +261,11 @@ def _inputs_j(layer: StoredLayer, blocks: _Blocks, activity: Activity, machine: 
     fetched = int(blocks.rows.sum())
     if packed and keeps_all:
         fetched = layer.columns * memory_words(layer.rows * activity.input_bits)
-    elif keeps_all or machine.dataflow == "crossbar":
+    elif keeps_all or machine.dataflow == "crossbar" or _broadcasts(layer, blocks, activity, machine):
         fetched = in_order
     if machine.input_memory == "register file":
         return min(fetched * word_j, in_order * (word_j + copy_j) + fetched * copy_j)
-    return (in_order if _broadcasts(layer, blocks, activity, machine) else fetched) * word_j
+    return fetched * word_j
 
 
 def _broadcasts(layer: StoredLayer, blocks: _Blocks, activity: Activity, machine: Machine) -> bool:

@@ -42,6 +42,7 @@ __all__ = [
     "find_module",
     "multiplying_weights",
     "places_of",
+    "turned",
     "uncompiled",
 ]
 
@@ -95,7 +96,18 @@ class Place:
 
     def turned(self, tensor: Tensor) -> Tensor:
         """Output first, of a tensor that lies as the weight does; and back again."""
-        return tensor.transpose(0, 1) if self.transposed else tensor
+        return turned(tensor, self.transposed)
+
+
+def turned(tensor: Tensor, transposed: bool) -> Tensor:
+    """Output first, of a tensor whose second dimension is the output if `transposed`; and back again.
+
+    Examples
+    --------
+    >>> turned(torch.empty(2, 3), transposed=True).shape
+    torch.Size([3, 2])
+    """
+    return tensor.transpose(0, 1) if transposed else tensor
 
 
 def choose_layers(
@@ -358,9 +370,9 @@ def check_layers(model: nn.Module, layers: Mapping[str, nn.Module], *, generator
         A transposed convolution, a recurrent layer or another that is not supported; a class whose forward
         computes something else than torch's own, or leaves unknown what its named parameters are for; the
         weight of a transposed convolution of several groups; one that is tied, complex, integer, of half
-        precision, parametrized, sparse, empty, not finite or
-        without values; a layer of more weights than a mask is drawn for; with an index generator, more layers
-        than a run has seeds for. The message names the layer and says what helps.
+        precision, parametrized, sparse, empty, not finite or without values; a layer of more weights than a
+        mask is drawn for; with an index generator, more layers than a run has seeds for. The message names
+        the layer and says what helps.
     """
     owners = defaultdict(list)
     for name, module in model.named_modules():

@@ -35,6 +35,7 @@ from twofold.sparsity.choose import (
     draw_mask,
     find_module,
     places_of,
+    turned,
     uncompiled,
 )
 from twofold.sparsity.chooser import CodeChooser
@@ -289,7 +290,6 @@ class Twofold:
         if network_strength and not prune_epoch:
             raise ValueError(f"network_strength {network_strength!r} acts until prune_epoch, which is 0")
         model = uncompiled(model)
-        exclude = (exclude,) if isinstance(exclude, str | type) else tuple(exclude)  # it is read twice
         by_name = layers is not None or isinstance(density, Mapping)
         chosen = choose_layers(
             model,
@@ -602,9 +602,7 @@ def _choices(name: str, choices: Any) -> tuple[Choice, ...]:
 
 def _largest(transposed: bool, density: float, group: int, weight: Tensor) -> Tensor:
     """What the magnitude mask keeps of a weight, whose output is its second dimension if `transposed`."""
-    if transposed:
-        return magnitude_mask(weight.transpose(0, 1), density, group).keep.transpose(0, 1)
-    return magnitude_mask(weight, density, group).keep
+    return turned(magnitude_mask(turned(weight, transposed), density, group).keep, transposed)
 
 
 def _coded(layers: Mapping[str, StoredLayer]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 
 from twofold.inputs.activity import Activity
 from twofold.layer import StoredLayer, plain_name
-from twofold.sparsity.choose import uncompiled
+from twofold.sparsity.choose import turned, uncompiled
 from twofold.sparsity.parametrizations import MaskedWeight
 from twofold.sparsity.twofold import Twofold
 from twofold.storage.format import Packed, load_packed, save_packed
@@ -128,7 +128,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
     if model is not None and not isinstance(model, nn.Module):
         raise TypeError(f"model is {model!r}; a torch.nn.Module is filled, or None gives the content alone")
     packed = load_packed(Path(path))
-    turned, versions = _facts(path, packed)
+    transposed, versions = _facts(path, packed)
     if model is None:
         return packed
     model = uncompiled(model)
@@ -137,7 +137,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
     there = {name: fresh[key] for name, key in keys.items()}
     # A layer goes by its own name, and a parameter that belongs to none by its own.
     weights = {name: name if name in there else _key(name) for name in packed.layers}
-    coded = {name: _turned(layer.codes, name in turned) for name, layer in packed.layers.items()}
+    coded = {name: turned(layer.codes, name in transposed) for name, layer in packed.layers.items()}
     shapes = {weights[name]: codes.shape for name, codes in coded.items()}
     shapes |= {key: value.shape for key, value in packed.rest.items()}
     if attached := _attached(model):
@@ -163,8 +163,8 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
         )
     state: Any = OrderedDict((keys[name], value) for name, value in packed.rest.items())
     for name, layer in packed.layers.items():
-        own = _turned(there[weights[name]], name in turned)
-        state[keys[weights[name]]] = _turned(layer.weight_like(own), name in turned)
+        own = turned(there[weights[name]], name in transposed)
+        state[keys[weights[name]]] = turned(layer.weight_like(own), name in transposed)
     # Modules change what they find by the version that wrote it.
     state._metadata = copy.deepcopy(fresh._metadata)
     for module, entry in state._metadata.items():
@@ -184,8 +184,7 @@ def _check_activity(activity: Mapping[str, Activity], layers: Mapping[str, Store
         )
     for name, own in activity.items():
         layer = layers[name]
-        groups, left = divmod(own.row_ones.numel(), layer.rows)
-        if left or not groups or layer.columns % groups:
+        if layer.convolution_groups(own.row_ones.numel()) is None:
             raise ValueError(
                 f"activity of {name!r} is of {own.row_ones.numel()} rows; the layer has {layer.rows} (a "
                 "convolution as many for each of its groups)"
@@ -199,10 +198,6 @@ def _key(layer: str, tensor: str = "weight") -> str:
 def _paths(model: nn.Module, module: nn.Module) -> list[str]:
     """All names of a module: one that is used twice has two, and a state dict holds it under both."""
     return [plain_name(path) for path, own in model.named_modules(remove_duplicate=False) if own is module]
-
-
-def _turned(tensor: Tensor, transposed: bool) -> Tensor:
-    return tensor.transpose(0, 1) if transposed else tensor
 
 
 def _attached(model: nn.Module) -> list[str]:
@@ -241,11 +236,11 @@ def _versions(state: Any) -> dict[str, int | str | None]:
 
 def _facts(path: str | Path, packed: Packed) -> tuple[list[str], Any]:
     """Which layers are transposed in the model, and the versions of its modules; None: the file has none."""
-    turned, versions = packed.facts.get("transposed", []), packed.facts.get("versions")
-    if not isinstance(turned, list) or any(name not in packed.layers for name in turned):
-        raise ValueError(f"{path} is damaged: transposed is {turned!r}, allowed are names of its layers")
-    if any(packed.layers[name].codes.dim() < 2 for name in turned):
-        raise ValueError(f"{path} is damaged: {turned!r} are transposed, and one of them is no matrix")
+    transposed, versions = packed.facts.get("transposed", []), packed.facts.get("versions")
+    if not isinstance(transposed, list) or any(name not in packed.layers for name in transposed):
+        raise ValueError(f"{path} is damaged: transposed is {transposed!r}, allowed are names of its layers")
+    if any(packed.layers[name].codes.dim() < 2 for name in transposed):
+        raise ValueError(f"{path} is damaged: {transposed!r} are transposed, and one of them is no matrix")
     left = packed.facts.get("in_float", {})
     if not isinstance(left, dict) or not all(type(size) is int and size > 0 for size in left.values()):
         raise ValueError(f"{path} is damaged: in_float is {left!r}, allowed are sizes by name")
@@ -254,7 +249,7 @@ def _facts(path: str | Path, packed: Packed) -> tuple[list[str], Any]:
         raise ValueError(
             f"{path} is damaged: versions is {versions!r}, allowed are integers and text by name"
         )
-    return turned, versions
+    return transposed, versions
 
 
 def _listed(names: Iterable[str]) -> str:
