@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from companion.study import bf16
 from companion.study.config import Recipe
 from companion.study.images import Images, normalize
 from twofold import Twofold
@@ -84,7 +85,7 @@ class TrainingStep:
 
     def _take(self, batch: Images) -> None:
         images = normalize(batch).contiguous(memory_format=self.layout)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+        with bf16.autocast(self.device, self.recipe.precision == "bf16"):
             answers = self.forward(images)
             loss = F.cross_entropy(answers.float(), batch.labels)
             if self.teacher is not None and self.recipe.distillation:
