@@ -34,15 +34,14 @@ class _Convolutions(TorchFunctionMode):
         return (convolution if func is torch.conv2d else func)(*args, **(kwargs or {}))
 
 
-def convolution(images: Tensor, weight: Tensor, bias: Tensor | None = None, *geometry, **named) -> Tensor:
+def convolution(
+    images: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0, dilation=1, groups=1
+) -> Tensor:
     """`torch.conv2d` of factors rounded to bf16, summed in fp32 and rounded; its gradients alike."""
     images, weight = images.bfloat16(), weight.bfloat16()
-    return _convolve(images, weight, None if bias is None else bias.bfloat16(), *_sizes(*geometry, **named))
-
-
-def _sizes(stride=1, padding=0, dilation=1, groups=1) -> tuple[list[int], list[int], list[int], int]:
-    stride, padding, dilation = ([v, v] if isinstance(v, int) else [*v] for v in (stride, padding, dilation))
-    return stride, padding, dilation, groups
+    bias = None if bias is None else bias.bfloat16()
+    sizes = [[size, size] if isinstance(size, int) else [*size] for size in (stride, padding, dilation)]
+    return _convolve(images, weight, bias, *sizes, groups)
 
 
 # Operators of their own, with bf16 on both sides: what fuses a step would drop a rounding between two steps
