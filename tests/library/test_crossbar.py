@@ -629,6 +629,12 @@ def test_few_bits_disturb_a_network(digits):
 # ---- bad input ----
 
 
+def test_columns_without_a_converter_have_no_time():
+    matrix = ProgrammedMatrix(torch.ones(2, 3, dtype=torch.int8), Crossbar(adc=NO_ADC))
+    with pytest.raises(ValueError, match="converters is 0, allowed are 1 or more"):
+        matrix.conversion_cycles(reads=1, converters=0)
+
+
 def unchecked(kind, **changes):
     """An object of its defaults and `changes`: in tests beartype would be first to refuse a wrong Literal."""
     made = object.__new__(kind)

@@ -363,9 +363,12 @@ def test_layer_energy_is_that_of_the_loop(
     group=st.sampled_from([1, 3, 8, 20]),
     cell_bits=st.integers(1, 4),
     array=st.tuples(st.integers(1, 40), st.integers(1, 60)),
+    columns_per_adc=st.integers(1, 20),
     seed=st.integers(0, 99),
 )
-def test_counts_are_those_of_the_crossbars_that_are_programmed(encoding, group, cell_bits, array, seed):
+def test_counts_are_those_of_the_crossbars_that_are_programmed(
+    encoding, group, cell_bits, array, columns_per_adc, seed
+):
     """A crossbar's, and for groups those of each group's kept rows, in a crossbar of its own."""
     codes, reads = draw(13, 50, seed=seed), 3
     blocks = torch.rand(math.ceil(13 / group), 50, generator=torch.Generator().manual_seed(seed)) < 0.4
@@ -385,10 +388,13 @@ def test_counts_are_those_of_the_crossbars_that_are_programmed(encoding, group, 
             if dataflow == "crossbar"
             else [codes[first : first + group][:, keep[first]] for first in range(0, 13, group)]
         )
-        counts = Counter()
+        counts, cycles = Counter(), 0
         for own in programmed:
             if own.numel():
-                counts.update(ProgrammedMatrix(own, machine).counts(reads))
+                matrix = ProgrammedMatrix(own, machine)
+                counts.update(matrix.counts(reads))
+                converters = -(-array[1] // columns_per_adc)
+                cycles = max(cycles, matrix.conversion_cycles(reads, converters))
         priced = Machine(
             table=table,
             encoding=encoding,
@@ -398,10 +404,13 @@ def test_counts_are_those_of_the_crossbars_that_are_programmed(encoding, group, 
             index_rule="free",
             array_rows=array[0],
             array_columns=array[1],
+            columns_per_adc=columns_per_adc,
+            inputs_per_cycle=10**6,
         )
         row = layer_energy(stored(codes, keep, group=group), activity, priced)
         for name in ("cells", "sign_cells", "arrays"):
             assert row[name] == counts[name], (dataflow, name)
+        assert row["cycles"] == cycles, dataflow
         assert row["conversions"] == counts["conversions"] + counts["sign_conversions"]
 
 

@@ -6,14 +6,14 @@ follows is digital: the number counts at the place of its input bit and of its s
 inputs are in two's complement, so their top bit counts negatively.
 
 With no converter and ideal cells the product is that of the integers, exactly, for every encoding and list of
-slices. Wires have no resistance here, the sum is linear in the cells, and nothing takes time.
+slices. Wires have no resistance here, and the sum is linear in the cells.
 
 A converter gives the number nearest to a current, and of two that are equally near the even one. Currents of
 ideal cells are whole numbers of a small unit, and are compared as such: no rounding decides such a tie.
 
 It models the crossbar dataflow of `twofold.energy`, and the crossbar of a group in the grouped one:
 `ProgrammedMatrix.counts` gives the numbers that are charged there, those that an encoding's sign asks for
-(see `twofold.codes.encodings`) apart.
+(see `twofold.codes.encodings`) apart, and `ProgrammedMatrix.conversion_cycles` how long the conversions take.
 """
 
 import math
@@ -400,3 +400,26 @@ class ProgrammedMatrix:
             "idle_conversions": idle * times,
             "arrays": len(self._groups) * math.ceil((columns + extra) / self.machine.array_columns),
         }
+
+    def conversion_cycles(self, reads: int, converters: int) -> int:
+        """Conversions one after the other for ``reads`` input vectors, in the array that takes longest.
+
+        The columns in use of an array spread over its ``converters``, and all arrays work at once: the cycles
+        of `energy.price.layer_energy` in the crossbar dataflow, where no input is waited for.
+
+        Raises
+        ------
+        ValueError
+            No converter.
+
+        Examples
+        --------
+        >>> codes = torch.ones(16, 144, dtype=torch.int8)
+        >>> matrix = ProgrammedMatrix(codes, Crossbar(adc=Adc(range_rule="none")))
+        >>> matrix.conversion_cycles(reads=1, converters=16)  # 80 columns, 8 bits of the inputs
+        40
+        """
+        if converters < 1:
+            raise ValueError(f"converters is {converters}, allowed are 1 or more")
+        widest = min(len(self._widths) * self.outputs, self.machine.array_columns)
+        return -(-widest // converters) * self.machine.input_bits * reads
