@@ -26,12 +26,14 @@ _PLACES = torch.arange(8)
 
 @cache
 def has_integer_units() -> bool:
-    """Whether int8 matrices multiply fast: oneDNN's, with the integer units (VNNI) of AVX-512 or AMX.
+    """Whether int8 matrices multiply fast: oneDNN's, on a CPU with AVX2 or more.
 
-    torch's quantized layers are such products. Elsewhere floats are multiplied, to the same numbers.
+    torch's quantized layers are such products. Elsewhere floats are multiplied, to the same numbers. AVX2
+    adds two products in 16 bits, which overflow for large bytes, but not for a 0 or 1 times at most 127.
     """
     there = torch._C._dispatch_has_kernel_for_dispatch_key("onednn::qlinear_pointwise", "CPU")
-    return there and torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported()
+    vectors = torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    return there and torch.backends.mkldnn.is_available() and vectors
 
 
 @dataclass(frozen=True, eq=False)
