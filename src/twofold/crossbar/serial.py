@@ -43,7 +43,8 @@ class Columns:
     Attributes
     ----------
     rows
-        Those that the group takes of the padded rows of `bit_patterns`.
+        Those that the group takes of the padded rows of `bit_patterns`: whole words of eight, so that it may
+        share its outer ones with its neighbors, where it has zeros.
     count
         Of columns.
     matrix
@@ -98,13 +99,13 @@ def columns_of(
         Cells are whole numbers within 0..127, no group has more than 100,000 of them in a column, and the
         CPU has what `has_integer_units` asks for.
     """
-    padded, found = -(-cells.shape[1] // 8) * 8, []
+    found = []
     for group in groups:
-        last = padded if group.stop == cells.shape[1] else group.stop
-        own = torch.zeros(len(cells), last - group.start, dtype=torch.int8 if whole else dtype)
-        own[:, : group.stop - group.start] = cells[:, group]
+        rows = slice(group.start // 8 * 8, -(-group.stop // 8) * 8)
+        own = torch.zeros(len(cells), rows.stop - rows.start, dtype=torch.int8 if whole else dtype)
+        own[:, group.start - rows.start : group.stop - rows.start] = cells[:, group]
         matrix = torch.ops.onednn.qlinear_prepack(own, None) if whole else own.t().contiguous()
-        found.append(Columns(slice(group.start, last), len(cells), matrix, whole, dtype))
+        found.append(Columns(rows, len(cells), matrix, whole, dtype))
     return found
 
 
@@ -185,15 +186,16 @@ def column_sums(
     _, positions, padded = patterns.shape
     width = min(max(_CHUNK // (input_bits * columns[0].count), 16), max(positions, 1))
     batch = max(1, _BATCH // (input_bits * padded * width)) * width
+    rows = [own.rows for own in columns]
     for start in range(0, positions, batch):
         bound = min(start + batch, positions)
-        for first, planes in _bit_planes(patterns[:, start:bound], width, input_bits, skip=skip):
-            used, count, _ = planes.shape
+        for first, planes in _bit_planes(patterns[:, start:bound], width, rows, input_bits, skip=skip):
+            used, count, _ = planes[0].shape
             if not used:
                 continue
             chunk = slice(start + first, start + first + count)
             for group, own in enumerate(columns):
-                carried = planes[:, :, own.rows].reshape(used * count, -1)
+                carried = planes[group].flatten(0, 1)
                 factors = None if times is None else times[group]
                 if disturb is None:
                     sums = own.sums(carried, factors)
@@ -206,26 +208,36 @@ def column_sums(
 
 
 def _bit_planes(
-    patterns: UInt8[Tensor, "bytes positions padded"], width: int, input_bits: int, *, skip: bool
-) -> Iterator[tuple[int, UInt8[Tensor, "planes count padded"]]]:
-    """The planes of a batch of patterns, taken apart at once: by chunk, each with its first position."""
+    patterns: UInt8[Tensor, "bytes positions padded"],
+    width: int,
+    groups: Sequence[slice],
+    input_bits: int,
+    *,
+    skip: bool,
+) -> Iterator[tuple[int, list[UInt8[Tensor, "planes count rows"]]]]:
+    """The planes of a batch of patterns, taken apart at once: by chunk, each with its first position.
+
+    Each group of rows has planes of its own, as its product reads them one after the other.
+    """
     count, positions, padded = patterns.shape
     whole = positions // width * width
+    places = _PLACES[: min(input_bits, 8), None, None]
     for first, last, size in ((0, whole, width), (whole, positions, positions - whole)):
         if first == last:
             continue
         parts = patterns[:, first:last].contiguous().view(count, -1, size, padded)
-        words = parts.view(torch.int64).transpose(0, 1)[
-            :, :, None
-        ]  # chunks, bytes, one bit, positions, words
-        lanes = (words >> _PLACES[: min(input_bits, 8), None, None]).bitwise_and_(_LANES)
-        planes = lanes.flatten(1, 2).view(torch.uint8)
-        used = [input_bits] * len(planes)
+        # chunks, bytes, one bit, positions, words
+        words = parts.view(torch.int64).transpose(0, 1)[:, :, None]
+        planes = []
+        for rows in groups:
+            lanes = (words[..., rows.start // 8 : rows.stop // 8] >> places).bitwise_and_(_LANES)
+            planes.append(lanes.flatten(1, 2).view(torch.uint8))
+        used = [input_bits] * len(words)
         if skip:
             largest = parts.amax((2, 3)).T.tolist()
             used = [min(_highest_bit(own), input_bits) for own in largest]
-        for number, (own, bits) in enumerate(zip(planes, used, strict=True)):
-            yield first + number * size, own[:bits]
+        for number, bits in enumerate(used):
+            yield first + number * size, [own[number, :bits] for own in planes]
 
 
 def _highest_bit(largest: Sequence[int]) -> int:
