@@ -491,13 +491,16 @@ def test_width():
 def test_carry_over():
     start = pd.Series({"kept_weights": 77_360, "test_accuracy": 88.0})
     recipes = pd.DataFrame(
-        {
-            "method": ["bits", "dense-8bit"],
-            "label": ["ResNet-8, bits only, µ 125", "ResNet-8, dense, 8 bits"],
-            "test_accuracy": [86.0, 88.0],
-            "energy_j": [2e-6, 1e-5],
-            "gain": [5.0, 1.0],
-        }
+        [
+            ("resnet8-bits-mu125", "bits", "ResNet-8, bits only, µ 125", 86.0, 2e-6, 5.0),
+            ("resnet8-dense-b8", "dense-8bit", "ResNet-8, dense, 8 bits", 88.0, 1e-5, 1.0),
+            ("resnet8-lfsr-r25", "lfsr", "", 87.0, 8e-6, 1.25),
+            ("resnet8-twofold-r25-mu125", "twofold", "", 86.5, 4e-6, 2.5),
+            ("resnet8-lfsr-r50", "lfsr", "", 85.0, 5e-6, 2.0),
+            ("resnet8-twofold-r50-mu125", "twofold", "", 84.0, 2e-6, 5.0),
+            ("resnet8-twofold-col-g64-r25-mu0.8-b3-rows", "twofold", "", 83.0, 1e-6, 10.0),
+        ],
+        columns=["run", "method", "label", "test_accuracy", "energy_j", "gain"],
     )
     lost = pd.DataFrame(
         [(recipe, network, 1.0) for recipe in COMPARED for network in ("resnet20", "resnet8")],
@@ -506,4 +509,6 @@ def test_carry_over():
     found = plain(findings.carry_over(start=start, recipes=recipes, best=recipes.iloc[[0]], lost=lost))
     assert (found["dense_uj"], found["dense"], found["float"]) == (pytest.approx(10.0), 88.0, 88.0)
     assert (found["best_label"], found["best_gain"]) == ("bits only, µ 125", 5.0)
+    assert (found["half_alone"], found["half_cheap"], found["quarter_shared"]) == (85.0, 84.0, 83.0)
+    assert (found["quarter_alone"], found["quarter_cheap"]) == (87.0, 86.5)
     assert found["mask_ninety_8"] == found["short_20"] == 1.0

@@ -620,6 +620,15 @@ def carry_over(
         "best_uj": 1e6 * first.energy_j,
         "best_gain": first.gain,
     }
+    reached = recipes.set_index("run").test_accuracy
+    for word, run in {
+        "half_alone": "resnet8-lfsr-r50",
+        "half_cheap": "resnet8-twofold-r50-mu125",
+        "quarter_alone": "resnet8-lfsr-r25",
+        "quarter_cheap": "resnet8-twofold-r25-mu125",
+        "quarter_shared": "resnet8-twofold-col-g64-r25-mu0.8-b3-rows",
+    }.items():
+        found[word] = reached[run]
     points = lost.set_index(["recipe", "network"]).lost
     for word, recipe in {
         "short": "3 bits",
