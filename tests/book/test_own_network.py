@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from companion.book.own_network import bars_by_machine, by_part, by_strength, outlier_errors
+from companion.book.own_network import bars_by_machine, by_part, by_strength, outlier_errors, train_dense
 from companion.study.energies import cells_only
 from twofold import Twofold, report
 
@@ -34,6 +34,17 @@ def test_every_layer_is_of_a_part_and_every_part_has_layers(made):
         by_part(made, {"first": "0", "second": "1"})
     with pytest.raises(ValueError, match=r"no layer fits rnn\.\*"):
         by_part(made, {"all": "*", "recurrent": "rnn.*"})
+
+
+def test_a_baseline_learns_and_leaves_the_random_numbers_of_the_page_alone():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    labels = torch.randint(2, (100,))
+    images = torch.randn(100, 1, 2, 2) + 4 * labels[:, None, None, None]
+    state = torch.get_rng_state()
+    train_dense(model, torch.optim.SGD(model.parameters(), lr=0.1), images, labels, steps=50)
+    assert torch.equal(torch.get_rng_state(), state) and not model.training
+    assert (model(images).argmax(1) == labels).double().mean() > 0.9
 
 
 def test_gains_of_bars_are_over_the_first(made):
