@@ -47,11 +47,12 @@ def test_losses_in_both_networks():
 def test_networks_of_two_widths():
     frame = pd.DataFrame(
         {
-            "series": ["twofold", "twofold", "twofold", "dense, 8 bits"],
-            "width": [1, 1, 2, 1],
-            "kept_weights": [10_000, 20_000, 20_000, 40_000],
-            "energy_j": [1e-6, 3e-6, 2e-6, 9e-6],
-            "test_accuracy": [70.0, 80.0, 82.0, 88.0],
+            "series": ["twofold", "twofold", "twofold", "dense, 8 bits", "twofold"],
+            "width": [1, 1, 2, 1, 1],
+            "bits": [8, 8, 8, 8, 3],
+            "kept_weights": [10_000, 20_000, 20_000, 40_000, 30_000],
+            "energy_j": [1e-6, 3e-6, 2e-6, 9e-6, 4e-6],
+            "test_accuracy": [70.0, 80.0, 82.0, 88.0, 75.0],
         }
     )
     weights = plots.wide_and_narrow(frame)
@@ -61,5 +62,7 @@ def test_networks_of_two_widths():
         assert list(drawn["twofold"].get_xdata()) == frame[column][:2].tolist()
         assert list(drawn["_twofold, wide"].get_xdata()) == [frame[column][2]]
         assert drawn["_twofold, wide"].get_markersize() > drawn["twofold"].get_markersize()
+        short = drawn["_twofold, 3 bits"]
+        assert list(short.get_xdata()) == [frame[column][4]] and short.get_linestyle() == ":"
     words = [text.get_text() for text in weights.figure.legends[0].get_texts()]
     assert sorted(words) == ["dense, 8 bits", "twofold"]

@@ -18,7 +18,7 @@ NOTE = 9.0
 """Size of small words, in printer's points: in a column of text they have 11 pixels, the least to be read."""
 
 LETTER, LINE, MARK, CURVE = 5.2, 9.5, 6.0, 1.5
-"""Printer's points: the mean width of a letter of a note, a note's height, half of a mark, half of a line."""
+"""Printer's points: the mean width of a letter of a note, a note's height, half of a small mark and of a line."""
 
 STEPS = 12
 """Spots of a line between two points: a note steps aside for each of them."""
@@ -78,7 +78,8 @@ def write_notes(
 def _boxes(line: Line2D, unit: float) -> list[tuple]:
     """What a line and its marks take: boxes (left, low, right, high) in printer's points."""
     spots = line.get_transform().transform(line.get_xydata()) * unit
-    marks = [(spot, MARK) for spot in spots] if line.get_marker() not in ("", "None", None) else []
+    half = max(MARK, line.get_markersize() / 2 + CURVE)
+    marks = [(spot, half) for spot in spots] if line.get_marker() not in ("", "None", None) else []
     shares = np.linspace(0, 1, STEPS, endpoint=False)[1:, None]
     if line.get_linestyle() != "None":
         for start, end in pairwise(spots):

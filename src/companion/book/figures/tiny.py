@@ -86,21 +86,26 @@ def lost_in_both(frame: pd.DataFrame) -> Axes:
 def wide_and_narrow(frame: pd.DataFrame) -> Axes:
     """Accuracy (%) against kept weights and against the energy of an image, for networks of two widths.
 
-    Networks of one series and width are joined; those of the greater width have large marks.
+    Networks of one series, width and length of codes are joined, by dots where codes have less than 8 bits;
+    those of the greater width have large marks.
 
     Parameters
     ----------
-    frame : columns ``series`` (of `figures.energy.SERIES_STYLE`), ``width`` (1 or 2), ``kept_weights``,
-        ``energy_j``, ``test_accuracy`` (%)
+    frame : columns ``series`` (of `figures.energy.SERIES_STYLE`), ``width`` (1 or 2), ``bits``,
+        ``kept_weights``, ``energy_j``, ``test_accuracy`` (%)
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 4.2), sharey=True)
     for ax, across in ((left, "kept_weights"), (right, "energy_j")):
-        for (series, width), own in frame.sort_values(across).groupby(["series", "width"], sort=False):
+        named = set()
+        for (series, width, bits), own in frame.sort_values(across).groupby(
+            ["series", "width", "bits"], sort=False
+        ):
             color, marker = SERIES_STYLE[series]
             size = (9 if marker == "*" else 6) * (1 if width == 1 else 1.7)
-            label = series if width == 1 else f"_{series}, wide"
-            x, y = own[across], own.test_accuracy
-            ax.plot(x, y, marker, linestyle="-", linewidth=1, color=color, markersize=size, label=label)
+            style = dict(linestyle="-" if bits == 8 else ":", linewidth=1, color=color, markersize=size)
+            label = f"_{series}, wide" if width > 1 else f"_{series}, {bits} bits" if series in named else series
+            named.add(label)
+            ax.plot(own[across], own.test_accuracy, marker, label=label, **style)
         ax.margins(x=0.08, y=0.08)
     _error_scale(left)
     _log_scale(left, lambda value, _: f"{value / 1e3:g}k")
