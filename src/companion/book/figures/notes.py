@@ -78,7 +78,7 @@ def write_notes(
 def _boxes(line: Line2D, unit: float) -> list[tuple]:
     """What a line and its marks take: boxes (left, low, right, high) in printer's points."""
     spots = line.get_transform().transform(line.get_xydata()) * unit
-    half = max(MARK, line.get_markersize() / 2 + CURVE)
+    half = max(MARK, line.get_markersize() / 2 + 0.5)
     marks = [(spot, half) for spot in spots] if line.get_marker() not in ("", "None", None) else []
     shares = np.linspace(0, 1, STEPS, endpoint=False)[1:, None]
     if line.get_linestyle() != "None":
