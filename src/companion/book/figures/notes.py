@@ -18,7 +18,7 @@ NOTE = 9.0
 """Size of small words, in printer's points: in a column of text they have 11 pixels, the least to be read."""
 
 LETTER, LINE, MARK, CURVE = 5.2, 9.5, 6.0, 1.5
-"""Printer's points: the mean width of a letter of a note, a note's height, half of a small mark and of a line."""
+"""Printer's points: a letter of a note in the mean, a note's height, half of a small mark and of a line."""
 
 STEPS = 12
 """Spots of a line between two points: a note steps aside for each of them."""

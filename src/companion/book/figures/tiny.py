@@ -103,7 +103,8 @@ def wide_and_narrow(frame: pd.DataFrame) -> Axes:
             color, marker = SERIES_STYLE[series]
             size = (9 if marker == "*" else 6) * (1 if width == 1 else 1.7)
             style = dict(linestyle="-" if bits == 8 else ":", linewidth=1, color=color, markersize=size)
-            label = f"_{series}, wide" if width > 1 else f"_{series}, {bits} bits" if series in named else series
+            apart = ", wide" if width > 1 else f", {bits} bits" if series in named else ""
+            label = f"_{series}{apart}" if apart else series
             named.add(label)
             ax.plot(own[across], own.test_accuracy, marker, label=label, **style)
         ax.margins(x=0.08, y=0.08)
