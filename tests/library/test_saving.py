@@ -249,6 +249,39 @@ def test_a_model_that_does_not_fit_is_left_as_it_was(make, message, tmp_path):
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_a_model_that_ties_what_is_two_in_the_file_is_left_as_it_was(tmp_path):
+    class Words(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words, self.out = nn.Embedding(9, 4), nn.Linear(4, 9, bias=False)
+            self.out.weight = self.words.weight
+
+        def forward(self, words):
+            return self.out(self.words(words))
+
+    def untied():
+        model = Words()
+        model.out.weight = nn.Parameter(model.out.weight.detach().clone())
+        return model
+
+    model, inputs, path = untied(), torch.arange(9), tmp_path / "net"
+    sparsity = Twofold(model, density=0.5)
+    twofold.save(path, sparsity)
+    tied = Words()
+    before = tied.words.weight.detach().clone()
+    with pytest.raises(ValueError, match=r"'words.weight' and 'out.weight' are one tensor in this Words"):
+        twofold.load(path, tied)
+    assert torch.equal(tied.words.weight, before)
+    twofold.load(path, other := untied())
+    assert torch.equal(other(inputs), model(inputs))
+    # Where both have the same values, nothing is lost.
+    sparsity.finish()
+    model.words.weight = model.out.weight
+    twofold.save(path, sparsity)
+    twofold.load(path, tied)
+    assert torch.equal(tied(inputs), model(inputs))
+
+
 def test_what_would_be_lost_is_not_saved(tmp_path):
     path = tmp_path / "net"
     sparsity = twofold.Twofold(Own(), density=0.5, prune_epoch=2)

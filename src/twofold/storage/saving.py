@@ -120,8 +120,8 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
     TypeError
         The model is no ``torch.nn.Module``.
     ValueError
-        Damaged or of another kind; or the model's names or shapes are others (all are listed); or it is
-        attached, or on the meta device.
+        Damaged or of another kind; or the model's names or shapes are others (all are listed), or it has as
+        one tensor what are two of unlike values in the file; or it is attached, or on the meta device.
     FileNotFoundError
         There is no such file.
     """
@@ -165,6 +165,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
     for name, layer in packed.layers.items():
         own = turned(there[weights[name]], name in transposed)
         state[keys[weights[name]]] = turned(layer.weight_like(own), name in transposed)
+    _check_ties(path, model, there, {name: state[keys[name]] for name in there})
     # Modules change what they find by the version that wrote it.
     state._metadata = copy.deepcopy(fresh._metadata)
     for module, entry in state._metadata.items():
@@ -172,6 +173,23 @@ def load(path: str | Path, model: nn.Module | None = None) -> Packed:
             entry["version"] = versions.get(plain_name(module), 1)
     model.load_state_dict(state)
     return packed
+
+
+def _check_ties(
+    path: str | Path, model: nn.Module, there: Mapping[str, Any], given: Mapping[str, Any]
+) -> None:
+    """Raise ``ValueError`` where a model holds as one tensor what a file has two values for."""
+    first: dict[tuple, str] = {}
+    for name, own in there.items():
+        if not isinstance(own, Tensor) or is_lazy(own) or own.layout != torch.strided or not own.numel():
+            continue
+        other = first.setdefault((own.device, own.data_ptr(), own.shape, own.stride()), name)
+        values = (tensor.to(own.device, own.dtype) for tensor in (given[other], given[name]))
+        if other != name and not torch.equal(*values):
+            raise ValueError(
+                f"{other!r} and {name!r} are one tensor in this {type(model).__name__} (tied weights) and two "
+                f"of unlike values in {path}; give each a tensor of its own, as when it was saved"
+            )
 
 
 def _check_activity(activity: Mapping[str, Activity], layers: Mapping[str, StoredLayer]) -> None:
