@@ -23,7 +23,8 @@ from twofold.inputs.activity import Activity, measure_activity
 from twofold.inputs.products import ProductWatch
 from twofold.inputs.scales import Feed, calibrate, check_images
 from twofold.layer import WORD, StoredLayer
-from twofold.sparsity.choose import Coverage, find_module, turned
+from twofold.sparsity.choose import Coverage, find_module, turned, uncompiled
+from twofold.sparsity.parametrizations import MaskedWeight
 from twofold.sparsity.twofold import Twofold
 
 __all__ = ["Report", "report"]
@@ -183,7 +184,8 @@ def report(
         With neither: each row is read once with an input bit of 1, the slides' way of counting.
     baseline
         The dense or untrained network: a model, whose float weights are rounded to codes, or a source such
-        as above with the same layers. It is read with the same inputs on the same machine.
+        as above with the same layers. It is read with the same inputs on the same machine. A Twofold
+        changes its model, so a copy from before attaching is needed: ``copy.deepcopy(model)``.
     changes
         Fields of :class:`~twofold.energy.machine.Machine` to be set otherwise: ``dataflow="crossbar"``,
         ``adc_rule="none"``, ``input_memory="SRAM"``, ...
@@ -195,7 +197,8 @@ def report(
         arrays) nor a callable, the machine or the activity of another kind, or a change is of no such field.
     ValueError
         An encoding other than that which the codes were chosen for; a layer without activity or baseline, or
-        whose products have its inputs where its outputs are taken to be (named); and as
+        whose products have its inputs where its outputs are taken to be (named); a baseline that is attached,
+        or the finished model itself; and as
         :func:`~twofold.energy.price.layer_energy`.
 
     Examples
@@ -284,6 +287,7 @@ def report(
     if isinstance(source, Twofold) and source.finished is None and not source.pruned:
         title += "; MASKS NOT ACTIVE YET: priced as if pruned now, while the model still has all weights"
     if baseline is not None:
+        _check_untouched(baseline, source)
         theirs = _baseline_layers(baseline, layers, _transposed(source))
         references = _references(theirs, activity, machine, count, held, idle)
         out["baseline_j"] = references[held].energy_j
@@ -469,6 +473,18 @@ def _references(
     return found
 
 
+def _check_untouched(baseline: object, source: object) -> None:
+    """Raise ``ValueError`` where the baseline is a model that a Twofold has made sparse, or is about to."""
+    if not isinstance(baseline, nn.Module):
+        return
+    own = isinstance(source, Twofold) and uncompiled(baseline) is source.model
+    if own or any(isinstance(module, MaskedWeight) for module in baseline.modules()):
+        raise ValueError(
+            f"baseline is a {type(baseline).__name__} that a Twofold was attached to, whose weights are sparse "
+            "themselves; give a copy of the model from before, made by copy.deepcopy(model), or a Twofold"
+        )
+
+
 def _baseline_layers(
     baseline: object, layers: Mapping[str, StoredLayer], transposed: Collection[str] = ()
 ) -> dict[str, StoredLayer]:
@@ -488,7 +504,7 @@ def _baseline_layers(
         }
         theirs = {
             name: StoredLayer(
-                _rounded(weight, layers[name]),
+                _rounded(name, weight, layers[name]),
                 1.0,
                 torch.ones_like(weight, dtype=torch.bool),
                 layers[name].bits,
@@ -508,10 +524,13 @@ def _baseline_layers(
     return {name: replace(theirs[name], encoding="twos_complement") for name in layers}
 
 
-def _rounded(weight: Float[Tensor, "out *rest"], layer: StoredLayer) -> Tensor:
+def _rounded(name: str, weight: Float[Tensor, "out *rest"], layer: StoredLayer) -> Tensor:
     """The baseline's codes, with as many scales as the layer has."""
     several = isinstance(layer.scale, Tensor)
-    return quantize(weight, layer.bits, channel_scale(weight).flatten() if several else None)
+    try:
+        return quantize(weight, layer.bits, channel_scale(weight).flatten() if several else None)
+    except ValueError as error:
+        raise ValueError(f"the baseline's layer {name!r}: {error}") from error
 
 
 def _weight(model: nn.Module, name: str) -> Tensor | None:

@@ -1,5 +1,6 @@
 """Findings are the numbers of the frames that they are made from: frames by hand, and the study's own."""
 
+import copy
 import math
 
 import pandas as pd
@@ -216,7 +217,7 @@ def test_index_generator():
 def test_your_network():
     right = torch.tensor([True, True, True, False])
     model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
-    made = report(Twofold(model, layers="0", density=0.5), baseline=model)
+    made = report(Twofold(copy.deepcopy(model), layers="0", density=0.5), baseline=model)
     found = plain(
         findings.your_network(
             right=right,

@@ -1,5 +1,6 @@
 """A report by the parts of a network, and what an outlier costs the other weights."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,7 @@ from twofold import Twofold, report
 def made():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 4), nn.Linear(4, 2))
-    return report(Twofold(model, density=0.5), baseline=model)
+    return report(Twofold(copy.deepcopy(model), density=0.5), baseline=model)
 
 
 def test_parts_have_the_sums_of_their_layers(made):

@@ -288,6 +288,21 @@ def test_bad_options_are_quoted(attached, images):
             call()
 
 
+def test_a_baseline_that_is_sparse_itself_is_refused(attached):
+    sparsity, dense = attached
+    said = r"baseline is a \w+ that a Twofold was attached to, .* copy.deepcopy\(model\)"
+    for model in (sparsity.model, copy.deepcopy(sparsity.model), torch.compile(sparsity.model)):
+        with pytest.raises(ValueError, match=said):
+            report(sparsity, baseline=model)
+    layers = sparsity.finish()
+    with pytest.raises(ValueError, match=said):
+        report(sparsity, baseline=sparsity.model)
+    assert report(layers, baseline=dense).total.gain > 1
+    nn.init.constant_(dense.fc1.weight, math.nan)
+    with pytest.raises(ValueError, match=r"the baseline's layer 'fc1': \d+ of \d+ weights are NaN"):
+        report(layers, baseline=dense)
+
+
 def measured(model, images):
     return measure_activity(model, images, scales=activation_scales(model, images))
 
