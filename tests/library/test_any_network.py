@@ -465,6 +465,36 @@ def test_a_checkpoint_of_another_shape_is_named():
         Twofold(Small(), density=0.5).model.load_state_dict(state)
 
 
+@pytest.mark.parametrize("precision", [torch.float64, torch.float16])
+@pytest.mark.parametrize("scale", ["layer", "channel"])
+@pytest.mark.parametrize("term", ["energy", "popcount"])
+def test_a_plain_checkpoint_may_be_of_another_precision(term, scale, precision):
+    torch.manual_seed(0)
+    model, other = Small(), Small()
+    sparsity = Twofold(model, density=0.5, scale=scale, bit_term=term, strength=1.0)
+    model.load_state_dict({name: value.to(precision) for name, value in other.state_dict().items()})
+    assert model(IMAGES).dtype == torch.float32
+    for name, place in sparsity.places.items():
+        own, kept = other.get_submodule(name).weight, sparsity.codes()[name].keep
+        assert place.weight.dtype == torch.float32
+        step = own.abs().amax() / 127 + 1e-3 * own.abs().amax()
+        assert (((place.weight - own).abs() <= step) | ~kept).all()
+    finished = sparsity.finish()
+    assert all(not isinstance(own.scale, torch.Tensor) or own.scale.dtype == torch.float32
+               for own in finished.values())
+
+
+def test_one_layer_of_another_precision_leaves_the_codes_of_others():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 4))
+    sparsity = Twofold(model, bits=12, strength=60.0)
+    sparsity.advance(1.0)
+    expected = model[0].weight.detach().clone()
+    for change in ("half", "float", "bfloat16", "double"):
+        getattr(model[1], change)()
+        assert torch.equal(model[0].weight, expected), change
+
+
 @every_term
 def test_an_assigned_weight_is_trained_on_and_one_changed_in_place_is_refused(term):
     model = Small()

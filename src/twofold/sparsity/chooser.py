@@ -131,6 +131,9 @@ class CodeChooser(nn.Module):
         before = self.breaks.dtype
         super()._apply(fn, recurse)
         if self.breaks.dtype != before:
+            if self.breaks.dtype not in (torch.float32, torch.float64):
+                # All layers share it: half() of one, which cannot be used then, must not round those of others.
+                super()._apply(lambda own: own.to(before) if own.is_floating_point() else own, recurse)
             self._fill()  # afresh: what half() rounded, float() does not bring back
         return self
 
@@ -170,10 +173,13 @@ class CodeChooser(nn.Module):
         order = sorted(range(place.ndim), key=lambda dim: place.stride(dim), reverse=True)
         stored = place.permute(order)
         flat = stored.reshape(-1)
-        index = self.before.index_select(0, _cell(flat, self.grid, len(self.before)))
+        before, grid, breaks, values = self.before, self.grid, self.breaks, self.values
+        if breaks.device != place.device:  # the layers that share it may be on several
+            before, grid, breaks, values = (own.to(place.device) for own in (before, grid, breaks, values))
+        index = before.index_select(0, _cell(flat, grid, len(before)))
         for _ in range(self.inside):
-            index += flat > self.breaks.index_select(0, index)
-        chosen = self.values.index_select(0, index).view(stored.shape)
+            index += flat > breaks.index_select(0, index)
+        chosen = values.index_select(0, index).view(stored.shape)
         return chosen.permute([order.index(dim) for dim in range(place.ndim)])
 
 

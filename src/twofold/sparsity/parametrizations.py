@@ -324,8 +324,9 @@ class BitPlaneWeight(MaskedWeight):
 
     def right_inverse(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "bits out rows"]:
         self.check_assigned(weight)
-        self.scale = _scale(weight, self.output)
-        codes = round_to_grid(weight.detach(), self.scale / code_limit(self.bits), self.bits)
+        # As the buffer has it: a checkpoint may be of another precision, or on another device.
+        self.scale = _scale(weight, self.output).to(self.scale)
+        codes = round_to_grid(weight.detach().to(self.scale), self.scale / code_limit(self.bits), self.bits)
         return self._true_bits(codes.to(torch.int16)).to(weight.dtype)
 
     def codes(
