@@ -1011,6 +1011,30 @@ def test_a_report_says_what_share_it_covers_and_what_is_not_used(tmp_path):
     assert "%" not in twofold.report(Twofold(Small(), density=0.5)).title
 
 
+def test_a_report_covers_the_model_as_it_is_when_it_is_made(tmp_path):
+    def make(outputs):
+        return nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, outputs))
+
+    model = make(1)
+    sparsity = Twofold(model, exclude="2", density=0.5)
+    assert sparsity.coverage.left == {"2.weight": 5}  # a layer, though of a single output
+    model[2] = nn.Linear(5, 40)
+    model.append(nn.Linear(40, 2))
+    for made in (twofold.report(sparsity), sparsity.finish() and twofold.report(sparsity)):
+        assert made.coverage.attached == {"0.weight": 20}
+        assert made.coverage.left == {"2.weight": 200, "3.weight": 80}
+        assert "6.7 % of the weights that the model multiplies by are attached; in float are" in made.title
+    twofold.save(tmp_path / "net", sparsity)
+    assert twofold.load(tmp_path / "net").facts["in_float"] == {"2.weight": 200, "3.weight": 80}
+
+
+def test_what_several_twofolds_compute_is_counted_once_each():
+    model = nn.Sequential(*(nn.Linear(6, 6) for _ in range(8)))
+    first, second = Twofold(model, layers="0"), Twofold(model, layers=["1", "2", "3", "4"], seed=1)
+    assert len(multiplying_weights(model)) == 8
+    assert (first.coverage.share, second.coverage.share) == (1 / 8, 4 / 8)
+
+
 def test_a_report_covers_named_parameters_and_sees_which_way_round_they_are():
     torch.manual_seed(0)
     model, dense = Handed(), Handed()

@@ -26,6 +26,7 @@ from twofold.layer import WeightLayer, plain_name, weight_layers
 from twofold.masks.draw import LARGEST, magnitude_mask, random_mask
 from twofold.masks.generator import LAYERS_PER_RUN, layer_generator
 from twofold.masks.kinds import IndexGenerator, Reduction
+from twofold.sparsity.parametrizations import MaskedWeight
 from twofold.sparsity.trial import obstacle_in_forward, obstacle_in_kind, output_dimension
 
 __all__ = [
@@ -222,9 +223,10 @@ def places_of(
 def multiplying_weights(model: nn.Module) -> dict[str, int]:
     """Number of weights of every matrix that a model multiplies by, by the name of its parameter.
 
-    Counted is every parameter that is longer than 1 in two or more dimensions, once where it is tied, and is
-    not an embedding's or a norm's. Neither is one that is stretched over the inputs: position embeddings and
-    class tokens have a first dimension of 1, and belong to no layer.
+    Counted is the weight of every convolution and linear layer, and every other parameter that is longer than
+    1 in two or more dimensions, once where it is tied, and is not an embedding's or a norm's. Neither is one
+    that is stretched over the inputs: position embeddings and class tokens have a first dimension of 1, and
+    belong to no layer.
 
     Examples
     --------
@@ -234,10 +236,13 @@ def multiplying_weights(model: nn.Module) -> dict[str, int]:
     """
     sizes, seen = {}, set()
     for name, module in _matrices(model).items():
-        weight = getattr(module, name.rpartition(".")[2])
-        if id(weight) not in seen:
-            sizes[name] = weight.numel()
-        seen.add(id(weight))
+        parameter = name.rpartition(".")[2]
+        # What is computed is another tensor each time; what computes it stays.
+        held = module._parameters.get(parameter)
+        owner = module.parametrizations[parameter] if held is None else held
+        if id(owner) not in seen:
+            sizes[name] = _shapes(module)[parameter].numel()
+        seen.add(id(owner))
     return sizes
 
 
@@ -245,9 +250,9 @@ def multiplying_weights(model: nn.Module) -> dict[str, int]:
 class Coverage:
     """What share of the weights that a model multiplies by is attached.
 
-    Counted is what `multiplying_weights` finds when a Twofold is attached. Products with an embedding's
-    weight, a buffer or a parameter whose first dimension is 1 are not seen then; a report with images names
-    them. What another Twofold has on the same model counts as left.
+    Counted is what `multiplying_weights` finds. Products with an embedding's weight, a buffer or a parameter
+    whose first dimension is 1 are not seen then; a report with images names them. What another Twofold has on
+    the same model counts as left.
 
     Attributes
     ----------
@@ -291,10 +296,11 @@ class Coverage:
 def coverage_of(
     model: nn.Module, places: Mapping[str, Place], exclude: Choice | Iterable[Choice] = ()
 ) -> Coverage:
-    """What of a model's matrices the places cover; before anything is attached to it."""
+    """What of a model's matrices the places cover, as the model is now."""
     excluded = (exclude,) if isinstance(exclude, str | type) else tuple(exclude)
-    attached = {_full_name(place.path, place.parameter) for place in places.values()}
+    covered = {_full_name(place.path, place.parameter): place.module for place in places.values()}
     sizes, holders = multiplying_weights(model), _matrices(model)
+    attached = {name for name in sizes if covered.get(name) is holders[name]}
     left = {name: size for name, size in sizes.items() if name not in attached}
     unasked = [
         name
@@ -449,14 +455,22 @@ def _matrices(model: nn.Module) -> dict[str, nn.Module]:
     for path, module in _named_modules(model):
         if isinstance(module, (*_LOOKED_UP, *_NORMS)) or _COMPUTING in f".{path}.":
             continue
-        computed = getattr(module, "parametrizations", {})
-        shapes = {name: getattr(module, name).shape for name in computed}
-        shapes |= {n: p.shape for n, p in module._parameters.items() if p is not None and not is_lazy(p)}
-        for name, shape in shapes.items():
+        for name, shape in _shapes(module).items():
             stretched = shape[:1] == (1,) and not isinstance(module, (WeightLayer, *_UNABLE))
-            if not stretched and sum(length > 1 for length in shape) > 1:
+            layers_own = name == "weight" and isinstance(module, WeightLayer)  # of a single output, say
+            if layers_own or (not stretched and sum(length > 1 for length in shape) > 1):
                 found[_full_name(path, name)] = module
     return found
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    """The shapes of a module's parameters, of those that are computed as well."""
+    shapes = {}
+    for name, slot in getattr(module, "parametrizations", {}).items():
+        ours = isinstance(slot[0], MaskedWeight)  # whose weight need not be computed for it
+        shapes[name] = slot[0].keep.shape if ours else getattr(module, name).shape
+    plain = ((n, p) for n, p in module._parameters.items() if p is not None and not is_lazy(p))
+    return shapes | {name: parameter.shape for name, parameter in plain}
 
 
 def _fitting(

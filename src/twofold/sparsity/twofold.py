@@ -154,7 +154,8 @@ class Twofold:
     Attributes
     ----------
     coverage : Coverage
-        What share of the weights that the model multiplies by is attached, and what is not.
+        What share of the weights that the model multiplies by is attached, and what is not; counted anew each
+        time, since a layer that is not attached may be exchanged or added.
 
     Raises
     ------
@@ -331,9 +332,9 @@ class Twofold:
                 raise ValueError(f"layer {name!r}: {error}") from error
         self.generators = {name: own for name, (_, own) in masks.items()}
         self._sizes = {name: keep.numel() for name, (keep, _) in masks.items()}
-        self.coverage: Coverage = coverage_of(model, self.places, exclude)
-        if not by_name and self.coverage.unasked_share > 0.5:
-            warnings.warn(f"{self.coverage}; name more of it in layers, or exclude it", stacklevel=2)
+        self._exclude = exclude
+        if not by_name and (coverage := self.coverage).unasked_share > 0.5:
+            warnings.warn(f"{coverage}; name more of it in layers, or exclude it", stacklevel=2)
         for name, (outputs_first, _) in masks.items():
             place = self.places[name]
             # In the weight's order of memory: products of unlike orders take several times as long.
@@ -375,6 +376,11 @@ class Twofold:
             "" if self.finished is None else "finished",
         ]
         return f"Twofold({', '.join(filter(None, facts))})"
+
+    @property
+    def coverage(self) -> Coverage:
+        """What share of the weights that the model multiplies by is attached now, and what is not."""
+        return coverage_of(self.model, self.places, self._exclude)
 
     def _prices(self) -> Float[Tensor, " codes"]:
         """What each code costs its chooser, the lowest code first: picojoules, or ones."""
