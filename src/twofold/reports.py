@@ -383,6 +383,12 @@ def _check_outputs(
 ) -> None:
     """Raise ``ValueError`` where a matrix has been attached the wrong way round, as its products show."""
     for name, seen in outputs.items():
+        if -1 in seen:
+            raise ValueError(
+                f"layer {name} has {layers[name].columns} columns, a single dimension of it, and a product has others "
+                "as its outputs, several together (heads of an einsum, say); make it a matrix, and reshape what "
+                "goes in or comes out"
+            )
         if len(seen) > 1:
             raise ValueError(
                 f"layer {name} is multiplied by both ways round, and has a price in one; leave it out, with "

@@ -1067,6 +1067,34 @@ def test_a_square_matrix_that_lies_the_other_way_round_is_refused(turned):
             twofold.report(sparsity, images=torch.rand(3, 4))
 
 
+@pytest.mark.parametrize(
+    ("shape", "rule", "said"),
+    [
+        ((8, 2, 4), "bd,dhe->bhe", "has 8 columns, a single dimension of it, and a product has others"),
+        ((2, 4, 8), "bd,hed->bhe", "has 2 columns, a single dimension of it, and a product has others"),
+        ((8, 8, 1), "bd,deo->beo", "has 8 inputs, .* attach it with transposed='heads'"),
+        ((8, 8, 1), "bd,edo->beo", None),
+    ],
+)
+def test_a_weight_of_heads_has_a_price_only_where_its_outputs_are_its_columns(shape, rule, said):
+    """As many inputs as outputs, so that only the order in memory tells them apart."""
+
+    class Heads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.heads = nn.Parameter(torch.randn(shape))
+
+        def forward(self, inputs):
+            return torch.einsum(rule, inputs, self.heads).relu()
+
+    sparsity = Twofold(Heads(), layers="heads", density=0.5)
+    if said is None:
+        assert twofold.report(sparsity, images=torch.rand(3, 8)).total.energy_j > 0
+        return
+    with pytest.raises(ValueError, match=f"layer heads {said}"):
+        twofold.report(sparsity, images=torch.rand(3, 8))
+
+
 def test_a_matrix_that_is_used_both_ways_round_is_refused():
     class Coder(nn.Module):
         def __init__(self):
@@ -1096,6 +1124,79 @@ def test_a_report_with_images_names_products_that_the_coverage_does_not_know():
     title = twofold.report(sparsity, images=torch.ones(1, 3)).title
     assert "; in float are out.weight (16); multiplied by as well, and neither" in title
     assert title.endswith(" are stack (16), table (16), words.weight (36)")
+
+
+def test_a_product_past_the_codes_is_named():
+    class Coder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mix = nn.Linear(4, 4)
+            self.tied = [self.mix.weight]
+
+        def forward(self, inputs):
+            return self.mix(inputs).relu() @ self.tied[0]
+
+    said = "a product takes mix.parametrizations.weight.original, which its weight is computed from"
+    with pytest.raises(ValueError, match=f"layer mix is not all that is multiplied by: {said}"):
+        twofold.report(Twofold(Coder(), density=0.5), images=torch.rand(3, 4))
+
+
+def test_experts_without_tokens_spend_nothing():
+    class Experts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.experts = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+
+        def forward(self, tokens):
+            found = torch.zeros_like(tokens)
+            for index, expert in enumerate(self.experts):
+                sent = tokens[:, 0].long() == index
+                found[sent] = expert(tokens[sent])
+            return found
+
+    tokens = torch.cat([torch.zeros(3, 4), torch.full((2, 4), 2.0)])
+    frame = twofold.report(Twofold(Experts(), density=0.5), images=tokens).frame
+    assert (frame.cycles > 0).tolist() == [True, False, True]
+    with pytest.raises(ValueError, match=r"images is of shape \(0, 4\); its first axis must count"):
+        twofold.activation_scales(Experts(), tokens[:0])
+
+
+def test_a_product_that_only_a_later_batch_makes_is_counted():
+    class Seldom(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.often, self.seldom = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, inputs):
+            return F.linear(inputs, self.seldom.weight) if inputs.sum() > 1e3 else self.often(inputs)
+
+    images = torch.ones(129, 4)
+    images[128] *= 1e3
+    made = twofold.report(Twofold(Seldom(), density=0.5), images=images)
+    assert "not used" not in made.title and (made.frame.energy_j > 0).all()
+
+
+def test_a_report_puts_a_model_back_by_its_own_train():
+    """As in LoRA: what is trained beside a weight is merged into it for evaluation."""
+
+    class Merging(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.merged = nn.Linear(4, 4), False
+
+        def train(self, mode=True):
+            self.merged = not mode
+            return super().train(mode)
+
+        def forward(self, inputs):
+            return self.fc(inputs)
+
+    model = nn.Sequential(Merging(), Merging(), nn.BatchNorm1d(4))
+    model[1].train(False)
+    model[2].eval()
+    twofold.report(Twofold(model), images=torch.rand(3, 4))
+    assert [module.training for module in model] == [True, False, False] and model.training
+    assert (model[0].merged, model[1].merged) == (False, True)
 
 
 def test_a_report_of_no_images_at_all_says_so():

@@ -53,7 +53,8 @@ class ProductWatch(TorchDispatchMode):
     uncounted : dict
         Which products, by name, with a weight have no inputs that ``see`` could be shown.
     outputs : dict
-        Which dimensions, by name, of a matrix the products that were shown had as their outputs.
+        Which dimensions, by name, of a weight the products that were shown had as their outputs, as a matrix;
+        -1 where that is not one of its first two alone.
     beside : set
         Names of those others that a product was seen with.
     used : bool
@@ -137,6 +138,7 @@ class ProductWatch(TorchDispatchMode):
     def _see(self, name: str, operation: Any, args: tuple, factor: Tensor) -> None:
         """Show the inputs of a product with the weight."""
         if operation is _CONVOLUTION:
+            self._note_outputs(name, factor.shape[0], factor.stride(0))
             self.see(name, _convolution(factor, args[3], args[4], args[5], args[8]), args[0])
             return
         left, right = (args[position] for position in _FACTORS[operation])
@@ -145,11 +147,18 @@ class ProductWatch(TorchDispatchMode):
         else:
             inputs = right[:, None].t() if right.dim() == 1 else right.transpose(-1, -2).flatten(0, -2)
             outputs = factor.stride(-2)
-        weight = self.weights[name]
-        if min(weight.shape) > 1 and sorted(factor.shape[-2:]) == sorted(weight.shape):
-            self.outputs.setdefault(name, set()).add(weight.stride().index(outputs))
         rows = inputs.shape[1]
-        self.see(name, nn.Linear(rows, _once(factor).numel() // rows, bias=False, device="meta"), inputs)
+        columns = _once(factor).numel() // rows
+        self._note_outputs(name, columns, outputs)
+        self.see(name, nn.Linear(rows, columns, bias=False, device="meta"), inputs)
+
+    def _note_outputs(self, name: str, columns: int, stride: int) -> None:
+        """Which dimension of the weight has so many outputs, so far apart in memory."""
+        weight = self.weights[name]
+        if sum(length > 1 for length in weight.shape) > 1:
+            lengths = [*zip(weight.shape, weight.stride(), strict=True)][:2]
+            fitting = [dim for dim, own in enumerate(lengths) if own == (columns, stride)]
+            self.outputs.setdefault(name, set()).add(fitting[0] if fitting else -1)
 
 
 def _uncountable(operation: Any, args: tuple, factor: Tensor, weight: Tensor) -> str | None:

@@ -283,7 +283,8 @@ def watch_inputs(
     A weight that a function multiplies by, past its layer or as a parameter of any module, counts as well:
     its module is then a stand-in of the same sizes. `layers` names such parameters, too. What is not used in
     evaluation mode is not shown. Returned is what was seen of such products, also of those with parameters
-    and buffers that are not among the weights, in the first batch at least.
+    and buffers that are not among the weights, in the first batch at least. Afterwards the model is as it was;
+    modules are put into evaluation mode and back by their own ``train``, which may do more than set the mode.
 
     Raises
     ------
@@ -292,8 +293,8 @@ def watch_inputs(
     ValueError
         An image holds NaN or infinite values, a convolution is transposed, or its input has no axis that
         counts the images, a weight is multiplied by in a way that shows no inputs to count (a part of it, or
-        in a transposed convolution), or one among `layers` is only used by operations that have none (the
-        message names the layer).
+        in a transposed convolution), or one among `layers` is only used by operations that have none, or what
+        its codes are made of is multiplied by, past them (the message names the layer).
 
     Examples
     --------
@@ -324,18 +325,21 @@ def watch_inputs(
                 "the images need a first axis that counts them, also where there is only one"
             )
         inside.add(name)
-        seen.add(name)
         with products.paused():
-            see(name, layer, inputs)
+            show(name, layer, inputs)
 
-    def multiply(name: str, stand_in: nn.Module, inputs: Tensor) -> None:
+    def show(name: str, layer: nn.Module, inputs: Tensor) -> None:
         seen.add(name)
-        see(name, stand_in, inputs)
+        if inputs.numel():  # an expert whom no token was sent is called as well
+            see(name, layer, inputs)
 
     modes = {layer: layer.training for layer in model.modules()}
     with ExitStack() as stack:
-        for layer, mode in modes.items():
+        # Last each mode itself; before it what else a module does with it, merged adapters say.
+        for layer, mode in reversed(modes.items()):
             stack.callback(setattr, layer, "training", mode)
+        for layer, mode in reversed(modes.items()):
+            stack.callback(layer.train, mode)
         model.eval()  # batch norm must neither use nor move its statistics by these images
         stack.enter_context(torch.no_grad())
         stack.enter_context(_hooked(model, look, layers, inside.discard))
@@ -343,17 +347,26 @@ def watch_inputs(
         weights = _watched_weights(model, layers)
         stack.enter_context(_taken_apart(weights))
         watched = {name: weight for name, (_, weight) in weights.items()}
-        products = ProductWatch(watched, multiply, inside, _others(model, watched))
+        trained = _trained(weights)
+        products = ProductWatch(watched, show, inside, _others(model, watched) | dict(trained.values()))
         if not isinstance(images, Tensor):
             with products:
                 images(model)
-        # Watching every operation costs time; the first batch tells whether it is needed.
+        # Watching every operation costs time; the first batch tells whether it is needed: not where all
+        # layers are called.
         for index, batch in enumerate(images.split(batch_size) if isinstance(images, Tensor) else ()):
-            if index == 0 or products.used:
+            if index == 0 or products.used or not seen.issuperset(watched):
                 with products:
                     model(batch)
             else:
                 model(batch)
+    for name, (parameter, _) in trained.items():
+        if parameter in products.beside:
+            raise ValueError(
+                f"layer {name} is not all that is multiplied by: a product takes {parameter}, which its weight is "
+                "computed from; the model holds on to the parameter itself (in a list, say), and must look it up "
+                "in its module at each pass"
+            )
     for name, why in products.uncounted.items():
         raise ValueError(
             f"layer {name} is used by a product with {why}, whose inputs cannot be counted; leave it out "
@@ -380,6 +393,8 @@ def check_images(images: object) -> None:
         )
     if images.is_meta:
         raise ValueError("images is on the meta device, which holds no values; make it on another")
+    if not images.numel():
+        raise ValueError(f"images is of shape {tuple(images.shape)}; its first axis must count the images")
 
 
 def _watched_weights(model: nn.Module, layers: Collection[str] | None) -> dict[str, tuple[nn.Module, Tensor]]:
@@ -409,6 +424,18 @@ def _others(model: nn.Module, watched: Mapping[str, Tensor]) -> dict[str, Tensor
         for name, tensor in named
         if id(tensor) not in known and ".parametrizations." not in f".{name}"
     }
+
+
+def _trained(weights: Mapping[str, tuple[nn.Module, Tensor]]) -> dict[str, tuple[str, Tensor]]:
+    """What the weight of each layer is computed from, with its name, where that is one tensor of its shape."""
+    found = {}
+    for name, (holder, weight) in weights.items():
+        for parameter, slot in getattr(holder, "parametrizations", {}).items():
+            own = getattr(slot, "original", None)
+            if getattr(holder, parameter) is weight and own is not None and own.shape == weight.shape:
+                path = name if parameter == "weight" else name.rpartition(".")[0]
+                found[name] = f"{path}.parametrizations.{parameter}.original".lstrip("."), own
+    return found
 
 
 @contextmanager
