@@ -1035,6 +1035,30 @@ def test_what_several_twofolds_compute_is_counted_once_each():
     assert (first.coverage.share, second.coverage.share) == (1 / 8, 4 / 8)
 
 
+@pytest.mark.parametrize("mask", ["lfsr", "iid"])
+def test_a_second_twofold_has_masks_of_its_own(mask):
+    model = nn.Sequential(*(nn.Linear(32, 32) for _ in range(4)))
+    Twofold(model, layers="0", density=0.5, mask=mask)
+    with pytest.raises(ValueError, match=f"seed is 0, and another Twofold on this model has masks of '{mask}'"):
+        Twofold(model, layers="1", density=0.5, mask=mask)
+    assert not parametrize.is_parametrized(model[1])
+    Twofold(model, layers="1", density=0.5, mask=mask, seed=1)
+    Twofold(model, layers="2", density=0.5, mask="magnitude")
+    Twofold(model, layers="3")  # codes alone
+
+
+def test_torchscript_is_refused():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about torch.jit
+        traced = torch.jit.trace(nn.Sequential(nn.Linear(4, 4)), torch.rand(2, 4))
+    with pytest.raises(ValueError, match="cannot be attached: it is TorchScript, .* traced or scripted from"):
+        Twofold(traced)
+    model = nn.Sequential(traced, nn.Linear(4, 4))
+    with pytest.raises(ValueError, match="layer '0.0.weight': it is TorchScript"):
+        Twofold(model, layers="0.0.weight")
+    assert Twofold(model).coverage.left == {"0.0.weight": 16}
+
+
 def test_a_report_covers_named_parameters_and_sees_which_way_round_they_are():
     torch.manual_seed(0)
     model, dense = Handed(), Handed()

@@ -784,6 +784,16 @@ class Handed(nn.Module):
         return functional.linear(self.called(inputs), self.handed.weight, self.handed.bias) @ self.bare
 
 
+def test_no_image_at_all_gives_no_output():
+    """As of an expert whom no token was sent."""
+    torch.manual_seed(0)
+    model, images = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3)), torch.rand(2, 1, 4, 4)
+    layers = Twofold(model, density=0.5).finish()
+    scales = activation_scales(model, images)
+    with on_crossbars(model, layers, scales, Crossbar(adc=NO_ADC)):
+        assert model(images[:0]).shape == (0, 3)
+
+
 def test_what_a_function_multiplies_digitally_is_told():
     torch.manual_seed(0)
     model, inputs = Handed(), torch.rand(3, 6)

@@ -69,6 +69,8 @@ _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 _COMPUTING = ".parametrizations."
 
+_SCRIPT = "it is TorchScript, whose operations are fixed; attach to the model that it was traced or scripted from"
+
 _NAMED = 3  # matrices in float that a message names
 
 
@@ -148,6 +150,8 @@ def choose_layers(
     """
     if isinstance(model, DistributedDataParallel):
         raise ValueError("the model is wrapped in DistributedDataParallel already; attach first, then wrap")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ValueError(f"the model cannot be attached: {_SCRIPT}")
     able = weight_layers(model)
     known = {n: m for n, m in _named_modules(model) if n in able or isinstance(m, _UNABLE)}
     matrices = {n: m for n, m in _matrices(model).items() if n.rpartition(".")[0] not in able}
@@ -238,8 +242,8 @@ def multiplying_weights(model: nn.Module) -> dict[str, int]:
     for name, module in _matrices(model).items():
         parameter = name.rpartition(".")[2]
         # What is computed is another tensor each time; what computes it stays.
-        held = module._parameters.get(parameter)
-        owner = module.parametrizations[parameter] if held is None else held
+        computing = getattr(module, "parametrizations", {})
+        owner = computing[parameter] if parameter in computing else getattr(module, parameter)
         if id(owner) not in seen:
             sizes[name] = _shapes(module)[parameter].numel()
         seen.add(id(owner))
@@ -313,8 +317,8 @@ def coverage_of(
 
 def uncompiled(model: nn.Module) -> nn.Module:
     """The model inside of what ``torch.compile`` made, or itself."""
-    while (inside := model._modules.get("_orig_mod")) is not None:
-        model = inside
+    while "_orig_mod" in model._modules:
+        model = model._modules["_orig_mod"]
     return model
 
 
@@ -531,6 +535,8 @@ def _listed(layers: Mapping[str, nn.Module]) -> str:
 def _obstacle(place: Place, whole: bool, owners: Mapping[int, list[str]]) -> str | None:
     """What stands in the way of this weight and what helps, or None; `whole`: the layer was named, not it."""
     layer, parameter = place.module, place.parameter
+    if isinstance(layer, torch.jit.ScriptModule):
+        return _SCRIPT
     if isinstance(layer, _ConvTransposeNd) and layer.groups > 1:
         return (
             f"it is a transposed convolution of {layer.groups} groups: two dimensions of its weight hold "

@@ -330,6 +330,13 @@ class Twofold:
                 masks[name] = draw_mask(own, share, mask, index, seed, generator, group)
             except ValueError as error:
                 raise ValueError(f"layer {name!r}: {error}") from error
+        drawn = (mask, seed) if mask != "magnitude" else None
+        taken = {own.drawn for own in model.modules() if isinstance(own, MaskedWeight)}
+        if drawn in taken - {None} and any(share < 1 for share in self.densities.values()):
+            raise ValueError(
+                f"seed is {seed}, and another Twofold on this model has masks of {mask!r} and that seed: the same "
+                "ones again; give another seed, or attach all layers at once"
+            )
         self.generators = {name: own for name, (_, own) in masks.items()}
         self._sizes = {name: keep.numel() for name, (keep, _) in masks.items()}
         self._exclude = exclude
@@ -349,6 +356,7 @@ class Twofold:
                     keep, bits, self.chooser, stored, scale == "ternary", clip_ratio, output
                 )
             weight.layer = name
+            weight.drawn = drawn if self.densities[name] < 1 else None
             if stored:
                 weight.largest = partial(_largest, place.transposed, self.densities[name], group)
             path = (place.path, "parametrizations", place.parameter, "original")
