@@ -23,7 +23,7 @@ from twofold.inputs.activity import Activity, measure_activity
 from twofold.inputs.products import ProductWatch
 from twofold.inputs.scales import Feed, calibrate, check_images
 from twofold.layer import WORD, StoredLayer
-from twofold.sparsity.choose import Coverage, find_module, turned, uncompiled
+from twofold.sparsity.choose import Coverage, convolution_groups, find_module, turned, uncompiled
 from twofold.sparsity.parametrizations import MaskedWeight
 from twofold.sparsity.twofold import Twofold
 
@@ -181,7 +181,8 @@ def report(
         Of each layer, if measured elsewhere (:func:`~twofold.inputs.activity.measure_activity`); None: what
         the file holds. Joules are those of one read of the layer that is read least often; a linear layer is
         read once an image.
-        With neither: each row is read once with an input bit of 1, the slides' way of counting.
+        With neither: each row is read once with an input bit of 1, the slides' way of counting. (The layers
+        of ``finish`` alone do not say how many groups a convolution has, and are taken to have one.)
     baseline
         The dense or untrained network: a model, whose float weights are rounded to codes, or a source such
         as above with the same layers. It is read with the same inputs on the same machine. A Twofold
@@ -250,7 +251,7 @@ def report(
             named = ", ".join(name or repr(name) for name in layers)
             raise ValueError(f"the model uses none of its layers {named} in evaluation mode")
         idle = [name for name in layers if name not in activity]
-        activity |= {name: Activity.all_ones(layers[name].codes[0].numel()) for name in idle}
+        activity |= {name: _all_ones(source, name, layers[name]) for name in idle}
         what = f"measured, mean of {count} {'images' if inputs is None else 'examples'}"
         if inputs is not None and count == 1:
             what = "measured, all inputs together"
@@ -260,7 +261,7 @@ def report(
         count = known[least].reads
         what = f"measured, mean of {count} reads of {least}"
     if activity is None:
-        activity = {name: Activity.all_ones(layer.codes[0].numel()) for name, layer in layers.items()}
+        activity = {name: _all_ones(source, name, layer) for name, layer in layers.items()}
     elif missing := [name for name in layers if name not in activity]:
         raise ValueError(f"no activity of layer {', '.join(missing)}; there is {', '.join(activity)}")
 
@@ -360,6 +361,15 @@ def _transposed(source: Any) -> set[str]:
     if isinstance(source, Twofold):
         return {name for name, place in source.places.items() if place.transposed}
     return set(getattr(source, "facts", {}).get("transposed", ()))
+
+
+def _all_ones(source: Any, name: str, layer: StoredLayer) -> Activity:
+    """Every row of a layer read once, those of each group of a convolution."""
+    if isinstance(source, Twofold):
+        groups = convolution_groups(source.places[name])
+    else:
+        groups = getattr(source, "facts", {}).get("groups", {}).get(name, 1)
+    return Activity.all_ones(groups * layer.rows)
 
 
 def _coverage(source: Any) -> Coverage | None:

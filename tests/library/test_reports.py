@@ -18,7 +18,7 @@ from companion.study.zoo import build_model
 from twofold.codes.tables import cell_table, load_cell_table
 from twofold.energy.machine import Machine
 from twofold.energy.price import PARTS
-from twofold.inputs.activity import measure_activity
+from twofold.inputs.activity import Activity, measure_activity
 from twofold.inputs.scales import activation_scales
 from twofold.layer import StoredLayer
 from twofold.reports import Report, report
@@ -286,6 +286,21 @@ def test_bad_options_are_quoted(attached, images):
     ):
         with pytest.raises(error, match=message):
             call()
+
+
+@pytest.mark.parametrize("dataflow", ["crossbar", "grouped", "packed"])
+def test_each_group_of_a_convolution_is_a_crossbar_without_images_too(dataflow, tmp_path):
+    model = nn.Sequential(nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 4, 1))
+    sparsity = Twofold(model, density=0.5)
+    machine = Machine.whole(load_cell_table(), dataflow)
+    rows = {"0": Activity.all_ones(8 * 9), "1": Activity.all_ones(8)}
+    expected = report(sparsity, machine, activity=rows).total
+    assert dataflow != "crossbar" or expected.arrays == 8 + 1
+    twofold.save(tmp_path / "net", sparsity)
+    for source in (sparsity, twofold.load(tmp_path / "net")):
+        found = report(source, machine).total
+        for column in ("energy_j", "input_j", "arrays", "cycles", "conversions"):
+            assert found[column] == expected[column], column
 
 
 def test_a_baseline_that_is_sparse_itself_is_refused(attached):

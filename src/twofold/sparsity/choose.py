@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
@@ -38,6 +38,7 @@ __all__ = [
     "check_layers",
     "choose_densities",
     "choose_layers",
+    "convolution_groups",
     "coverage_of",
     "draw_mask",
     "find_module",
@@ -111,6 +112,17 @@ def turned(tensor: Tensor, transposed: bool) -> Tensor:
     torch.Size([3, 2])
     """
     return tensor.transpose(0, 1) if transposed else tensor
+
+
+def convolution_groups(place: Place) -> int:
+    """Groups of the convolution whose weight this is, each a crossbar of its own inputs; 1 of all else.
+
+    Examples
+    --------
+    >>> convolution_groups(Place("", nn.Conv1d(8, 8, 3, groups=4))), convolution_groups(Place("", nn.Linear(8, 8)))
+    (4, 1)
+    """
+    return place.module.groups if isinstance(place.module, _ConvNd) and place.parameter == "weight" else 1
 
 
 def choose_layers(

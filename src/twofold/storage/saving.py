@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 
 from twofold.inputs.activity import Activity
 from twofold.layer import StoredLayer, plain_name
-from twofold.sparsity.choose import turned, uncompiled
+from twofold.sparsity.choose import convolution_groups, turned, uncompiled
 from twofold.sparsity.parametrizations import MaskedWeight
 from twofold.sparsity.twofold import Twofold
 from twofold.storage.format import Packed, load_packed, save_packed
@@ -99,6 +99,9 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
     }
     if transposed:
         facts["transposed"] = transposed
+    groups = {name: convolution_groups(place) for name, place in sparsity.places.items()}
+    if several := {name: count for name, count in groups.items() if count > 1}:
+        facts["groups"] = several
     save_packed(Path(path), Packed(layers, rest, activity or {}, facts))
 
 
@@ -259,6 +262,12 @@ def _facts(path: str | Path, packed: Packed) -> tuple[list[str], Any]:
         raise ValueError(f"{path} is damaged: transposed is {transposed!r}, allowed are names of its layers")
     if any(packed.layers[name].codes.dim() < 2 for name in transposed):
         raise ValueError(f"{path} is damaged: {transposed!r} are transposed, and one of them is no matrix")
+    groups = packed.facts.get("groups", {})
+    if not isinstance(groups, dict) or not all(
+        name in packed.layers and type(count) is int and count > 0 and not packed.layers[name].columns % count
+        for name, count in groups.items()
+    ):
+        raise ValueError(f"{path} is damaged: groups is {groups!r}, allowed are divisors of a layer's outputs")
     left = packed.facts.get("in_float", {})
     if not isinstance(left, dict) or not all(type(size) is int and size > 0 for size in left.values()):
         raise ValueError(f"{path} is damaged: in_float is {left!r}, allowed are sizes by name")
