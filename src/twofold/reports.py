@@ -395,9 +395,9 @@ def _check_outputs(
     for name, seen in outputs.items():
         if -1 in seen:
             raise ValueError(
-                f"layer {name} has {layers[name].columns} columns, a single dimension of it, and a product has others "
-                "as its outputs, several together (heads of an einsum, say); make it a matrix, and reshape what "
-                "goes in or comes out"
+                f"layer {name} has {layers[name].columns} columns, a single dimension of it, and a product "
+                "has others as its outputs, several together (heads of an einsum, say); make it a matrix, and "
+                "reshape what goes in or comes out"
             )
         if len(seen) > 1:
             raise ValueError(
@@ -496,8 +496,9 @@ def _check_untouched(baseline: object, source: object) -> None:
     own = isinstance(source, Twofold) and uncompiled(baseline) is source.model
     if own or any(isinstance(module, MaskedWeight) for module in baseline.modules()):
         raise ValueError(
-            f"baseline is a {type(baseline).__name__} that a Twofold was attached to, whose weights are sparse "
-            "themselves; give a copy of the model from before, made by copy.deepcopy(model), or a Twofold"
+            f"baseline is a {type(baseline).__name__} that a Twofold was attached to, whose weights are "
+            "sparse themselves; give a copy of the model from before, made by copy.deepcopy(model), or a "
+            "Twofold"
         )
 
 

@@ -480,8 +480,10 @@ def test_a_plain_checkpoint_may_be_of_another_precision(term, scale, precision):
         step = own.abs().amax() / 127 + 1e-3 * own.abs().amax()
         assert (((place.weight - own).abs() <= step) | ~kept).all()
     finished = sparsity.finish()
-    assert all(not isinstance(own.scale, torch.Tensor) or own.scale.dtype == torch.float32
-               for own in finished.values())
+    assert all(
+        not isinstance(own.scale, torch.Tensor) or own.scale.dtype == torch.float32
+        for own in finished.values()
+    )
 
 
 def test_one_layer_of_another_precision_leaves_the_codes_of_others():
@@ -1039,7 +1041,9 @@ def test_what_several_twofolds_compute_is_counted_once_each():
 def test_a_second_twofold_has_masks_of_its_own(mask):
     model = nn.Sequential(*(nn.Linear(32, 32) for _ in range(4)))
     Twofold(model, layers="0", density=0.5, mask=mask)
-    with pytest.raises(ValueError, match=f"seed is 0, and another Twofold on this model has masks of '{mask}'"):
+    with pytest.raises(
+        ValueError, match=f"seed is 0, and another Twofold on this model has masks of '{mask}'"
+    ):
         Twofold(model, layers="1", density=0.5, mask=mask)
     assert not parametrize.is_parametrized(model[1])
     Twofold(model, layers="1", density=0.5, mask=mask, seed=1)
@@ -1051,10 +1055,12 @@ def test_torchscript_is_refused():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch about torch.jit
         traced = torch.jit.trace(nn.Sequential(nn.Linear(4, 4)), torch.rand(2, 4))
-    with pytest.raises(ValueError, match="cannot be attached: it is TorchScript, .* traced or scripted from"):
+    with pytest.raises(
+        ValueError, match=r"cannot be attached: it is TorchScript, .* traced or scripted from"
+    ):
         Twofold(traced)
     model = nn.Sequential(traced, nn.Linear(4, 4))
-    with pytest.raises(ValueError, match="layer '0.0.weight': it is TorchScript"):
+    with pytest.raises(ValueError, match=r"layer '0\.0\.weight': it is TorchScript"):
         Twofold(model, layers="0.0.weight")
     assert Twofold(model).coverage.left == {"0.0.weight": 16}
 

@@ -283,8 +283,8 @@ def watch_inputs(
     A weight that a function multiplies by, past its layer or as a parameter of any module, counts as well:
     its module is then a stand-in of the same sizes. `layers` names such parameters, too. What is not used in
     evaluation mode is not shown. Returned is what was seen of such products, also of those with parameters
-    and buffers that are not among the weights, in the first batch at least. Afterwards the model is as it was;
-    modules are put into evaluation mode and back by their own ``train``, which may do more than set the mode.
+    and buffers that are not among the weights, in the first batch at least. Afterwards the model is as it
+    was: modules go into evaluation mode and back by their own ``train``, which may do more than set the mode.
 
     Raises
     ------
@@ -363,9 +363,9 @@ def watch_inputs(
     for name, (parameter, _) in trained.items():
         if parameter in products.beside:
             raise ValueError(
-                f"layer {name} is not all that is multiplied by: a product takes {parameter}, which its weight is "
-                "computed from; the model holds on to the parameter itself (in a list, say), and must look it up "
-                "in its module at each pass"
+                f"layer {name} is not all that is multiplied by: a product takes {parameter}, which its "
+                "weight is computed from; the model holds on to the parameter itself (in a list, say), and "
+                "must look it up in its module at each pass"
             )
     for name, why in products.uncounted.items():
         raise ValueError(
@@ -427,7 +427,7 @@ def _others(model: nn.Module, watched: Mapping[str, Tensor]) -> dict[str, Tensor
 
 
 def _trained(weights: Mapping[str, tuple[nn.Module, Tensor]]) -> dict[str, tuple[str, Tensor]]:
-    """What the weight of each layer is computed from, with its name, where that is one tensor of its shape."""
+    """What the weight of each layer is computed from, with its name, where it is a tensor of its shape."""
     found = {}
     for name, (holder, weight) in weights.items():
         for parameter, slot in getattr(holder, "parametrizations", {}).items():

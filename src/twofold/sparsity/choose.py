@@ -70,7 +70,9 @@ _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 _COMPUTING = ".parametrizations."
 
-_SCRIPT = "it is TorchScript, whose operations are fixed; attach to the model that it was traced or scripted from"
+_SCRIPT = (
+    "it is TorchScript, whose operations are fixed; attach to the model that it was traced or scripted from"
+)
 
 _NAMED = 3  # matrices in float that a message names
 
@@ -119,8 +121,8 @@ def convolution_groups(place: Place) -> int:
 
     Examples
     --------
-    >>> convolution_groups(Place("", nn.Conv1d(8, 8, 3, groups=4))), convolution_groups(Place("", nn.Linear(8, 8)))
-    (4, 1)
+    >>> convolution_groups(Place("", nn.Conv1d(8, 8, 3, groups=4)))
+    4
     """
     return place.module.groups if isinstance(place.module, _ConvNd) and place.parameter == "weight" else 1
 
@@ -329,8 +331,8 @@ def coverage_of(
 
 def uncompiled(model: nn.Module) -> nn.Module:
     """The model inside of what ``torch.compile`` made, or itself."""
-    while "_orig_mod" in model._modules:
-        model = model._modules["_orig_mod"]
+    while "_orig_mod" in model._modules and (inside := model._modules["_orig_mod"]) is not None:
+        model = inside
     return model
 
 

@@ -132,7 +132,7 @@ class CodeChooser(nn.Module):
         super()._apply(fn, recurse)
         if self.breaks.dtype != before:
             if self.breaks.dtype not in (torch.float32, torch.float64):
-                # All layers share it: half() of one, which cannot be used then, must not round those of others.
+                # All layers share it: half() of one, which is refused then, must not round codes of others.
                 super()._apply(lambda own: own.to(before) if own.is_floating_point() else own, recurse)
             self._fill()  # afresh: what half() rounded, float() does not bring back
         return self

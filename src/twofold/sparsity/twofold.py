@@ -334,8 +334,8 @@ class Twofold:
         taken = {own.drawn for own in model.modules() if isinstance(own, MaskedWeight)}
         if drawn in taken - {None} and any(share < 1 for share in self.densities.values()):
             raise ValueError(
-                f"seed is {seed}, and another Twofold on this model has masks of {mask!r} and that seed: the same "
-                "ones again; give another seed, or attach all layers at once"
+                f"seed is {seed}, and another Twofold on this model has masks of {mask!r} and that seed: the "
+                "same ones again; give another seed, or attach all layers at once"
             )
         self.generators = {name: own for name, (_, own) in masks.items()}
         self._sizes = {name: keep.numel() for name, (keep, _) in masks.items()}

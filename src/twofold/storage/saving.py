@@ -190,8 +190,8 @@ def _check_ties(
         values = (tensor.to(own.device, own.dtype) for tensor in (given[other], given[name]))
         if other != name and not torch.equal(*values):
             raise ValueError(
-                f"{other!r} and {name!r} are one tensor in this {type(model).__name__} (tied weights) and two "
-                f"of unlike values in {path}; give each a tensor of its own, as when it was saved"
+                f"{other!r} and {name!r} are one tensor in this {type(model).__name__} (tied weights) and "
+                f"two of unlike values in {path}; give each a tensor of its own, as when it was saved"
             )
 
 
@@ -267,7 +267,9 @@ def _facts(path: str | Path, packed: Packed) -> tuple[list[str], Any]:
         name in packed.layers and type(count) is int and count > 0 and not packed.layers[name].columns % count
         for name, count in groups.items()
     ):
-        raise ValueError(f"{path} is damaged: groups is {groups!r}, allowed are divisors of a layer's outputs")
+        raise ValueError(
+            f"{path} is damaged: groups is {groups!r}, allowed are divisors of a layer's outputs"
+        )
     left = packed.facts.get("in_float", {})
     if not isinstance(left, dict) or not all(type(size) is int and size > 0 for size in left.values()):
         raise ValueError(f"{path} is damaged: in_float is {left!r}, allowed are sizes by name")
