@@ -396,8 +396,8 @@ def _check_outputs(
         if -1 in seen:
             raise ValueError(
                 f"layer {name} has {layers[name].columns} columns, a single dimension of it, and a product "
-                "has others as its outputs, several together (heads of an einsum, say); make it a matrix, and "
-                "reshape what goes in or comes out"
+                "has others as its outputs, several together (heads of an einsum, say); make it a matrix, "
+                "and reshape what goes in or comes out"
             )
         if len(seen) > 1:
             raise ValueError(
