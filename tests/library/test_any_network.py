@@ -1037,6 +1037,16 @@ def test_what_several_twofolds_compute_is_counted_once_each():
     assert (first.coverage.share, second.coverage.share) == (1 / 8, 4 / 8)
 
 
+def test_what_another_mask_has_removed_is_told():
+    """Without layer 0 the other one is the first, and has the first layer's mask."""
+    model = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 32))
+    layers = Twofold(model, density=0.5).finish()
+    again = Twofold(copy.deepcopy(model), density=0.5).finish()  # the same masks: nothing to tell
+    assert all(torch.equal(layers[name].codes, again[name].codes) for name in layers)
+    with pytest.warns(UserWarning, match=r"are kept, [45]\d\.\d % of layer '2' are 0 already"):
+        Twofold(model, density=0.5, exclude="0")
+
+
 @pytest.mark.parametrize("mask", ["lfsr", "iid"])
 def test_a_second_twofold_has_masks_of_its_own(mask):
     model = nn.Sequential(*(nn.Linear(32, 32) for _ in range(4)))

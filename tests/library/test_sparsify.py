@@ -534,6 +534,10 @@ def test_uniform_density_is_uniform():
             {"clip_ratio": 0.5, "strength": 0.1, "bit_term": "planes"},
             "clip_ratio 0.5 .* not 'layer', 'planes'",
         ),
+        (
+            {"encoding": "signed_rows", "strength": 1.0, "bit_term": "popcount"},
+            "'popcount' trains the bits of two's complement, .* 'signed_rows'; .* energy, counts",
+        ),
         ({"bits": 1}, "bits is 1, allowed are 2..16"),
         ({"bits": 17}, "bits is 17"),
         ({"density": 0.0}, "density 0.0 is outside"),

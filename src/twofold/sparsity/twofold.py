@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from twofold.codes.cells import code_energy, code_energy_table
@@ -173,7 +173,8 @@ class Twofold:
         excluded, less than half are in convolutions and linear layers. When the codes are asked for, with a
         strength that was never put to use: no call of ``advance``, or of ``penalty``. And, at attaching or
         when the codes are asked for, once for each layer of whose kept weights other than 0 more than 99 %
-        have the code 0.
+        have the code 0. At attaching, where more than 5 % of what a mask keeps is 0, but not all of it:
+        another mask was there before.
 
     Notes
     -----
@@ -286,6 +287,11 @@ class Twofold:
                 f"clip_ratio {clip_ratio!r} needs scale 'layer' or 'channel', and a bit_term of "
                 f"{', '.join(CHOOSING)}, not {scale!r}, {bit_term!r}"
             )
+        if strength and bit_term not in CHOOSING and encoding != "twos_complement":
+            raise ValueError(
+                f"bit_term {bit_term!r} trains the bits of two's complement, and encoding is {encoding!r}; "
+                f"allowed with another encoding are {', '.join(CHOOSING)}"
+            )
         if not hasattr(prune_epoch, "__index__") or prune_epoch < 0:
             raise ValueError(f"prune_epoch is {prune_epoch!r}; it must be a whole number of at least 0")
         if network_strength and not prune_epoch:
@@ -330,6 +336,7 @@ class Twofold:
                 masks[name] = draw_mask(own, share, mask, index, seed, generator, group)
             except ValueError as error:
                 raise ValueError(f"layer {name!r}: {error}") from error
+        self._warn_if_pruned({name: keep for name, (keep, _) in masks.items()})
         drawn = (mask, seed) if mask != "magnitude" else None
         taken = {own.drawn for own in model.modules() if isinstance(own, MaskedWeight)}
         if drawn in taken - {None} and any(share < 1 for share in self.densities.values()):
@@ -437,6 +444,22 @@ class Twofold:
         if idle:
             warnings.warn(f"{idle}; call it at each step of the training", stacklevel=3)
 
+    def _warn_if_pruned(self, masks: Mapping[str, Bool[Tensor, "out *rest"]]) -> None:
+        """Say so where the weights that a mask keeps were removed by another one."""
+        shares = {}
+        for name, keep in masks.items():
+            place = self.places[name]
+            kept = place.turned(place.weight.detach())[keep]
+            share = 1 - int(kept.count_nonzero()) / len(kept)
+            if self.densities[name] < 1 and 0.05 < share < 1:
+                shares[name] = share
+        if shares:
+            warnings.warn(
+                f"of the weights that are kept, {_named(shares)} are 0 already, as another mask leaves them; "
+                "what helps: the mask, density, seed and layers of the first time, or unpruned weights",
+                stacklevel=3,
+            )
+
     def _warn_if_zero(self, coded: Mapping[str, int]) -> None:
         """Say so, once a layer, where few of its kept weights are coded by anything else than 0."""
         shares = {}
@@ -453,13 +476,11 @@ class Twofold:
         if not shares:
             return
         self._told |= set(shares)
-        named = ", ".join(f"{100 * share:.1f} % of layer {n!r}" for n, share in [*shares.items()][:_NAMED])
-        more = f" and of {len(shares) - _NAMED} more" if len(shares) > _NAMED else ""
         helps = ["a lower strength"] if self.strength else []
         helps += ["scale='channel', where an outlier sets the layer's"] if self.scale == "layer" else []
         helps += ["a smaller clip_ratio", "more bits"]
         warnings.warn(
-            f"nearly all weights have the code 0 ({named}{more}); what helps: {', or '.join(helps)}",
+            f"nearly all weights have the code 0 ({_named(shares)}); what helps: {', or '.join(helps)}",
             stacklevel=3,
         )
 
@@ -612,6 +633,11 @@ def _choices(name: str, choices: Any) -> tuple[Choice, ...]:
         if not isinstance(choice, str | type):
             raise TypeError(f"{name} names {choice!r}; allowed are names, patterns of names, and layer types")
     return several
+
+
+def _named(shares: Mapping[str, float]) -> str:
+    named = ", ".join(f"{100 * share:.1f} % of layer {n!r}" for n, share in [*shares.items()][:_NAMED])
+    return named + (f" and of {len(shares) - _NAMED} more" if len(shares) > _NAMED else "")
 
 
 def _largest(transposed: bool, density: float, group: int, weight: Tensor) -> Tensor:
