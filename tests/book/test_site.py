@@ -15,6 +15,7 @@ from PIL import Image
 from companion.book.examples import worked_example
 from companion.paths import book_dir
 from companion.study.machines import load_machines
+from companion.study.results import load_results
 from twofold import LFSR, Polynomial, lfsr_mask, load_cell_table
 from twofold.masks.generator import reduce_states
 from twofold.masks.gf2 import primitive_polynomial
@@ -444,8 +445,12 @@ def test_results_explorer_filters_sorts_and_hands_on_what_it_shows(visit):
     tab.locator("#runs-explorer [name=q]").fill("twofold 50 %")
     tab.locator("#runs-explorer [data-facet=table] summary").click()
     tab.locator("#runs-explorer input[name=table][value=isaac]").check()
+    tab.locator("#runs-explorer [data-facet=network] summary").click()
+    tab.locator("#runs-explorer input[name=network][value=resnet8]").check()
+    runs = load_results().drop_duplicates("label").set_index("label")
     wanted = machines[
         machines.table.isin(["slides", "isaac"])
+        & runs.network[machines.label].isin(["resnet20", "resnet8"]).to_numpy()
         & (machines.accuracy >= 80)
         & machines.label.str.contains("twofold")
         & machines.label.str.contains("50 %", regex=False)

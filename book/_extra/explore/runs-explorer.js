@@ -5,11 +5,12 @@
   const data = JSON.parse(document.getElementById("runs-explorer-tables").textContent);
   const fields = new Map(data.fields.map((field) => [field.name, field]));
   const numeric = data.fields.filter((field) => field.kind === "number");
-  const FACETS = ["method", "sparsity", "machine", "table", "experiment"];
+  const FACETS = ["network", "method", "sparsity", "machine", "table", "experiment"];
   const SHAPES = { crossbar: "circle", packed: "triangle", grouped: "rect" };
   const SIGNS = { crossbar: "●", packed: "▲", grouped: "■" };
   const START = { x: "gain", y: "accuracy", xlog: true, ylog: false, sort: "gain", down: true, q: "", least: 75, row: null };
-  const ONLY = { table: ["slides"] }; // what a facet has chosen at first; the others have all
+  // What a facet has chosen at first; the others have all. Accuracies of two architectures are no comparison.
+  const ONLY = { table: ["slides"], network: ["resnet20"] };
   const FILE = "twofold-results.csv";
 
   // ---- the rows ----
@@ -360,7 +361,7 @@
     sorter: kind === "number" ? "number" : "string",
     headerSortStartingDir: kind === "number" ? "desc" : "asc",
     minWidth: 70,
-    width: name === "label" ? (root.clientWidth < 480 ? 165 : 250) : kind === "number" ? (title({ words, unit }).length > 22 ? 158 : 112) : undefined,
+    width: name === "label" ? (root.clientWidth < 480 ? 165 : Math.max(250, 0.4 * root.clientWidth)) : kind === "number" ? (title({ words, unit }).length > 22 ? 158 : 112) : undefined,
     formatter: (cell) => {
       const row = cell.getData();
       if (name !== "label") return shown(name, row[name]);

@@ -9,6 +9,7 @@ from companion.book.figures.basic import METHOD_STYLE
 from companion.book.published import folder_address, published_at
 from companion.study.grouping import recipe_names
 from companion.study.machines import load_machines
+from companion.study.names import NETWORK_WORDS
 from companion.study.plan import EXPERIMENTS
 from companion.study.results import load_results
 
@@ -94,7 +95,7 @@ FIELDS = (
 WORDS: dict[str, dict[str, str]] = {
     "method": {name: words for name, (_, _, words) in METHOD_STYLE.items()},
     "table": {"slides": "slides", "neurosim": "NeuroSim", "isaac": "ISAAC", "neurram": "NeuRRAM"},
-    "network": {"resnet20": "ResNet-20", "resnet8": "ResNet-8"},
+    "network": NETWORK_WORDS | {"resnet20": "ResNet-20"},
     "encoding": {"twos_complement": "two's complement", "sign_magnitude": "sign and magnitude"},
     "generator": {"column": "column by column", "counter": "kernel counter", "": "none"},
 }
