@@ -151,12 +151,6 @@ class Twofold:
         Of the masks: networks of other seeds, and layers, have far parts of the registers' cycles. A second
         Twofold on a model needs another seed.
 
-    Attributes
-    ----------
-    coverage : Coverage
-        What share of the weights that the model multiplies by is attached, and what is not; counted anew each
-        time, since a layer that is not attached may be exchanged or added.
-
     Raises
     ------
     TypeError
@@ -394,7 +388,10 @@ class Twofold:
 
     @property
     def coverage(self) -> Coverage:
-        """What share of the weights that the model multiplies by is attached now, and what is not."""
+        """What share of the weights that the model multiplies by is attached, and what is not.
+
+        Counted anew each time: a layer that is not attached may be exchanged or added.
+        """
         return coverage_of(self.model, self.places, self._exclude)
 
     def _prices(self) -> Float[Tensor, " codes"]:
