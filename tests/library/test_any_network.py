@@ -1056,7 +1056,8 @@ def test_a_second_twofold_has_masks_of_its_own(mask):
     ):
         Twofold(model, layers="1", density=0.5, mask=mask)
     assert not parametrize.is_parametrized(model[1])
-    Twofold(model, layers="1", density=0.5, mask=mask, seed=1)
+    Twofold(model, layers="1", density=0.5, mask=mask, seed=1).finish()
+    Twofold(model, layers="1", density=0.5, mask=mask, group=4)
     Twofold(model, layers="2", density=0.5, mask="magnitude")
     Twofold(model, layers="3")  # codes alone
 

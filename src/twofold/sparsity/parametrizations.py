@@ -59,8 +59,8 @@ class MaskedWeight(nn.Module):
     clip_ratio: float = 1.0
     layer: str = ""
     """Name of the layer, for messages."""
-    drawn: tuple[str, int] | None = None
-    """Kind and seed of the masks that its own was drawn with; None: it was not drawn."""
+    drawn: tuple[str, str, int, int] | None = None
+    """Kind, generator, group and seed that its mask was drawn with, if it was drawn."""
     trained: str = ""
     """Name of what is trained in its place, among the model's parameters."""
     flattened: bool = False

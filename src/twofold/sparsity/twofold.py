@@ -331,7 +331,9 @@ class Twofold:
             except ValueError as error:
                 raise ValueError(f"layer {name!r}: {error}") from error
         self._warn_if_pruned({name: keep for name, (keep, _) in masks.items()})
-        drawn = (mask, seed) if mask != "magnitude" else None
+        drawn = None
+        if mask != "magnitude":
+            drawn = mask, generator if mask == "lfsr" else "", self.group, seed
         taken = {own.drawn for own in model.modules() if isinstance(own, MaskedWeight)}
         if drawn in taken - {None} and any(share < 1 for share in self.densities.values()):
             raise ValueError(
