@@ -3,12 +3,19 @@ import torch
 
 from companion.study import bf16
 
+pytestmark = pytest.mark.usefixtures("without_bf16")
+
 GEOMETRIES = [
     {},
     {"stride": 2, "padding": 1},
     {"groups": 4, "padding": (1, 0)},
     {"dilation": 2, "padding": 2},
 ]
+
+
+@pytest.fixture
+def without_bf16(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
