@@ -230,6 +230,7 @@ def report(
         raise ValueError(f"examples is {examples!r}; it must be how many are in inputs, 1 or more")
     _check_given(machine, activity)
     layers, own = _layers(source)
+    coverage = _coverage(source)
     machine = _machine(source, layers, machine, changes)
     what, count = "all ones (the slides' counting: each row read once with an input bit of 1)", 1
     idle: list[str] = []
@@ -240,7 +241,7 @@ def report(
         model = source.model if isinstance(source, Twofold) else _built(source)
         scales, products = calibrate(model, fed, layers=layers)
         _check_outputs(layers, products.outputs, _transposed(source))
-        beside = _beside(products, _coverage(source))
+        beside = _beside(products, coverage)
         activity = measure_activity(model, fed, scales=scales, layers=layers)
         if scales and not activity:
             raise ValueError(
@@ -278,7 +279,7 @@ def report(
     title += f"table {machine.table.name}; activity {what}"
     if idle:
         title += f"; {', '.join(idle)} not used in evaluation mode, so without energy"
-    if (coverage := _coverage(source)) is not None and coverage.left:
+    if coverage is not None and coverage.left:
         title += f"; {coverage}"
     if beside:
         named = ", ".join(f"{name} ({size:,})" for name, size in beside.items())

@@ -7,7 +7,7 @@ in bf16 may be made on either kind of CPU.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -21,12 +21,9 @@ def autocast(device: torch.device, enabled: bool) -> Iterator[None]:
     """Torch's autocast to bf16; where the CPU is without bf16, `convolution` takes the place of torch's."""
     capability = torch.backends.cpu.get_cpu_capability()
     without = device.type == "cpu" and not capability.startswith(("AVX512", "SVE"))
-    with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
-        if enabled and without:
-            with _Convolutions():
-                yield
-        else:
-            yield
+    convolutions = _Convolutions() if enabled and without else nullcontext()
+    with torch.autocast(device.type, torch.bfloat16, enabled=enabled), convolutions:
+        yield
 
 
 class _Convolutions(TorchFunctionMode):

@@ -447,10 +447,12 @@ class Twofold:
         """Say so where the weights that a mask keeps were removed by another one."""
         shares = {}
         for name, keep in masks.items():
+            if self.densities[name] == 1:
+                continue
             place = self.places[name]
             kept = place.turned(place.weight.detach())[keep]
             share = 1 - int(kept.count_nonzero()) / len(kept)
-            if self.densities[name] < 1 and 0.05 < share < 1:
+            if 0.05 < share < 1:
                 shares[name] = share
         if shares:
             warnings.warn(
