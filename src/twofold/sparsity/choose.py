@@ -434,8 +434,8 @@ def draw_mask(
     seed: int,
     generator: Reduction,
     group: int = 1,
-) -> tuple[Bool[Tensor, "out *rest"], IndexGenerator | None]:
-    """A layer's mask, laid out in memory as its weight is, and the index generator where an LFSR makes it.
+) -> tuple[Bool[Tensor, "out *rest"], IndexGenerator | None, int]:
+    """A layer's mask, laid out in memory as its weight is; its index generator, if any, and its clocks.
 
     ``index`` counts the attached layers: it and ``seed`` decide where the layer's generator starts.
 
@@ -446,12 +446,12 @@ def draw_mask(
 
     Examples
     --------
-    >>> keep, generator = draw_mask(torch.zeros(16, 8), 0.5, "lfsr", 0, 0, "rejection")
-    >>> keep.shape, int(keep.sum()), generator.kind
-    (torch.Size([16, 8]), 64, 'rejection')
+    >>> keep, generator, clocks = draw_mask(torch.zeros(16, 8), 0.5, "lfsr", 0, 0, "rejection")
+    >>> keep.shape, int(keep.sum()), generator.kind, clocks
+    (torch.Size([16, 8]), 64, 'rejection', 123)
     """
     if density == 1:
-        return torch.ones_like(weight, dtype=torch.bool), None
+        return torch.ones_like(weight, dtype=torch.bool), None, 0
     own = layer_generator(generator, weight.shape, index, seed, group) if mask == "lfsr" else None
     if own is not None:
         drawn = own.draw(tuple(weight.shape), density)
@@ -459,7 +459,7 @@ def draw_mask(
         drawn = magnitude_mask(weight, density, group)
     else:
         drawn = random_mask(weight.shape, density, seed=1000 * seed + index, group=group)
-    return torch.empty_like(weight, dtype=torch.bool).copy_(drawn.keep), own
+    return torch.empty_like(weight, dtype=torch.bool).copy_(drawn.keep), own, drawn.clocks
 
 
 def _named_modules(model: nn.Module) -> Iterable[tuple[str, nn.Module]]:

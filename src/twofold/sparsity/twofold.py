@@ -330,7 +330,7 @@ class Twofold:
                 masks[name] = draw_mask(own, share, mask, index, seed, generator, group)
             except ValueError as error:
                 raise ValueError(f"layer {name!r}: {error}") from error
-        self._warn_if_pruned({name: keep for name, (keep, _) in masks.items()})
+        self._warn_if_pruned({name: keep for name, (keep, *_) in masks.items()})
         drawn = None
         if mask != "magnitude":
             drawn = mask, generator if mask == "lfsr" else "", self.group, seed
@@ -340,12 +340,13 @@ class Twofold:
                 f"seed is {seed}, and another Twofold on this model has masks of {mask!r} and that seed: the "
                 "same ones again; give another seed, or attach all layers at once"
             )
-        self.generators = {name: own for name, (_, own) in masks.items()}
-        self._sizes = {name: keep.numel() for name, (keep, _) in masks.items()}
+        self.generators = {name: own for name, (_, own, _) in masks.items()}
+        self._clocks = {name: clocks for name, (_, _, clocks) in masks.items()}
+        self._sizes = {name: keep.numel() for name, (keep, *_) in masks.items()}
         self._exclude = exclude
         if not by_name and (coverage := self.coverage).unasked_share > 0.5:
             warnings.warn(f"{coverage}; name more of it in layers, or exclude it", stacklevel=2)
-        for name, (outputs_first, _) in masks.items():
+        for name, (outputs_first, *_) in masks.items():
             place = self.places[name]
             # In the weight's order of memory: products of unlike orders take several times as long.
             keep = torch.empty_like(place.weight, dtype=torch.bool).copy_(place.turned(outputs_first))
@@ -450,8 +451,8 @@ class Twofold:
             if self.densities[name] == 1:
                 continue
             place = self.places[name]
-            kept = place.turned(place.weight.detach())[keep]
-            share = 1 - int(kept.count_nonzero()) / len(kept)
+            left = (place.turned(place.weight.detach()) != 0) & keep
+            share = 1 - int(left.count_nonzero()) / int(keep.count_nonzero())
             if 0.05 < share < 1:
                 shares[name] = share
         if shares:
@@ -604,6 +605,8 @@ class Twofold:
             # A scale for each output goes on as a vector, a copy: planes keep theirs in a buffer.
             scales = float(scale) if scale.dim() == 0 else scale.detach().flatten().clone()
             found[name] = StoredLayer(codes, scales, keep, self.bits, self.encoding, own, group)
+            if own is not None:
+                vars(found[name])["clocks"] = self._clocks[name]  # walked when it was attached
         return found
 
     def finish(self) -> dict[str, StoredLayer]:

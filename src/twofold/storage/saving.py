@@ -70,12 +70,15 @@ def save(path: str | Path, sparsity: Twofold, *, activity: Mapping[str, Activity
     rest = {plain_name(key): value for key, value in state.items()}
     transposed = [name for name, place in sparsity.places.items() if place.transposed]
     for name, place in sparsity.places.items():
+        own = _key(place.path, place.parameter)
         for used in _paths(model, place.module):
             computed = f"{_key(used, 'parametrizations')}.{place.parameter}."
             if f"{computed}original" in rest:  # still in training
                 rest = {key: value for key, value in rest.items() if not key.startswith(computed)}
-                rest[_key(used, place.parameter)] = place.weight
-        if (own := _key(place.path, place.parameter)) not in rest:
+                # Under its own name its codes are saved instead, and it need not be computed.
+                key = _key(used, place.parameter)
+                rest[key] = None if key == own else place.weight
+        if own not in rest:
             raise ValueError(
                 f"the state dict has no {own!r}, the weight of layer {name!r}: a hook renames it there (that "
                 "of checkpoint_wrapper does) or leaves it out; attach to a model without the hook, load this "
