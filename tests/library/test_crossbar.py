@@ -210,6 +210,24 @@ def test_converted_product_is_that_of_a_plain_loop(rule, signed, encoding):
     assert not torch.equal(found, (codes @ inputs).double())
 
 
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("bits", [8, 9])
+def test_a_sum_of_many_groups_is_beyond_float32_and_exact(bits, fast, monkeypatch):
+    """What a group adds up fits float32; the product does not, and its last bit is lost there."""
+    monkeypatch.setattr("twofold.crossbar.matrix.has_integer_units", lambda: fast)
+    codes, inputs = draw(3, 700, low=120, high=127), draw(700, 20, low=230, high=255, seed=2)
+    machine = Crossbar(adc=Adc(range_rule="active_rows", bits=bits))
+    full = torch.tensor([min(128, 700 - first) for first in range(0, 700, 128)])
+    tops = [2**width - 1 for width in slice_codes(codes, 8, machine.encoding, machine.slices).slice_bits]
+    expected = by_the_loop(codes, inputs, False, machine, lambda g, s: int(full[g]) * tops[s])
+    assert bool((expected > 2**24).all())
+    found = ProgrammedMatrix(codes, machine).product(inputs)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    if bits == 9:  # a number for each current, and odd sums among them
+        assert bool((expected % 2 == 1).any())
+        assert torch.equal(found, (codes @ inputs).double())
+
+
 TIED = Crossbar(adc=NO_ADC, encoding="offset_binary", bits=2, slices=(2,), input_bits=1)
 """One slice of 2-bit cells and one input bit: a column's number is its result, but for step and offset."""
 

@@ -169,12 +169,15 @@ class ProgrammedMatrix:
         self._read = self.cells if device.leak == "reference" else self.cells + self._leak[:, None, None]
         found = self._whole_units()
         self._whole = found is not None
-        units, most = found or ([1] * len(self._widths), 0)
+        units, most, number = found or ([1] * len(self._widths), 0, math.inf)
         self._per_level = torch.tensor(units, dtype=torch.float64)
         # Whole numbers below 2^24 are exact in float32, and twice as fast; for their quotients see `_scales`.
-        largest = (self._factors.abs()[:, None, None] * self._read).sum((0, 2)).max()
-        exact = float(largest) * (2**machine.input_bits - 1) < 2**24 and most < 2**23
-        self._dtype = torch.float32 if exact else torch.float64
+        largest = float((self._factors.abs()[:, None, None] * self._read).sum((0, 2)).max())
+        planes = 2**machine.input_bits - 1
+        self._result_dtype = torch.float32 if largest * planes < 2**24 and most < 2**23 else torch.float64
+        # What one row group adds up over the input bits is far less than the result.
+        short = number * planes < 2**24 and most < 2**23
+        self._dtype = torch.float32 if short else self._result_dtype
         read = self._read
         if self._whole:
             read = (read * self._per_level[:, None, None]).round()
@@ -189,12 +192,13 @@ class ProgrammedMatrix:
     def _grouped(self, cells: Tensor, *, whole: bool) -> list[Columns]:
         return columns_of(cells.flatten(0, 1), self._groups, self._dtype, whole=whole)
 
-    def _whole_units(self) -> tuple[list[int], int] | None:
+    def _whole_units(self) -> tuple[list[int], int, int] | None:
         """Units of current per level of each slice, such that all cells add whole numbers of them.
 
         Without a leak a level is a unit; with 1/33 of a level, as of an on/off ratio of 100, it is 33. The
-        second number bounds the product of such a current and a converter's highest number. None where
-        currents are no whole numbers: cells that vary or are uneven, noise, or ratios of too many digits.
+        second number bounds the product of such a current and a converter's highest number, the third what
+        a converter makes of a current. None where currents are no whole numbers: cells that vary or are
+        uneven, noise, or ratios of too many digits.
         """
         device, adc = self.machine.device, self.machine.adc
         if device.read_noise or not bool((self.cells == self.cells.round()).all()):
@@ -207,7 +211,7 @@ class ProgrammedMatrix:
             levels = max(levels, float(self.full_scales().max()))
         highest = 2**adc.bits - 1
         most = math.ceil(levels) * max(units) * (highest if levels > highest else 1)
-        return (units, most) if most < 2**52 else None
+        return (units, most, max(math.ceil(levels), highest)) if most < 2**52 else None
 
     # ---- the converter's range ----
 
@@ -327,7 +331,7 @@ class ProgrammedMatrix:
         # Ideal cells never leave a worst case.
         saturates = adc.range_rule == "calibrated" or not self._whole
         times = None if converter.unchanged else converter.times
-        result = torch.zeros(inputs.shape[1], self.outputs, dtype=self._dtype)
+        result = torch.zeros(inputs.shape[1], self.outputs, dtype=self._result_dtype)
         for chunk, group, numbers in self._sums(patterns, times, skip=not device.read_noise):
             if adc.range_rule != "none":
                 if converter.divides:
