@@ -87,6 +87,7 @@ def test_curves_by_the_share_removed_begin_at_networks_that_keep_all(study):
     assert first["twofold"] == "bits-mu125"
     assert first["3 bits, signed rows"] == "rounded-b3-rows"
     assert first["magnitude + bits, signed rows"].endswith("-rows-bf16")
+    assert first["twofold, signed rows"] == "twofold-r50-mu80-b8-rows"
     assert not frame.duplicated(["series", "sparsity"]).any()
     assert set(frame[frame.series == "LFSR mask"].bits) == {8}
 
@@ -144,7 +145,8 @@ def test_crossbar():
     leak = pair[pair.variation == 0.2].assign(variation=0.1)
     tight = leak.assign(r_hrs_ohm=1e8, test_accuracy=45.0)
     given = measured[:1].assign(levels="rram_2bit_cell", test_accuracy=10.0)
-    study = pd.concat([measured, pair, leak, tight, given]).assign(images=1000, array_rows=128)
+    study = pd.concat([measured, pair, leak, tight, given]).assign(images=1000, array_rows=128, seed=0)
+    study = pd.concat([study, tight.assign(images=1000, array_rows=128, seed=1, test_accuracy=99.0)])
     found = plain(
         findings.crossbar(
             loads=loads,
