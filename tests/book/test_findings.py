@@ -431,8 +431,12 @@ def test_held_out():
 
 
 def test_energy(recipes):
-    found = plain(findings.energy({machine: recipes for machine in ("packed", "crossbar")}, ceiling=9.0))
+    alone = {machine: recipes for machine in ("packed", "crossbar")}
+    converted = {"column": recipes.assign(gain=0.9 * recipes.gain), "cell": recipes}
+    found = plain(findings.energy(alone, converted=converted, ceiling=9.0))
     gains = recipes.set_index("run").gain
+    assert found["joint_low_by_column"] == pytest.approx(0.9 * found["joint_low_gain"])
+    assert found["joint_high_by_cell"] == found["joint_high_gain"]
     assert found["low_gain"] == gains["twofold-ms-r10-mu125"]
     assert found["half_alone_gain"] == gains["twofold-r50-mu80-b8-rows"]
     assert found["most_packed_gain"] == gains.max()

@@ -354,12 +354,16 @@ def held_out(tried: pd.DataFrame) -> Findings:
     )
 
 
-def energy(alone: Mapping[str, pd.DataFrame], *, ceiling: float) -> Findings:
-    """Chapter 6: gains in cells alone.
+def energy(
+    alone: Mapping[str, pd.DataFrame], *, converted: Mapping[str, pd.DataFrame], ceiling: float
+) -> Findings:
+    """Chapter 6: gains in cells alone, and with the slides' price of a conversion.
 
     Parameters
     ----------
     alone : cells and signs only, on "packed" and "crossbar": means over seeds, columns of `energies.energies`
+    converted : the same on "packed", of the talk's order at least, with conversions at the table's price: for
+        each "column" and for each "cell"
     ceiling : as `energies.crossbar_ceiling`
     """
     packed, stored = (alone[machine].set_index("run") for machine in ("packed", "crossbar"))
@@ -391,9 +395,13 @@ def energy(alone: Mapping[str, pd.DataFrame], *, ceiling: float) -> Findings:
         "eighty": packed.loc["twofold-ms-r80-mu125"],
     }
     joint = packed[packed.experiment == "joint"].set_index("sparsity")
-    of_runs |= {f"joint_{word}": joint.loc[share] for word, share in (("low", 0.1), ("high", 0.9))}
+    shares = {"low": 0.1, "high": 0.9}
+    of_runs |= {f"joint_{word}": joint.loc[share] for word, share in shares.items()}
     for word, row in of_runs.items():
         found |= {f"{word}_gain": row.gain, f"{word}_accuracy": row.test_accuracy}
+    for rule, frame in converted.items():
+        gain = frame[frame.experiment == "joint"].set_index("sparsity").gain
+        found |= {f"joint_{word}_by_{rule}": gain[share] for word, share in shares.items()}
     for word in ("half", "ninety"):
         found[f"{word}_apart"] = found[f"{word}_rival_accuracy"] - found[f"{word}_alone_accuracy"]
     return _plain(found)
