@@ -283,7 +283,7 @@ class Machine:
 
     @classmethod
     def cells_only(cls, table: CellTable, dataflow: Dataflow) -> "Machine":
-        """The slides' account: cells in two's complement; converters, inputs and index cost nothing."""
+        """Cells alone, in two's complement: converters, inputs and index cost nothing."""
         return cls(
             table=table,
             encoding="twos_complement",
