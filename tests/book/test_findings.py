@@ -90,6 +90,9 @@ def test_curves_by_the_share_removed_begin_at_networks_that_keep_all(study):
     assert first["twofold, signed rows"] == "twofold-r50-mu80-b8-rows"
     assert not frame.duplicated(["series", "sparsity"]).any()
     assert set(frame[frame.series == "LFSR mask"].bits) == {8}
+    signed = frame[frame.series == "twofold, signed rows"]
+    assert set(signed.scale) == {"layer"}
+    assert set(signed.generator) == {"rejection"}
 
 
 def test_labels_can_be_shorter():

@@ -175,21 +175,23 @@ def by_share(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that make a curve over the share removed, with its name as ``series``; others are left out.
 
     The curves begin at networks that keep all: the LFSR's mask at dense 8 bits, *twofold* at the same price
-    on codes alone, *3 bits* at rounding. Those of signed rows have 8 bits and the weaker of two prices, and
-    the register's masks among them never repeat; masks of 3 bits have no bit term. *joint* are the networks
-    in the talk's own order.
+    on codes alone, *3 bits* at rounding. Those of signed rows have 8 bits, the weaker of two prices, one
+    scale a layer, and masks that never repeat if a register draws them; masks of 3 bits have no bit term.
+    *joint* are the networks in the talk's own order.
 
     Parameters
     ----------
-    frame : columns ``method``, ``bits``, ``encoding``, ``strength``, ``experiment``, ``generator``, ``group``
+    frame : columns ``method``, ``bits``, ``encoding``, ``strength``, ``experiment``, ``generator``,
+        ``scale``, ``group``
     """
     plain = frame.experiment.isin(["baseline", *MASKS, "bits"]) & (frame.bits == 8)
     rows = (frame.encoding == "signed_rows") & (frame.group == 1)
-    weak = rows & (frame.bits == 8) & frame.strength.isin([60.0, 80.0])
+    weak = rows & (frame.bits == 8) & frame.strength.isin([60.0, 80.0]) & (frame.scale == "layer")
+    weak &= ~frame.experiment.isin(UNLIKE) & (frame.generator != "multiply-shift")
     curves = {
         "LFSR mask": plain & frame.method.isin(["dense-8bit", "lfsr"]),
         "twofold": plain & (frame.strength == 125) & frame.method.isin(["bits", "twofold"]),
-        "twofold, signed rows": weak & (frame.method == "twofold") & (frame.experiment == "generators"),
+        "twofold, signed rows": weak & (frame.method == "twofold"),
         "3 bits, signed rows": rows & (frame.bits == 3) & frame.method.isin(["rounded", "lfsr"]),
         "magnitude + bits": plain & (frame.method == "magnitude-bits"),
         "magnitude + bits, signed rows": weak & (frame.method == "magnitude-bits"),

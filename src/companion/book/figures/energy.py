@@ -1,5 +1,6 @@
 """Pictures of what machines spend: a tidy frame in, matplotlib Axes out; nothing is computed here."""
 
+from collections.abc import Mapping
 from textwrap import wrap
 
 import numpy as np
@@ -117,11 +118,16 @@ def energy_against_sparsity(frame: pd.DataFrame, claims: pd.DataFrame, ax: Axes 
     return ax
 
 
-def gain_panels(frame: pd.DataFrame, claims: pd.DataFrame) -> list[Axes]:
+def gain_panels(
+    frame: pd.DataFrame, claims: pd.DataFrame, ceilings: Mapping[str, float] | None = None
+) -> list[Axes]:
     """Energy gain against the share removed (%), a panel a machine, a line each of `RECIPE_STYLE`.
 
-    Columns of ``frame``: ``panel``, ``series``, ``sparsity`` (share), ``seeds``, ``gain``; of ``claims``:
-    ``sparsity``, ``gain``. Other series are left out.
+    Parameters
+    ----------
+    frame : columns ``panel``, ``series``, ``sparsity`` (share), ``seeds``, ``gain``; others are left out
+    claims : columns ``sparsity``, ``gain``
+    ceilings : by panel, the gain of a network of nothing but zeros, dotted
     """
     names = list(dict.fromkeys(frame.panel))
     figure, grid = plt.subplots(1, len(names), figsize=(7.2, 4.0), sharex=True, sharey=True, squeeze=False)
@@ -134,12 +140,13 @@ def gain_panels(frame: pd.DataFrame, claims: pd.DataFrame) -> list[Axes]:
             (drawn,) = ax.plot(x, y, color=color, marker=marker, markersize=size, linewidth=1.4, label=series)
             hollow_where_single(ax, drawn, line.seeds)
         ax.plot(100 * claims.sparsity, claims.gain, "x", color=BLACK, markersize=9, label="the talk")
+        if ceilings and name in ceilings:
+            ax.axhline(ceilings[name], color=BLACK, linestyle=":", label="nothing but zeros")
         ax.set(title=name, xlabel="weights removed (%)")
         _ratios(ax, "y")
     grid[0, 0].set_ylabel("energy gain over dense 8 bits")
-    figure.legend(
-        *grid[0, 0].get_legend_handles_labels(), fontsize="small", ncols=3, loc="outside lower center"
-    )
+    lines = {line.get_label(): line for ax in grid.flat for line in ax.get_legend_handles_labels()[0]}
+    figure.legend(handles=[*lines.values()], fontsize="small", ncols=3, loc="outside lower center")
     return list(grid.flat)
 
 
