@@ -402,6 +402,7 @@ def energy(
     for rule, frame in converted.items():
         gain = frame[frame.experiment == "joint"].set_index("sparsity").gain
         found |= {f"joint_{word}_by_{rule}": gain[share] for word, share in shares.items()}
+    found["half_lost"] = found["dense_accuracy"] - found["half_alone_accuracy"]
     for word in ("half", "ninety"):
         found[f"{word}_apart"] = found[f"{word}_rival_accuracy"] - found[f"{word}_alone_accuracy"]
     return _plain(found)
