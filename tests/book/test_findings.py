@@ -280,8 +280,6 @@ def test_training():
         ("bits-planes-beta1-s1", 84.0, 9e-13),
         ("tune-twofold-r50-popcount-beta7-ramp0.5-lr0.05", 86.0, 2.1e-12),
         ("tune-twofold-r50-popcount-beta10-ramp0.5-lr0.05", 78.0, 1e-12),
-        ("tune-twofold-r50-counts-beta60-lr0.05", 87.0, 1.2e-12),
-        ("tune-twofold-ms-r50-mu125-lr0.05", 88.0, 1e-12),
         ("bits-counts-beta150-s1", 91.2, 8e-13),
         ("bits-mu250-s1", 91.1, 7e-13),
     ]
@@ -304,8 +302,7 @@ def test_training():
         )
     )
     assert (found["least_saved"], found["most_saved"], found["hull_60"]) == (1.5, 2.0, 48)
-    assert (found["popcount_emptied"], found["joules_accuracy"]) == (6, 88.0)
-    assert found["counts_pj"] == pytest.approx(1.2)
+    assert found["popcount_emptied"] == 6
     assert (found["counts_all_accuracy"], found["joules_all_pj"]) == (91.2, pytest.approx(0.7))
     assert (found["mild_pj"], found["strong_accuracy"]) == (pytest.approx(2.1), 78.0)
     assert (found["steady_planes"], found["steady_popcount_pj"]) == (82.0, 1.5)

@@ -251,8 +251,6 @@ def training(
     for word, run in (
         ("mild", "tune-twofold-r50-popcount-beta7-ramp0.5-lr0.05"),
         ("strong", "tune-twofold-r50-popcount-beta10-ramp0.5-lr0.05"),
-        ("counts", "tune-twofold-r50-counts-beta60-lr0.05"),
-        ("joules", "tune-twofold-ms-r50-mu125-lr0.05"),
         ("counts_all", "bits-counts-beta150-s1"),
         ("joules_all", "bits-mu250-s1"),
     ):

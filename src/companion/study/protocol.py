@@ -50,7 +50,8 @@ class Goal:
 
     def __str__(self) -> str:
         removed = f", {100 * self.sparsity:.0f} % removed" if self.sparsity else ""
-        return f"{self.method}{removed}: {self.gain:g}x within {self.points:g} point{'s' * (self.points != 1)}"
+        points = "1 point" if self.points == 1 else f"{self.points:g} points"
+        return f"{self.method}{removed}: {self.gain:g}x within {points}"
 
 
 GOALS = (

@@ -31,7 +31,7 @@ STEPS = {
 
 
 TERMS = {
-    "popcount": ("ones of a weight, by planes", ORANGE, "v"),
+    "popcount": ("popcount", ORANGE, "v"),
     "planes": ("planes, as BSQ", PURPLE, "X"),
     "counts": ("count-aware codes", BLUE, "o"),
     "energy": ("energy-aware codes", GREEN, "P"),
