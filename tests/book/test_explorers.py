@@ -93,7 +93,7 @@ def test_skipped_states_are_those_of_the_walk_by_rejection(data):
 def test_layers_of_one_polynomial_have_anything_in_common():
     frame = overlap_by_distance(2304, 0.5, steps=8)
     one, each = (own.set_index("distance").overlap for _, own in frame.groupby("polynomials", sort=False))
-    assert frame.polynomials.unique().tolist() == ["one for both layers", "one each"]
+    assert frame.polynomials.unique().tolist() == ["one polynomial for both layers", "a polynomial each"]
     assert (one[0.0], one[1.0]) == (1.0, 1.0)
     assert one.min() < 0.05
     assert each.between(0.42, 0.58).all()

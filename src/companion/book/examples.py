@@ -146,14 +146,16 @@ def overlap_by_distance(size: int, density: float, steps: int = 40) -> pd.DataFr
     Returns
     -------
     DataFrame
-        ``distance`` of the seeds, as a share of the cycle; ``polynomials``, "one for both layers" or "one
-        each"; ``overlap``, the share of the first layer's positions that the second keeps too.
+        ``distance`` of the seeds, as a share of the cycle; ``polynomials``, "one polynomial for both
+        layers" or "a polynomial each"; ``overlap``, the share of the first layer's positions that the second
+        keeps too.
     """
     degree = Rejection.least_degree((size,))
     first = layer_polynomial(degree, 0)
     mask = Rejection(first).draw((size,), density)
     rows = []
-    for words, second in (("one for both layers", first), ("one each", layer_polynomial(degree, 1))):
+    second_of = {"one polynomial for both layers": first, "a polynomial each": layer_polynomial(degree, 1)}
+    for words, second in second_of.items():
         for step in range(steps + 1):
             register = LFSR(second)
             seed = register.jump(step * register.period // steps).seed
