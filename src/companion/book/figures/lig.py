@@ -63,7 +63,9 @@ def waves(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             )
             if value >= 0:
                 color = RED if repeat else "#333333"
-                ax.text(t + 0.5, row + 0.03, value, ha="center", va="center", fontsize=11, color=color)
+                ground = dict(facecolor="#ffffff", edgecolor="none", pad=1) if repeat else None
+                style: dict = dict(ha="center", va="center", fontsize=11, color=color, bbox=ground)
+                ax.text(t + 0.5, row + 0.03, value, **style)
     ax.set(xlim=(0, len(frame)), ylim=(len(names) - 0.4, -0.6), xlabel="clock")
     ax.set_yticks(range(len(names)), names)
     ax.set_xticks(range(len(frame) + 1))
