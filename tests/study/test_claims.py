@@ -35,7 +35,7 @@ def measured() -> pd.DataFrame:
         ("1 DRAM access = 1000 ADDs", 640 / 0.9),
         ("32-bit float MULT", 3.7),
         ("E11 = 20 x E00", 1.49 / 0.079),
-        ("table of a 118 TOPS/W macro", 0.079e-12 * 118.44e12),
+        ("cell energies cite a 118 TOPS/W macro", 0.079e-12 * 118.44e12),
         ("0.34 becomes 0.3", 43 / 127),
         ("X^9 + X^4 + 1 as generator", 2**9 - 1),
     ],

@@ -14,21 +14,23 @@ _UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
 def verdict_table(frame: pd.DataFrame, group: Group, digits: int) -> str:
-    """The claims of a group: the verdict, its condition, their number, ours, and the chapter that shows it.
+    """The claims of a group: the verdict, their number, ours, the condition, and the chapter that shows it.
+
+    The numbers stand before the words of the condition, so that a phone shows them.
 
     Parameters
     ----------
     frame : as `companion.study.claims.ledger`
     digits : significant digits of our numbers
     """
-    rows = [["claim", "verdict", "condition", "they say", "we get", "shown in"], ["---"] * 6]
+    rows = [["claim", "verdict", "they say", "we get", "condition", "shown in"], ["---"] * 6]
     for claim in frame[frame.group == group].to_dict("records"):
         theirs, ours = (
             _quantity(claim[column], claim["unit"], places)
             for column, places in (("they_say", 15), ("we_measure", digits))
         )
         sign = f"{SYMBOLS[claim['sign']]} {claim['sign']}".replace(" ", _UNBROKEN)
-        rows.append([claim["claim"], sign, claim["condition"], theirs, ours, _link(claim["chapter"])])
+        rows.append([claim["claim"], sign, theirs, ours, claim["condition"], _link(claim["chapter"])])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -43,9 +45,9 @@ def findings_list(frame: pd.DataFrame, group: Group) -> str:
 
 
 def _quantity(value: float | None, unit: str, digits: int) -> str:
-    """A number with its unit, to some significant digits and without an exponent; "none" for no number."""
+    """A number with its unit, to some significant digits and without an exponent; a dash for no number."""
     if value is None or pd.isna(value):
-        return "none"
+        return "—"
     number = f"{float(f'{value:.{digits}g}'):,.15g}"
     return f"{number}{unit}" if unit.startswith("x") else f"{number} {unit}".strip()
 

@@ -521,7 +521,15 @@ CLAIMS = (
     Claim(
         "real-time address generator", "hardware", _LIG, None, "clocks an index", "08-lig", clocks_of_an_index
     ),
-    Claim("table of a 118 TOPS/W macro", "hardware", _CELLS, None, "x", "01-motivation", macro_energy),
+    Claim(
+        "cell energies cite a 118 TOPS/W macro",
+        "hardware",
+        _CELLS,
+        None,
+        "x the macro's energy an operation",
+        "01-motivation",
+        macro_energy,
+    ),
     Claim("32-bit float MULT", "slips", _EDGE, 3.1, "pJ", "01-motivation", multiply_energy),
     Claim("1 DRAM access = 1000 ADDs", "slips", _EDGE, 1000.0, "x", "01-motivation", memory_over_add),
     Claim("E11 = 20 x E00", "slips", _CELLS, 20.0, "x", "01-motivation", most_expensive_over_cheapest_cell),
