@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import json
-import math
 import re
 from dataclasses import replace
 from functools import cache, partial
@@ -18,8 +17,8 @@ from hypothesis import strategies as st
 
 from companion.book.examples import (
     code_tables,
+    over_chance,
     overlap_by_distance,
-    quality_spans,
     register_tables,
     worked_example,
 )
@@ -99,18 +98,14 @@ def test_layers_of_one_polynomial_have_anything_in_common():
     assert each.between(0.42, 0.58).all()
 
 
-def test_measures_of_masks_span_the_densities_and_overlaps_are_over_chance():
+def test_overlaps_are_over_chance_and_no_other_measure_is():
     rows = [
         ("rejection", 0.1, "overlap of layers", 0.09),
-        ("rejection", 0.5, "overlap of layers", 0.5),
-        ("rejection", 0.1, "corr(i, i/2)", -0.001),
-        ("rejection", 0.5, "corr(i, i/2)", 0.001),
-        ("iid", 0.5, "overlap of layers", 0.5),
-        ("iid", 0.5, "corr(i, i/2)", math.nan),
+        ("iid", 0.5, "overlap of runs", 0.5),
+        ("rejection", 0.1, "corr(i, i/2)", -0.25),
     ]
-    found = quality_spans(pd.DataFrame(rows, columns=["generator", "density", "measure", "value"]))
-    assert found.rejection.to_dict() == {"overlap of layers": "0.90 to 1.00", "corr(i, i/2)": "0.00"}
-    assert found.iid.to_dict() == {"overlap of layers": "1.00", "corr(i, i/2)": ""}
+    found = over_chance(pd.DataFrame(rows, columns=["generator", "density", "measure", "value"]))
+    assert found.value.tolist() == pytest.approx([0.9, 1.0, -0.25])
 
 
 def test_default_taps_are_primitive_and_the_slides_register_is_there():

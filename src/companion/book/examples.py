@@ -28,8 +28,8 @@ __all__ = [
     "bit_truth_table",
     "code_tables",
     "encoding_control",
+    "over_chance",
     "overlap_by_distance",
-    "quality_spans",
     "register_tables",
     "worked_example",
 ]
@@ -164,24 +164,15 @@ def overlap_by_distance(size: int, density: float, steps: int = 40) -> pd.DataFr
     return pd.DataFrame(rows, columns=["distance", "polynomials", "overlap"])
 
 
-def quality_spans(quality: pd.DataFrame) -> pd.DataFrame:
-    """Measures of masks in words, from the lowest value to the highest over all densities.
+def over_chance(quality: pd.DataFrame) -> pd.DataFrame:
+    """Measures of masks, overlaps over the density, which is what chance expects of them.
 
     Parameters
     ----------
     quality : as `masks.measures.mask_quality`, of several generators at several densities
-
-    Returns
-    -------
-    DataFrame
-        A row a measure, a column a generator: "0.24 to 0.25", or "1.00" where both are the same; empty where
-        nothing was measured. Overlaps are over the density, which is what chance expects.
     """
     expected = quality.density.where(quality.measure.str.startswith("overlap"), 1.0)
-    value = (quality.value / expected).round(2) + 0.0  # never -0.00
-    values = quality.assign(value=value).dropna().groupby(["measure", "generator"]).value
-    words = values.agg(lambda own: " to ".join(dict.fromkeys((f"{own.min():.2f}", f"{own.max():.2f}"))))
-    return words.unstack(fill_value="")
+    return quality.assign(value=quality.value / expected)
 
 
 _DEGREES = range(3, 10)  # to the slides' own x^9+x^4+1; the table doubles twice with each further degree

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from companion.book.figures.basic import BLUE, GREEN, ORANGE, PURPLE, RED, _axes
 from companion.book.figures.page import keep_wide
 
-__all__ = ["index_energy", "walks", "waves"]
+__all__ = ["index_energy", "mask_quality", "walks", "waves"]
 
 
 INNER, LEVELS = ("state", "raw", "scramble"), ("valid", "ready", "last")
@@ -99,6 +100,44 @@ def walks(frame: pd.DataFrame, ends: Mapping[str, int], size: int) -> list[Axes]
     axes[0].set_ylabel("position")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     return list(axes)
+
+
+def mask_quality(frame: pd.DataFrame, names: Mapping[str, str], measures: Mapping[str, str]) -> list[Axes]:
+    """Measures of masks, a panel each: a row a generator, a mark each of three densities; dotted: chance.
+
+    Parameters
+    ----------
+    frame : columns ``generator``, ``density``, ``measure`` and ``value``, as `examples.over_chance`
+    names : generator -> words of its row, from the top
+    measures : measure -> title of its panel; an even number of them
+    """
+    across = len(measures) // 2
+    size = (7.2, 1.8 + 0.46 * len(names))
+    figure, grid = plt.subplots(2, across, figsize=size, sharey=True, squeeze=False)
+    marks = dict(
+        zip(sorted(frame.density.unique()), ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^")), strict=False)
+    )
+    for ax, (measure, title) in zip(grid.flat, measures.items(), strict=True):
+        own = frame[frame.measure == measure].pivot(index="generator", columns="density", values="value")
+        own = own.reindex([*names])
+        for number, (density, (color, marker)) in enumerate(marks.items()):
+            rows = [row + 0.22 * (number - 1) for row in range(len(names))]  # beside each other where equal
+            words = f"{100 * density:.0f} % kept"
+            ax.plot(own[density], rows, marker, color=color, markersize=5, label=words)
+        ax.axvline(0 if measure.startswith("corr") else 1, color=GREY, linestyle=":")
+        # Panels of one kind have one scale, so that what is next to nothing does not look like much.
+        alike = frame[frame.measure.str.split().str[0] == measure.split()[0]].value
+        reach = max(alike.max() - alike.min(), 0.1)
+        ax.set_xlim(alike.min() - 0.15 * reach, alike.max() + 0.15 * reach)
+        ax.set_title(title, fontsize="medium")
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+    for ax in grid[:, 0]:
+        ax.set_yticks(range(len(names)), [*names.values()])
+    grid[0][0].invert_yaxis()  # of all, since they share it
+    figure.legend(
+        *grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small"
+    )
+    return list(grid.flat)
 
 
 def index_energy(frame: pd.DataFrame, names: Mapping[str, str], groups: Mapping[int, str]) -> list[Axes]:
