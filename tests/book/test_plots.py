@@ -330,6 +330,28 @@ def test_walks():
     assert [line.get_ydata()[0] for line in left.get_lines()[3:]] == [300]
 
 
+def test_measures_of_one_kind_share_a_scale_and_the_dotted_line_is_chance():
+    values = {"overlap of layers": 1.0, "overlap of runs": 0.8, "corr(i, i/2)": 0.25, "clocks an index": 1.5}
+    rows = [
+        (kind, density, measure, value + density / 100)
+        for kind in ("iid", "rejection")
+        for density in (0.1, 0.5, 0.9)
+        for measure, value in values.items()
+    ]
+    frame = pd.DataFrame(rows, columns=["generator", "density", "measure", "value"])
+    names = {"rejection": "by rejection", "iid": "by chance"}
+    layers, runs, shift, clocks = plots_lig.mask_quality(frame, names, {name: name for name in values})
+    assert layers.get_xlim() == runs.get_xlim() != clocks.get_xlim()
+    assert [label.get_text() for label in layers.get_yticklabels()] == ["by rejection", "by chance"]
+    assert layers.get_ylim()[0] > layers.get_ylim()[1]  # the first is at the top
+    *marks, chance = shift.lines
+    assert [list(own.get_xdata()) for own in marks] == [
+        pytest.approx([0.25 + d / 100] * 2) for d in (0.1, 0.5, 0.9)
+    ]
+    assert set(chance.get_xdata()) == {0}
+    assert set(clocks.lines[-1].get_xdata()) == {1}
+
+
 def test_index_energy():
     frame = pd.DataFrame(
         {
