@@ -379,7 +379,7 @@
     columns,
     height: "30rem",
     layout: "fitDataFill",
-    rowHeight: 34,
+    rowHeight: 58, // three lines of a long name
     headerSortTristate: false,
     columnDefaults: { resizable: false },
     initialFilter: (row) => matches(row),
