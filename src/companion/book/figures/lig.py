@@ -114,9 +114,9 @@ def mask_quality(frame: pd.DataFrame, names: Mapping[str, str], measures: Mappin
     across = len(measures) // 2
     size = (7.2, 1.8 + 0.46 * len(names))
     figure, grid = plt.subplots(2, across, figsize=size, sharey=True, squeeze=False)
-    marks = dict(
-        zip(sorted(frame.density.unique()), ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^")), strict=False)
-    )
+    frame = frame[frame.measure.isin([*measures])]  # others must not widen a scale
+    looks = (BLUE, "o"), (ORANGE, "s"), (GREEN, "^")
+    marks = dict(zip(sorted(frame.density.unique()), looks, strict=True))
     for ax, (measure, title) in zip(grid.flat, measures.items(), strict=True):
         own = frame[frame.measure == measure].pivot(index="generator", columns="density", values="value")
         own = own.reindex([*names])
