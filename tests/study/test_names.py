@@ -32,6 +32,7 @@ CHANGES = {
     "prune_epoch": st.integers(0, 11),
     "ramp": st.floats(0.01, 1),
     "penalty_ramp": st.floats(0, 1),
+    "plane_rate": st.floats(0, 100),
     "encoding": st.sampled_from(["twos_complement", "signed_rows", "sign_magnitude", "differential"]),
     "energy_table": st.sampled_from(["rram_2bit_cell", "mine"]),
     "generator": st.sampled_from(GENERATORS),

@@ -106,6 +106,8 @@ BASE = {"run": "a", "method": "twofold", "epochs": 3, "sparsity": 0.5, "strength
         ({"ramp": 0.0}, "ramp is 0.0"),
         ({"penalty_ramp": 1.5, "bit_term": "planes"}, "penalty_ramp is 1.5"),
         ({"penalty_ramp": 0.5}, "penalty_ramp is 0.5, but there is no penalty to rise"),
+        ({"plane_rate": 101.0, "bit_term": "planes"}, r"plane_rate is 101.0; it must lie in \[0, 100\]"),
+        ({"plane_rate": 1.0}, "plane_rate is 1.0, but method 'twofold' with bit_term 'energy' trains no bit"),
         ({"clip_ratio": 0.0}, r"clip_ratio is 0.0; it must be a multiple of the largest weight in \(0, 4\]"),
         (
             {"clip_ratio": 0.5, "bit_term": "planes"},

@@ -158,6 +158,36 @@ def test_bit_planes_do_not_decay():
     assert bool((seen[1] == 0.25).all())
 
 
+def test_bit_planes_with_a_rate_of_their_own_move_weights_as_weights_move():
+    """A step on planes, away from their bounds, against a step on the very weights that they stand for."""
+    shared = {"epochs": 1, "batch_size": 64, "learning_rate": 0.05, "warmup": 0.0, "precision": "fp32"}
+    moved = {}
+    for rate in (None, 0.5, 1.0):  # None: plain weights
+        model, seen = network(), []
+        sparsity = Twofold(model, strength=1e-30, bit_term="popcount", bits=6)
+        for layer in sparsity.layers.values():
+            torch.nn.init.uniform_(layer.parametrizations.weight.original, 0.3, 0.7)
+        if rate is None:
+            sparsity.finish()
+
+        def note(module, _, seen=seen, plain=rate is None):
+            if module.training:
+                seen.append((module.fc1.weight if plain else place(module.fc1)).detach().clone())
+
+        def place(layer):
+            (weight,), planes = layer.parametrizations.weight, layer.parametrizations.weight.original
+            return torch.tensordot(weight.powers, planes, dims=1) * weight.scale / 31
+
+        model.register_forward_pre_hook(note)
+        recipe = Recipe(momentum=0.0, weight_decay=0.0, plane_rate=rate or 0.0, **shared)
+        given = None if rate is None else sparsity
+        fit(model, TRAIN[:128], TEST, recipe, sparsity=given, progress_bar=False)
+        moved[rate] = seen[1] - seen[0]
+    assert float(moved[None].abs().max()) > 1e-4
+    for rate in (0.5, 1.0):
+        torch.testing.assert_close(moved[rate], rate * moved[None], rtol=1e-3, atol=1e-6)
+
+
 def test_bit_planes_end_every_epoch_as_true_bits():
     model = network()
     sparsity = Twofold(model, density=0.5, strength=0.01, bit_term="popcount")

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import prune
 
+from companion.study.bf16 import autocast
 from companion.study.energies import energies, forget_prices
 from companion.study.machines import TABLES, whole_machines
 from companion.study.results import load_results
@@ -114,7 +115,7 @@ def resnet50_masks() -> tuple[Work, float]:
 def training_step(
     prepare: Callable[[nn.Module], object], precision: str = "fp32", device: str = "cpu"
 ) -> Work:
-    """A step of ResNet-20 on 128 images; ``prepare`` attaches something, and returns a `Twofold`."""
+    """A step of ResNet-20 on 128 images, as the study's; ``prepare`` attaches a `Twofold` or none."""
     torch.manual_seed(0)
     images = torch.randn(128, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(10, (128,), device=device)
@@ -128,7 +129,7 @@ def training_step(
     def step():
         if sparsity is not None:
             sparsity.advance(float(next(progress)))
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(torch.device(device), enabled=precision == "bf16"):
             loss = F.cross_entropy(forward(images).float(), labels)
         if sparsity is not None:
             loss = loss + sparsity.penalty()

@@ -87,7 +87,11 @@ class Recipe(Schema):
     momentum: float = 0.9
     """Of SGD, Nesterov's."""
     weight_decay: float = 5e-4
-    """On tensors of two or more dimensions; norms and biases are left alone."""
+    """On tensors of two or more dimensions; norms, biases and bit planes are left alone."""
+    plane_rate: float = 0.0
+    """Of trainable bit planes, in units of the rate at which a gradient moves a layer's weights through them
+    as far as ``learning_rate`` moves weights by themselves; 0 has them at ``learning_rate`` itself, which is
+    3 to 30 times less."""
     distillation: float = 0.0
     """Share of the loss that is the cross entropy with a teacher's soft answers; the rest is the labels'."""
     seed: int = 1
@@ -113,6 +117,8 @@ class Recipe(Schema):
             value = getattr(self, name)
             if not 0 <= value <= most:  # false for NaN as well
                 raise ValueError(f"{name} is {value!r}; it must lie in [0, {most}]")
+        if not 0 <= self.plane_rate <= 100:
+            raise ValueError(f"plane_rate is {self.plane_rate!r}; it must lie in [0, 100]")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is {self.warmup!r}; it must lie in [0, 1)")
         if not 0 <= self.restart_epoch < self.epochs:
@@ -215,6 +221,11 @@ class RunConfig(Recipe):
         if not 0 <= self.penalty_ramp <= 1:
             raise ValueError(
                 f"penalty_ramp is {self.penalty_ramp!r}; it must be a share of the training in [0, 1]"
+            )
+        if self.plane_rate and (self.bit_term in CHOOSING or not METHODS[self.method][1]):
+            raise ValueError(
+                f"plane_rate is {self.plane_rate!r}, but method {self.method!r} with bit_term "
+                f"{self.bit_term!r} trains no bit planes"
             )
         if check_clip_ratio(self.clip_ratio) != 1 and (
             self.method == "dense" or self.bit_term not in CHOOSING

@@ -10,7 +10,7 @@ A name is a row of parts joined by ``-``, and no number stands in it without its
 - ``mu125``: the strength of the energy-aware codes, in LSB²/pJ; ``counts-beta20``, ``popcount-beta10``,
   ``planes-beta1``: of the talk's bit terms; ``lambda1``: of its network term, ``printed`` where that pulls on
   the weights that stay, and ``p6`` for the epoch before which the masks become hard; ``ramp0.5``: the share
-  of the training over which penalties rise
+  of the training over which penalties rise; ``planerate1``: the learning rate of bit planes
 - ``b5``: bits, where they are not 8, where the encoding is not two's complement, and for a dense network
 - ``rows`` (signed rows), ``signed`` (sign and magnitude), ``offset``, ``differential``: the encoding
 - ``clip0.5``, ``erk``, ``distilled``, ``e24`` (epochs), ``lr0.1`` (peak learning rate), ``fp32`` or ``bf16``:
@@ -101,6 +101,7 @@ _LETTERS = (
     "lambda",
     "p",
     "ramp",
+    "planerate",
     "b",
     "clip",
     "distilled",
@@ -161,6 +162,7 @@ def usual(config: RunConfig) -> dict[str, Any]:
         "restart_epoch": config.prune_epoch,
         "momentum": 0.9,
         "weight_decay": 5e-4,
+        "plane_rate": 0.0,
         # bf16 is faster on a GPU and on a CPU that has it, as most of the second edition's runs had; a
         # depthwise convolution is slower in it.
         "precision": "bf16" if second and config.network != "mobilenet" else "fp32",
@@ -254,6 +256,8 @@ def _parts(config: RunConfig) -> tuple[list[tuple[str, str]], list[str]]:
     say((config.prune_epoch, f"p{config.prune_epoch}", f"masks from epoch {config.prune_epoch}"))
     rise = _number(config.penalty_ramp)
     say(("penalty_ramp" in new, f"ramp{rise}", f"penalties rise over {rise} of the training"))
+    own_rate = _number(config.plane_rate)
+    say(("plane_rate" in new, f"planerate{own_rate}", f"planes' rate x{own_rate}"))
     encoded = config.encoding != "twos_complement"
     if config.method != "dense":
         short = f"{config.bits} bits" if config.bits != 8 else ""
@@ -270,7 +274,15 @@ def _parts(config: RunConfig) -> tuple[list[tuple[str, str]], list[str]]:
     say((tried or "learning_rate" in new, f"lr{rate}", f"rate {rate}"))
     say(("precision" in new, config.precision, config.precision))
     say((config.held_out, "", "held-out images"))
-    said = {"clip_ratio", "density_rule", "epochs", "learning_rate", "penalty_ramp", "precision"}
+    said = {
+        "clip_ratio",
+        "density_rule",
+        "epochs",
+        "learning_rate",
+        "penalty_ramp",
+        "plane_rate",
+        "precision",
+    }
     parts = [(name, word) for condition, name, word in cases if condition]
     return parts, [name for name in new if name not in said]
 

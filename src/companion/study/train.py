@@ -73,10 +73,11 @@ def fit(
         teacher.to(device).eval().requires_grad_(False)
     # On a GPU the rate is a number on the device, which a recorded step reads anew each time.
     on_gpu = torch.device(device).type == "cuda"
-    rate = torch.zeros((), device=device) if on_gpu else 0.0
+    groups = _parameter_groups(model, recipe)
+    for group in groups:
+        group["lr"] = torch.zeros((), device=device) if on_gpu else 0.0
     optimizer = torch.optim.SGD(
-        _parameter_groups(model, recipe.weight_decay),
-        lr=rate,
+        groups,
         momentum=recipe.momentum,
         nesterov=recipe.momentum > 0,
         fused=on_gpu,
@@ -173,23 +174,28 @@ def _on_its_own_stream(device: str) -> AbstractContextManager:
 
 def _set_rate(optimizer: torch.optim.SGD, rate: float) -> None:
     for group in optimizer.param_groups:
+        own = rate * group["times"]
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
+            group["lr"].fill_(own)
         else:
-            group["lr"] = rate
+            group["lr"] = own
 
 
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+def _parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict]:
     # Bit planes are shares of a one, not weights: decaying them would be a second, hidden bit term.
     planes = [
-        m.original
+        (m.original, m[0].leverage)
         for m in model.modules()
         if isinstance(m, ParametrizationList) and isinstance(m[0], BitPlaneWeight)
     ]
-    decayed = {id(p) for p in model.parameters() if p.ndim > 1} - {id(p) for p in planes}
+    coded = {id(p) for p, _ in planes}
+    others = [p for p in model.parameters() if id(p) not in coded]
+    decayed = [p for p in others if p.ndim > 1], recipe.weight_decay, 1.0
+    spared = [p for p in others if p.ndim <= 1], 0.0, 1.0
+    own = [([p], 0.0, recipe.plane_rate / leverage if recipe.plane_rate else 1.0) for p, leverage in planes]
     return [
-        {"params": [p for p in model.parameters() if id(p) in decayed], "weight_decay": weight_decay},
-        {"params": [p for p in model.parameters() if id(p) not in decayed], "weight_decay": 0.0},
+        {"params": params, "weight_decay": decay, "times": times}
+        for params, decay, times in (decayed, spared, *own)
     ]
 
 
