@@ -59,14 +59,22 @@ function keepTogether() {
 
 window.addEventListener("load", keepTogether);
 
+// Browsers say a mixed color as color(srgb 0.1 0.2 0.3), which programs for drawings do not read.
+function inRgb(color) {
+  return color.replace(/color\(srgb ([^)]*)\)/, (_, shares) => {
+    const parts = shares.split(/[ /]+/).map(Number), [red, green, blue] = parts.map((share) => Math.round(255 * share));
+    return `rgba(${red}, ${green}, ${blue}, ${parts[3] ?? 1})`;
+  });
+}
+
 // A figure can be taken along: the drawing that is shown, in the colors that it has now, as a file of its own.
 function asFile(drawing) {
   const own = drawing.cloneNode(true), style = getComputedStyle(drawing);
   const parts = [drawing, ...drawing.querySelectorAll("*")], copies = [own, ...own.querySelectorAll("*")];
   parts.forEach((part, i) => {
     const { fill, stroke } = getComputedStyle(part);
-    copies[i].style.fill = fill;
-    copies[i].style.stroke = stroke;
+    copies[i].style.fill = inRgb(fill);
+    copies[i].style.stroke = inRgb(stroke);
   });
   own.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   own.style.fontFamily = style.fontFamily;

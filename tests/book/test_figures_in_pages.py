@@ -5,7 +5,9 @@ from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.colors import to_rgb
 
+from companion.book.figures.basic import BLACK, METHOD_STYLE, ORANGE, SKY, YELLOW
 from companion.book.figures.page import COLORS, UNNAMED, as_html, keep_wide
 
 SPACE = "{http://www.w3.org/2000/svg}"
@@ -48,6 +50,29 @@ def test_a_drawing_has_the_colors_and_the_type_of_its_page(drawn):
     assert "currentColor" in html
     assert "font-family" not in html
     assert "<style" not in html
+
+
+def luminance(color: str) -> float:
+    """Relative luminance as WCAG 2 has it; matplotlib's name or number of a color."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+    return sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+COLORED = {color for color, *_ in METHOD_STYLE.values()} - {BLACK} | {SKY, YELLOW, ORANGE}
+
+
+@pytest.mark.parametrize("color", sorted(COLORED))
+@pytest.mark.parametrize(("ink", "page"), [("#222832", "#ffffff"), ("#ced6dd", "#121212")])  # the theme's
+def test_colored_words_can_be_read_on_light_and_dark(color, ink, page):
+    figure, ax = plt.subplots()
+    ax.text(0.5, 0.5, "here", color=color)
+    html = as_html(figure)
+    plt.close(figure)
+    mixed, share = re.search(r"color-mix\(in srgb, (#\w+) (\d+)%, currentColor\)[^>]*>here", html).groups()
+    kept = int(share) / 100
+    word = [kept * own + (1 - kept) * text for own, text in zip(to_rgb(mixed), to_rgb(ink), strict=True)]
+    low, high = sorted([luminance(word), luminance(page)])
+    assert (high + 0.05) / (low + 0.05) >= 4.5  # WCAG 2.2, 1.4.3
 
 
 def test_identifiers_of_both_drawings_differ_and_are_found(drawn):

@@ -17,7 +17,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.gridspec import GridSpec
 
-__all__ = ["COLORS", "LINE", "UNNAMED", "as_html", "keep_wide", "show_in_page", "when_narrow"]
+__all__ = ["COLORS", "INK", "LINE", "UNNAMED", "as_html", "keep_wide", "show_in_page", "when_narrow"]
 
 
 UNNAMED = "a figure"
@@ -32,6 +32,11 @@ COLORS = {
     "#ffffff": "var(--pst-color-background)",
 }
 """What a figure draws -> what the page has in its place."""
+
+
+INK = 60
+"""Percent of its color that a colored word keeps; the rest is that of the page's text. So it can be read on
+light and on dark, where a line or a mark may be paler."""
 
 
 PHONE = 3.3
@@ -155,6 +160,7 @@ def _svg(figure: Figure, name: str) -> str:
         (r"<metadata>.*?</metadata>", ""),
         (r"<style.*?</style>", ""),  # in a page it would be the style of all its elements
         (r"; font-family: [^;\"]*", ""),
+        (r'(<text style="[^"]*fill: )(#\w{6})', rf"\1color-mix(in srgb, \2 {INK}%, currentColor)"),
         # Identifiers are the page's, so those of two drawings of a figure must differ.
         (r'(id="|url\(#|href="#)', rf"\1{name}-"),
         (r"xlink:href", "href"),
