@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from companion.study import bf16
 
@@ -54,6 +55,30 @@ def test_autocast_gives_what_torch_gives():
         answers.append([answer, *torch.autograd.grad(answer.sum(), [images, *layer.parameters()])])
     for ours, theirs in zip(*answers, strict=True):
         assert ours.dtype == theirs.dtype and torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("weights_last", [True, False])
+@pytest.mark.parametrize("images_last", [True, False])
+def test_what_a_compiler_is_told_of_results_is_true(images_last, weights_last):
+    """Bit planes make weights of another layout than the images have, and torch decides by both."""
+    layouts = [
+        torch.channels_last if last else torch.contiguous_format for last in (images_last, weights_last)
+    ]
+    images, weight = (
+        torch.randn(shape).bfloat16().contiguous(memory_format=layout)
+        for shape, layout in zip([(2, 8, 6, 6), (4, 8, 3, 3)], layouts, strict=True)
+    )
+    sizes = [[1, 1], [1, 1], [1, 1]]
+
+    def both(images, weight):
+        answer = torch.ops.companion.convolve_bf16(images, weight, None, *sizes, 1)
+        needed = [True, True, False]
+        return answer, *torch.ops.companion.convolve_bf16_backward(answer, images, weight, *sizes, 1, needed)
+
+    with FakeTensorMode() as told:
+        foreseen = both(told.from_tensor(images), told.from_tensor(weight))
+    for real, fake in zip(both(images, weight), foreseen, strict=True):
+        assert (real.shape, real.stride(), real.dtype) == (fake.shape, fake.stride(), fake.dtype)
 
 
 def test_without_bf16_nothing_is_rounded():

@@ -80,11 +80,17 @@ def _convolve_backward(
         gradient.float(), images.float(), weight.float(), [len(weight)],
         stride, padding, dilation, False, [0, 0], groups, needed,
     )  # fmt: skip
-    return [images.new_empty(0) if given is None else given.bfloat16() for given in gradients]
+    ours = _unfilled(images, weight, needed)
+    return [own if given is None else own.copy_(given) for own, given in zip(ours, gradients, strict=True)]
 
 
 @_convolve_backward.register_fake
 def _(gradient, images, weight, stride, padding, dilation, groups, needed):
+    return _unfilled(images, weight, needed)
+
+
+def _unfilled(images: Tensor, weight: Tensor, needed: list[bool]) -> list[Tensor]:
+    """Gradients yet to be filled in; each lies in memory as what it is of, whatever torch itself chooses."""
     whole = torch.empty_like(images), torch.empty_like(weight), weight.new_empty(len(weight))
     return [like if need else images.new_empty(0) for like, need in zip(whole, needed, strict=True)]
 
