@@ -90,8 +90,9 @@ def bit_term_points(runs: pd.DataFrame, start: str, tuning_start: str) -> tuple[
     Returns
     -------
     tuple
-        A row a run: ``run``, ``panel``, ``bit_term``, ``strength``, ``energy_j``, of the cells of a kept
-        weight, each read once, and ``test_accuracy`` (%); and the accuracy without a bit term by panel.
+        A row a run: ``run``, ``panel``, ``bit_term`` (with ``-own`` behind it where planes have a rate of
+        their own), ``strength``, ``energy_j``, of the cells of a kept weight, each read once, and
+        ``test_accuracy`` (%); and the accuracy without a bit term by panel.
     """
     plain = runs[(runs.bits == 8) & (runs.encoding == "twos_complement") & (runs.distillation == 0)]
     plain = plain[(plain.clip_ratio == 1) & (plain.network_strength == 0) & (plain.seed == 1)]
@@ -112,7 +113,8 @@ def bit_term_points(runs: pd.DataFrame, start: str, tuning_start: str) -> tuple[
         level[panel] = bare.sort_values("precision").test_accuracy.iloc[0]  # bf16, as the others
         frames.append(own[own.strength > 0].assign(panel=panel))
     frame = pd.concat(frames)
-    frame = frame.assign(energy_j=frame.cell_energy_j / frame.kept_weights)
+    term = frame.bit_term.where(frame.plane_rate == 0, frame.bit_term + "-own")
+    frame = frame.assign(energy_j=frame.cell_energy_j / frame.kept_weights, bit_term=term)
     columns = ["run", "panel", "bit_term", "strength", "energy_j", "test_accuracy"]
     return frame[columns].reset_index(drop=True), pd.Series(level)
 

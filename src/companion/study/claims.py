@@ -308,7 +308,8 @@ def bits_vanish() -> Verdict:
     saved = per_weight[alone].mean() / per_weight[ours].mean()
     tried = runs[(runs.experiment == "bit-terms-tuning") & (runs.penalty_ramp > 0)]
     told = "; ".join(
-        f"{run.bit_term}, β = {run.strength:g}: {run.test_accuracy:.1f} % at "
+        f"{run.bit_term}, β = {run.strength:g}{', their own rate' * (run.plane_rate > 0)}: "
+        f"{run.test_accuracy:.1f} % at "
         f"{1e12 * per_weight[run.Index]:.2f} pJ"
         for run in tried.sort_values(["bit_term", "strength"]).itertuples()
     )

@@ -11,6 +11,8 @@ from companion.book.figures.basic import (
     GREEN,
     ORANGE,
     PURPLE,
+    RED,
+    SKY,
     TEAL,
     _error_scale,
     _joule_scale,
@@ -32,7 +34,9 @@ STEPS = {
 
 TERMS = {
     "popcount": ("popcount", ORANGE, "v"),
+    "popcount-own": ("popcount, planes' own rate", RED, "^"),
     "planes": ("planes, as BSQ", PURPLE, "X"),
+    "planes-own": ("planes, their own rate", SKY, "D"),
     "counts": ("count-aware codes", BLUE, "o"),
     "energy": ("energy-aware codes", GREEN, "P"),
 }
@@ -116,6 +120,8 @@ def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
         ax.axhline(level[name], color=BLACK, linewidth=1.2, label="no bit term")
         for term, (words, color, marker) in TERMS.items():
             line = own[own.bit_term == term].sort_values("strength")
+            if line.empty:
+                continue
             (drawn,) = ax.plot(
                 line.energy_j, line.test_accuracy, color=color, marker=marker, markersize=7, label=words
             )
@@ -128,7 +134,7 @@ def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
         colors = [TERMS[term][1] for term in own.bit_term]
         write_notes(ax, own.energy_j, own.test_accuracy, told, colors)
     grid[0, 0].set_ylabel("accuracy (%)")
-    figure.legend(
-        *grid[0, 0].get_legend_handles_labels(), fontsize="small", ncols=3, loc="outside lower center"
-    )
+    drawn = [ax.get_legend_handles_labels() for ax in grid.flat]
+    words = {word: handle for handles, labels in drawn for handle, word in zip(handles, labels, strict=True)}
+    figure.legend(words.values(), words.keys(), fontsize="small", ncols=3, loc="outside lower center")
     return list(grid.flat)
