@@ -14,6 +14,7 @@ def test_joules_above_the_bar():
             "series": ["twofold", "twofold", "dense, 8 bits"],
             "energy_j": [2e-6, 1e-6, 8e-6],
             "test_accuracy": [86.0, 80.0, 87.0],
+            "seeds": [1, 1, 3],
         }
     )
     cheapest = frame.iloc[[0]].assign(note="twofold, 4x")
@@ -22,6 +23,8 @@ def test_joules_above_the_bar():
     drawn = {line.get_label(): line for line in ax.lines}
     assert list(drawn["twofold"].get_xdata()) == [2e-6, 1e-6]
     assert list(drawn["dense, 8 bits"].get_ydata()) == [87.0]
+    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "#ffffff"]
+    assert [list(line.get_ydata()) for line in hollow] == [[86.0, 80.0]]  # of one seed
     assert (list(ax.lines[-1].get_xdata()), list(ax.lines[-1].get_ydata())) == ([2e-6], [86.0])  # the ring
     assert [text.get_text() for text in ax.texts] == ["the bar, 85 %", "twofold, 4x"]
 
@@ -47,12 +50,13 @@ def test_losses_in_both_networks():
 def test_networks_of_two_widths():
     frame = pd.DataFrame(
         {
-            "series": ["twofold", "twofold", "twofold", "dense, 8 bits", "twofold"],
-            "width": [1, 1, 2, 1, 1],
-            "bits": [8, 8, 8, 8, 3],
-            "kept_weights": [10_000, 20_000, 20_000, 40_000, 30_000],
-            "energy_j": [1e-6, 3e-6, 2e-6, 9e-6, 4e-6],
-            "test_accuracy": [70.0, 80.0, 82.0, 88.0, 75.0],
+            "series": ["twofold", "twofold", "twofold", "dense, 8 bits", "twofold", "twofold"],
+            "width": [1, 1, 2, 1, 1, 1],
+            "bits": [8, 8, 8, 8, 3, 3],
+            "kept_weights": [10_000, 20_000, 20_000, 40_000, 30_000, 35_000],
+            "energy_j": [1e-6, 3e-6, 2e-6, 9e-6, 4e-6, 5e-6],
+            "test_accuracy": [70.0, 80.0, 82.0, 88.0, 75.0, 78.0],
+            "seeds": [1, 2, 1, 2, 2, 2],
         }
     )
     weights = plots.wide_and_narrow(frame)
@@ -63,6 +67,9 @@ def test_networks_of_two_widths():
         assert list(drawn["_twofold, wide"].get_xdata()) == [frame[column][2]]
         assert drawn["_twofold, wide"].get_markersize() > drawn["twofold"].get_markersize()
         short = drawn["_twofold, 3 bits"]
-        assert list(short.get_xdata()) == [frame[column][4]] and short.get_linestyle() == ":"
+        assert list(short.get_xdata()) == frame[column][4:].tolist() and short.get_linestyle() == ":"
+        assert drawn["dense, 8 bits"].get_linestyle() == "None"  # a mark alone, in the legend too
+        hollow = [line for line in ax.lines if line.get_markerfacecolor() == "#ffffff"]
+        assert sorted(list(line.get_xdata()) for line in hollow) == [[frame[column][0]], [frame[column][2]]]
     words = [text.get_text() for text in weights.figure.legends[0].get_texts()]
     assert sorted(words) == ["dense, 8 bits", "twofold"]

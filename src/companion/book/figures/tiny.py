@@ -28,7 +28,8 @@ def joules_above_bar(frame: pd.DataFrame, cheapest: pd.DataFrame, bar: float) ->
 
     Parameters
     ----------
-    frame : columns ``series`` (of `figures.energy.SERIES_STYLE`), ``energy_j``, ``test_accuracy`` (%)
+    frame : columns ``series`` (of `figures.energy.SERIES_STYLE`), ``energy_j``, ``test_accuracy`` (%),
+        ``seeds``
     cheapest : the same, of those networks that are ringed and named, in ``note``
     bar : percent
     """
@@ -38,7 +39,8 @@ def joules_above_bar(frame: pd.DataFrame, cheapest: pd.DataFrame, bar: float) ->
     for series, (color, marker) in SERIES_STYLE.items():
         own = frame[frame.series == series]
         size = 11 if marker == "*" else 7
-        ax.plot(own.energy_j, own.test_accuracy, marker, color=color, markersize=size, label=series)
+        (line,) = ax.plot(own.energy_j, own.test_accuracy, marker, color=color, markersize=size, label=series)
+        hollow_where_single(ax, line, own.seeds)
     ax.plot(cheapest.energy_j, cheapest.test_accuracy, "o", color=BLACK, fillstyle="none", markersize=14)
     _joule_scale(ax)
     ax.set(xlabel="energy of an image", ylabel="test accuracy (%)")
@@ -87,12 +89,12 @@ def wide_and_narrow(frame: pd.DataFrame) -> Axes:
     """Accuracy (%) against kept weights and against the energy of an image, for networks of two widths.
 
     Networks of one series, width and length of codes are joined, by dots where codes have less than 8 bits;
-    those of the greater width have large marks.
+    those of the greater width have large marks, and those of one seed hollow ones.
 
     Parameters
     ----------
     frame : columns ``series`` (of `figures.energy.SERIES_STYLE`), ``width`` (1 or 2), ``bits``,
-        ``kept_weights``, ``energy_j``, ``test_accuracy`` (%)
+        ``kept_weights``, ``energy_j``, ``test_accuracy`` (%), ``seeds``
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 4.2), sharey=True)
     for ax, across in ((left, "kept_weights"), (right, "energy_j")):
@@ -102,11 +104,13 @@ def wide_and_narrow(frame: pd.DataFrame) -> Axes:
         ):
             color, marker = SERIES_STYLE[series]
             size = (9 if marker == "*" else 6) * (1 if width == 1 else 1.7)
-            style = dict(linestyle="-" if bits == 8 else ":", linewidth=1, color=color, markersize=size)
+            joined = "none" if len(own) == 1 else "-" if bits == 8 else ":"
+            style = dict(linestyle=joined, linewidth=1, color=color, markersize=size)
             apart = ", wide" if width > 1 else f", {bits} bits" if series in named else ""
             label = f"_{series}{apart}" if apart else series
             named.add(label)
-            ax.plot(own[across], own.test_accuracy, marker, label=label, **style)
+            (line,) = ax.plot(own[across], own.test_accuracy, marker, label=label, **style)
+            hollow_where_single(ax, line, own.seeds)
         ax.margins(x=0.08, y=0.08)
     _error_scale(left)
     _log_scale(left, lambda value, _: f"{value / 1e3:g}k")
