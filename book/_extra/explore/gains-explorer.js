@@ -323,7 +323,7 @@
     const single = points.filter((p) => p.seeds === 1).map((p) => p.name);
     if (single.length) notes.push(`Of one seed only: ${single.join(", ")}.`);
     notes.push(
-      "Rings: where cells alone, the slides’ way of counting as we read it, put the same point. A triangle stands at the edge of the picture for a point beyond it.",
+      "Rings: where cells alone, the slides’ way of counting as we read it, put the same point; a ring at another height is another network, trained for packed cells. A triangle stands at the edge of the picture for a point beyond it.",
     );
     find(".notes").replaceChildren(...notes.map((words) => Object.assign(document.createElement("li"), { textContent: words })));
     find("tbody").innerHTML = points
