@@ -302,7 +302,7 @@
     const charged = paid.length > 1 ? `we charge ${new Intl.ListFormat("en").format(paid)}` : `we charge ${cells} alone`;
     const of = (p) => `<b>${times(p.gain)}</b> at <b>${p.accuracy.toFixed(1)} %</b>`;
     const leads =
-      `Of the networks that lose at most ${CLOSE} points of accuracy, ${best.name} gains most: ${of(best)}.` +
+      `Of those shown that lose at most ${CLOSE} points of accuracy, ${best.name} gains most: ${of(best)}.` +
       (best === twofold ? "" : ` Twofold gains ${of(twofold)}.`);
     find(".story").innerHTML =
       `${IN[machine]}, with ${removed} % removed, ${charged}. ${leads}`;
