@@ -63,7 +63,7 @@ TALK = {
 # A penalty at full strength from the first step tears at weights that have not yet found their places; it
 # rises over as many epochs as the strength of chosen codes.
 RISING = {"penalty_ramp": 0.5}
-# At the weights' own rate their planes move a layer of ResNet-20 by 0.03 to 0.5 of what its weights would.
+# At the weights' own rate planes move most layers of ResNet-20 by 0.03 to 0.5 of what weights would move.
 QUICK = {**RISING, "plane_rate": 1.0}
 # The talk's order once more, with what a specialist would do: the number of ones is the price of a code, so
 # that it has no fractions to hide in, both penalties rise over half of the first phase, and the register's
