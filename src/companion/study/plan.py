@@ -324,7 +324,7 @@ EXPERIMENTS = (
             ),
             *(
                 _run("twofold", 50, **UNSEEN | REJECTION | QUICK, bit_term=term, strength=beta)
-                for term, beta in (("popcount", 0.25), ("planes", 0.03))
+                for term, beta in (("popcount", 0.25), ("popcount", 1.0), ("planes", 0.1))
             ),
         ),
     ),
