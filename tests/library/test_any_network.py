@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call, grad, jvp, vmap
-from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import parametrizations, parametrize, prune
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import twofold
@@ -322,6 +322,16 @@ def test_a_weight_that_is_parametrized_once_more_is_named():
     parametrizations.weight_norm(sparsity.model.fc)
     with pytest.raises(ValueError, match="layer 'fc' has no plain weight any more"):
         sparsity.codes()
+
+
+@pytest.mark.parametrize("method", [prune.l1_unstructured, prune.random_unstructured])
+def test_prune_of_a_computed_weight_is_told_of_the_masks_there_are(method):
+    sparsity = Twofold(Small(), density=0.5)
+    with pytest.raises(ValueError, match="'weight' of layer 'fc' is computed; take mask='magnitude'"):
+        method(sparsity.model.fc, "weight", amount=0.5)
+    sparsity.finish()
+    method(sparsity.model.fc, "weight", amount=0.5)
+    assert int((sparsity.model.fc.weight == 0).sum()) >= sparsity.model.fc.weight.numel() // 2
 
 
 # ---- files ----

@@ -401,8 +401,15 @@ def attach_weight(layer: nn.Module, weight: MaskedWeight, parameter: str = "weig
     weight.flattened = isinstance(layer, nn.RNNBase)
 
 
-def _register_parameter(layer: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+def _register_parameter(layer: nn.Module, name: str, parameter: Tensor | None) -> None:
     """A Parameter that is assigned to a computed weight is trained on, as any tensor is; torch refuses it."""
+    own = name.removesuffix("_orig")  # torch.nn.utils.prune keeps a weight under such a name
+    if own != name and parametrize.is_parametrized(layer, own) and not isinstance(parameter, nn.Parameter):
+        of = getattr(layer.parametrizations[own][0], "layer", type(layer).__name__)
+        raise ValueError(
+            f"torch.nn.utils.prune masks trained weights, but {own!r} of layer {of!r} is computed; take "
+            "mask='magnitude' for its l1_unstructured, 'iid' for its random_unstructured, or finish() first"
+        )
     if parameter is not None and parametrize.is_parametrized(layer, name):
         setattr(layer, name, parameter.detach())
     else:

@@ -134,7 +134,9 @@ def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
         colors = [TERMS[term][1] for term in own.bit_term]
         write_notes(ax, own.energy_j, own.test_accuracy, told, colors)
     grid[0, 0].set_ylabel("accuracy (%)")
-    drawn = [ax.get_legend_handles_labels() for ax in grid.flat]
-    words = {word: handle for handles, labels in drawn for handle, word in zip(handles, labels, strict=True)}
-    figure.legend(words.values(), words.keys(), fontsize="small", ncols=3, loc="outside lower center")
+    drawings = [ax.get_legend_handles_labels() for ax in grid.flat]
+    entries = {word: mark for marks, names in drawings for mark, word in zip(marks, names, strict=True)}
+    figure.legend(
+        list(entries.values()), list(entries), fontsize="small", ncols=3, loc="outside lower center"
+    )
     return list(grid.flat)
