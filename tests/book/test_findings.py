@@ -281,6 +281,9 @@ def test_training():
         ("bits-planes-beta1-s1", 84.0, 9e-13),
         ("tune-twofold-r50-popcount-beta7-ramp0.5-lr0.05", 86.0, 2.1e-12),
         ("tune-twofold-r50-popcount-beta10-ramp0.5-lr0.05", 78.0, 1e-12),
+        ("tune-twofold-r50-popcount-beta5-ramp0.5-lr0.05", 87.3, 2.6e-12),
+        ("tune-twofold-r50-popcount-beta0.25-ramp0.5-planerate1-lr0.05", 87.4, 2.5e-12),
+        ("tune-twofold-r50-popcount-beta1-ramp0.5-planerate1-lr0.05", 79.0, 1.75e-12),
         ("bits-counts-beta150-s1", 91.2, 8e-13),
         ("bits-mu250-s1", 91.1, 7e-13),
     ]

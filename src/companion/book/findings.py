@@ -251,6 +251,9 @@ def training(
     for word, run in (
         ("mild", "tune-twofold-r50-popcount-beta7-ramp0.5-lr0.05"),
         ("strong", "tune-twofold-r50-popcount-beta10-ramp0.5-lr0.05"),
+        ("slow", "tune-twofold-r50-popcount-beta5-ramp0.5-lr0.05"),
+        ("own_mild", "tune-twofold-r50-popcount-beta0.25-ramp0.5-planerate1-lr0.05"),
+        ("own_strong", "tune-twofold-r50-popcount-beta1-ramp0.5-planerate1-lr0.05"),
         ("counts_all", "bits-counts-beta150-s1"),
         ("joules_all", "bits-mu250-s1"),
     ):
