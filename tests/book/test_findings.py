@@ -382,9 +382,13 @@ def test_first_page(recipes):
 def test_bit_term_points():
     frame, bare = bit_term_points(load_results(), START, TUNING_START)
     assert set(frame.panel) == set(bare.index)
-    assert {"energy", "counts", "popcount", "planes"} <= set(frame.bit_term)
-    assert set(frame.bit_term) <= set(TERMS)
     by_run = load_results().set_index("run").loc[frame.run]
+    assert set(by_run.bit_term) == {"energy", "counts", "popcount", "planes"}
+    own = ["-own" * (rate > 0) for rate in by_run.plane_rate.tolist()]
+    assert frame.bit_term.tolist() == [
+        term + ending for term, ending in zip(by_run.bit_term, own, strict=True)
+    ]
+    assert set(frame.bit_term) <= set(TERMS)
     assert (by_run.cell_energy_j / by_run.kept_weights).tolist() == pytest.approx(frame.energy_j.tolist())
     held_out = frame.panel.str.contains("held-out")
     penalties = by_run[held_out.to_numpy() & ~by_run.bit_term.isin(CHOOSING)]

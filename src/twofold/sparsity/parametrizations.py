@@ -353,8 +353,8 @@ class BitPlaneWeight(MaskedWeight):
 
         ``sum_n (2^n step)^2``: each plane moves by its share of the gradient, and moves the weight by that
         share again. In the layers of a trained ResNet-20, whose largest weights are well below 1, it is 0.03
-        to 0.5, but about 1 in the first and the last. The rate that suits weights, divided by it, suits their
-        planes. Where each output has a step, the mean.
+        to 0.5, but about 1 in the first and the last. The weights' rate, divided by it, moves a layer through
+        its planes as far. Where each output has a step, the mean.
         """
         step = self.scale / code_limit(self.bits)
         return float(self.powers.square().sum() * step.square().mean())

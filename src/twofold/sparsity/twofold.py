@@ -115,8 +115,8 @@ class Twofold:
     bit_term : {"energy", "counts", "popcount", "planes"}
         Energy-aware or count-aware codes, or one of the penalties on trainable bit planes; see
         :mod:`twofold.sparsity.penalties`. Count-aware codes are chosen as energy-aware ones are, with the
-        number of ones of a code's pattern as its price. At the weights' learning rate planes learn too
-        little: give those of a layer that rate over ``layer.parametrizations.weight[0].leverage``.
+        number of ones of a code's pattern as its price. At the weights' learning rate planes move a
+        layer less; that rate over ``layer.parametrizations.weight[0].leverage`` moves it as far.
     strength : float
         Of the bit term: LSB^2/pJ for ``"energy"``, LSB^2 a one for ``"counts"``, the slides' beta for the
         others. 0 switches it off.
