@@ -105,9 +105,9 @@ class CodeChooser(nn.Module):
         # Padded to full length, so that a change of strength changes no shape (compiled graphs stay valid).
         self.register_buffer("breaks", torch.empty(2 * limit + 1), persistent=False)
         self.register_buffer("values", torch.empty(2 * limit + 1), persistent=False)
-        self.register_buffer("before", torch.empty(16 * limit, dtype=torch.int32), persistent=False)
+        self.register_buffer("before", torch.empty(32 * limit, dtype=torch.int32), persistent=False)
         self.register_buffer("grid", torch.empty(2), persistent=False)
-        self.inside = 2
+        self.inside = 1
         self.set_strength(0.0)
 
     def set_strength(self, strength: float) -> None:
@@ -160,7 +160,7 @@ class CodeChooser(nn.Module):
         counts = torch.bincount(_cell(breaks, grid, cells), minlength=cells)
         self.before.copy_((counts.cumsum(0) - counts).to(self.before.dtype), non_blocking=True)
         # Rounded up, so that it seldom changes: a compiled graph is made anew for each number.
-        self.inside = 2 ** max(1, math.ceil(math.log2(int(counts.max()))))
+        self.inside = 2 ** math.ceil(math.log2(int(counts.max())))
 
     @property
     def surviving(self) -> list[int]:
@@ -188,8 +188,8 @@ def _cell(
 ) -> Int32[Tensor, " places"]:
     """The grid's cell of each place. That it never falls as places rise is all that exactness needs."""
     scale, start = grid.unbind()
-    cell = (place * scale).add_(start).clamp(0, cells - 1).to(torch.int32)
-    return cell.clamp(min=0)  # NaN is no cell; its scale, NaN too, carries it on
+    cell = (place * scale).add_(start).clamp_(0, cells - 1).to(torch.int32)
+    return cell.clamp_(min=0)  # NaN is no cell; its scale, NaN too, carries it on
 
 
 def _lower_hull(x: np.ndarray, y: np.ndarray) -> list[int]:
