@@ -111,7 +111,8 @@ class MaskedWeight(nn.Module):
         counting = weight.detach()
         counting.data = weight.new_empty(0)
         there = [own for own in self._handed_out if own[0]() is not None]
-        self._handed_out = [*there, (weakref.ref(weight), counting, counting._version)]
+        # Past nn.Module's own way to set an attribute, which takes longer than all else here.
+        vars(self)["_handed_out"] = [*there, (weakref.ref(weight), counting, counting._version)]
         return weight
 
     def check_untouched(self) -> None:
@@ -245,12 +246,15 @@ class SparseWeight(MaskedWeight):
 
     def choose_ahead(self, original: Float[Tensor, "out *rest"]) -> None:
         """Choose the codes for the next pass now; it takes them if nothing has changed by then."""
-        self._chosen_ahead = original, self._state(original), self._value(original)
+        vars(self)["_chosen_ahead"] = original, self._state(original), self._value(original)
 
     def _taken(self, original: Tensor) -> Tensor | None:
         """What was chosen ahead, handed out once, if nothing that it depends on has changed."""
-        chosen, self._chosen_ahead = self._chosen_ahead, None
-        if chosen is None or transformed():
+        chosen = self._chosen_ahead
+        if chosen is None or torch.compiler.is_compiling():
+            return None
+        vars(self)["_chosen_ahead"] = None
+        if transformed():
             return None
         ahead, state, value = chosen
         return value if ahead is original and state == self._state(original) else None
@@ -438,8 +442,9 @@ def _sparse_weights(model: nn.Module) -> Iterator[tuple[SparseWeight, Tensor]]:
     for module in model.modules():
         if "parametrizations" in module._modules:
             for slot in module.parametrizations.values():
-                if isinstance(slot[0], SparseWeight):
-                    yield slot[0], slot.original
+                weight, *_ = slot
+                if isinstance(weight, SparseWeight):
+                    yield weight, slot.original
 
 
 def choose_no_more(model: nn.Module) -> None:

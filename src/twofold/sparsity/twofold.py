@@ -411,12 +411,13 @@ class Twofold:
         for name, place in self.places.items():
             slots = getattr(place.module, "parametrizations", {})
             slot = slots[place.parameter] if place.parameter in slots else ()
-            if len(slot) != 1 or not isinstance(slot[0], MaskedWeight):
+            steps = [*slot]
+            if len(steps) != 1 or not isinstance(steps[0], MaskedWeight):
                 raise ValueError(
                     f"the weight of layer {name!r} has been parametrized otherwise since it was attached, so "
                     "its codes are not what it computes with; undo that, and attach last of all"
                 )
-            yield name, slot[0], slot.original
+            yield name, steps[0], slot.original
 
     def _check_present(self) -> None:
         for name, place in self.places.items():
