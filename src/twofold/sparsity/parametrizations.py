@@ -97,12 +97,13 @@ class MaskedWeight(nn.Module):
 
     def hand_out(self, weight: Float[Tensor, "out *rest"]) -> Float[Tensor, "out *rest"]:
         """The computed weight, remembered, so that a change of it in place is seen at the next look."""
-        if _in_onnx_export():
+        traced = torch.jit.is_tracing() or torch.compiler.is_compiling()
+        if traced and _in_onnx_export():  # which takes long to say so
             raise ValueError(
                 f"layer {self.layer!r} computes its weight anew in each pass, which is no network for ONNX; "
                 "call finish() first"
             )
-        if torch.compiler.is_compiling() or transformed() or type(weight) is not Tensor:
+        if traced or transformed() or type(weight) is not Tensor:
             return weight
         if weight.is_inference() or (self.flattened and weight.is_cuda):  # torch counts no change, or its own
             return weight

@@ -405,9 +405,12 @@ class Twofold:
         limit = code_limit(self.bits)
         return popcount(torch.arange(-limit, limit + 1), self.bits, self.encoding).double()
 
-    def _parametrized(self):
+    def _check_training(self) -> None:
         if self.finished is not None:
             raise ValueError("this Twofold is finished, its weights are plain; to train on, attach anew")
+
+    def _parametrized(self):
+        self._check_training()
         for name, place in self.places.items():
             slots = getattr(place.module, "parametrizations", {})
             slot = slots[place.parameter] if place.parameter in slots else ()
@@ -530,11 +533,13 @@ class Twofold:
         _check_number("progress", progress)
         if not 0 <= progress <= 1:
             raise ValueError(f"progress is {progress}; it is the share of the training done, in [0, 1]")
+        self._check_training()
         self._advanced = True
-        if self.chooser is not None:
-            self.chooser.set_strength(self.strength * min(1.0, progress / self.ramp))
         if self.penalty_ramp:
             self._penalty_share.fill_(min(1.0, progress / self.penalty_ramp))
+        if self.chooser is not None:
+            self.chooser.set_strength(self.strength * min(1.0, progress / self.ramp))
+            return
         for _, weight, original in self._parametrized():
             if isinstance(weight, BitPlaneWeight):
                 original.clamp_(0, 1)
