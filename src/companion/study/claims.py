@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -18,7 +19,7 @@ from companion.study.machines import whole_machine
 from companion.study.names import listed
 from companion.study.results import load_results, starting_from
 from companion.study.zoo import build_model
-from twofold import Polynomial, load_cell_table
+from twofold import LFSR, Polynomial, load_cell_table
 from twofold.codes.tables import load_operation_energies
 from twofold.energy.index import load_lig_cells
 from twofold.layer import weight_layers
@@ -393,10 +394,12 @@ def clocks_of_an_index() -> Verdict:
         lfsr_mask((size,), density, polynomial, reduction=reduction)
         for reduction, density in (("rejection", 0.5), ("multiply-shift", 0.5), ("multiply-shift", 0.9))
     )
+    register = LFSR(polynomial, 1)
+    handed = np.flatnonzero(register.states(register.period) <= size)
     return Verdict(
         by_rejection.clocks / by_rejection.kept,
         "holds if",
-        "the array can wait up to two clocks for an index",
+        f"the array can wait: under two clocks an index on average, up to {np.diff(handed).max()} for one",
         f"M = {size}: by rejection, position = state - 1, no position repeats, and about as many clocks "
         f"an index go by at any density. By multiply-shift positions repeat: "
         f"{repeating.clocks / repeating.kept:.2f} clocks with half of them kept, "
