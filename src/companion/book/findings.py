@@ -359,13 +359,13 @@ def held_out(tried: pd.DataFrame) -> Findings:
 def energy(
     alone: Mapping[str, pd.DataFrame], *, converted: Mapping[str, pd.DataFrame], ceiling: float
 ) -> Findings:
-    """Chapter 6: gains in cells alone, and with the slides' price of a conversion.
+    """Chapter 6: gains in cells alone, with the slides' price of a conversion, and with the index.
 
     Parameters
     ----------
     alone : cells and signs only, on "packed" and "crossbar": means over seeds, columns of `energies.energies`
-    converted : the same on "packed", of the talk's order at least, with conversions at the table's price: for
-        each "column" and for each "cell"
+    converted : the same on "packed", of the talk's order at least, with one thing more charged: conversions
+        at the table's price, for each "column" or for each "cell", or the "index"
     ceiling : as `energies.crossbar_ceiling`
     """
     packed, stored = (alone[machine].set_index("run") for machine in ("packed", "crossbar"))
