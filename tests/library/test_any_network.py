@@ -1086,6 +1086,21 @@ def test_torchscript_is_refused():
     assert Twofold(model).coverage.left == {"0.0.weight": 16}
 
 
+def test_an_attached_model_is_scripted_once_it_is_finished():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    sparsity = Twofold(model, density=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about torch.jit
+        with pytest.raises(ValueError, match=r"layer '0' computes its weight .* call finish\(\) first"):
+            torch.jit.script(model)
+        sparsity.prune()
+        sparsity.finish()
+        scripted = torch.jit.script(model)
+    inputs = torch.rand(3, 4)
+    assert torch.equal(scripted(inputs), model(inputs))
+
+
 def test_a_report_covers_named_parameters_and_sees_which_way_round_they_are():
     torch.manual_seed(0)
     model, dense = Handed(), Handed()

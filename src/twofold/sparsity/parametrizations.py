@@ -149,6 +149,13 @@ class MaskedWeight(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_handed_out": []}  # a copy's tensors count their own changes
 
+    def __prepare_scriptable__(self) -> None:
+        """What ``torch.jit.script`` calls before it compiles a module."""
+        raise ValueError(
+            f"layer {self.layer!r} computes its weight anew in each pass, which TorchScript cannot compile; "
+            "call finish() first"
+        )
+
     def get_extra_state(self) -> Float[Tensor, "7"]:
         strength = 0.0 if self.chooser is None else self.chooser.strength
         state = [self.active, strength, self.bits, self.checksum, *self._coding()]
