@@ -254,6 +254,7 @@ def training(
         ("slow", "tune-twofold-r50-popcount-beta5-ramp0.5-lr0.05"),
         ("own_mild", "tune-twofold-r50-popcount-beta0.25-ramp0.5-planerate1-lr0.05"),
         ("own_strong", "tune-twofold-r50-popcount-beta1-ramp0.5-planerate1-lr0.05"),
+        ("own_planes", "tune-twofold-r50-planes-beta0.1-ramp0.5-planerate1-lr0.05"),
         ("counts_all", "bits-counts-beta150-s1"),
         ("joules_all", "bits-mu250-s1"),
     ):

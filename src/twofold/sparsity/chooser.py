@@ -107,7 +107,7 @@ class CodeChooser(nn.Module):
         self.register_buffer("values", torch.empty(2 * limit + 1), persistent=False)
         self.register_buffer("before", torch.empty(32 * limit, dtype=torch.int32), persistent=False)
         self.register_buffer("grid", torch.empty(2), persistent=False)
-        self.inside = 1
+        self.inside, self._most = 2, 1
         self.set_strength(0.0)
 
     def set_strength(self, strength: float) -> None:
@@ -159,8 +159,9 @@ class CodeChooser(nn.Module):
         self.grid.copy_(grid, non_blocking=True)
         counts = torch.bincount(_cell(breaks, grid, cells), minlength=cells)
         self.before.copy_((counts.cumsum(0) - counts).to(self.before.dtype), non_blocking=True)
+        self._most = int(counts.max())
         # Rounded up, so that it seldom changes: a compiled graph is made anew for each number.
-        self.inside = 2 ** math.ceil(math.log2(int(counts.max())))
+        self.inside = 2 ** max(1, math.ceil(math.log2(self._most)))
 
     @property
     def surviving(self) -> list[int]:
@@ -177,7 +178,8 @@ class CodeChooser(nn.Module):
         if breaks.device != place.device:  # the layers that share it may be on several
             before, grid, breaks, values = (own.to(place.device) for own in (before, grid, breaks, values))
         index = before.index_select(0, _cell(flat, grid, len(before)))
-        for _ in range(self.inside):
+        graph = torch.compiler.is_compiling() or place.is_cuda
+        for _ in range(self.inside if graph else self._most):
             index += flat > breaks.index_select(0, index)
         chosen = values.index_select(0, index).view(stored.shape)
         return chosen.permute([order.index(dim) for dim in range(place.ndim)])
