@@ -284,6 +284,7 @@ def test_training():
         ("tune-twofold-r50-popcount-beta5-ramp0.5-lr0.05", 87.3, 2.6e-12),
         ("tune-twofold-r50-popcount-beta0.25-ramp0.5-planerate1-lr0.05", 87.4, 2.5e-12),
         ("tune-twofold-r50-popcount-beta1-ramp0.5-planerate1-lr0.05", 79.0, 1.75e-12),
+        ("tune-twofold-r50-planes-beta0.1-ramp0.5-planerate1-lr0.05", 81.0, 2.2e-12),
         ("bits-counts-beta150-s1", 91.2, 8e-13),
         ("bits-mu250-s1", 91.1, 7e-13),
     ]
@@ -309,6 +310,7 @@ def test_training():
     assert found["popcount_emptied"] == 6
     assert (found["counts_all_accuracy"], found["joules_all_pj"]) == (91.2, pytest.approx(0.7))
     assert (found["mild_pj"], found["strong_accuracy"]) == (pytest.approx(2.1), 78.0)
+    assert (found["own_planes_accuracy"], found["own_planes_pj"]) == (81.0, pytest.approx(2.2))
     assert (found["steady_planes"], found["steady_popcount_pj"]) == (82.0, 1.5)
     assert (found["finished_ones_pj"], found["finished_cheapest_pj"]) == (1.0, 0.5)
     assert (found["live_gain"], found["live_change"]) == (4.0, -1.0)
