@@ -352,7 +352,7 @@ def held_out(tried: pd.DataFrame) -> Findings:
             "pull_chosen": known[PULLS["0.1"]],
             "pull_weaker": known[PULLS["0.03"]],
             "pull_stronger": known[PULLS["0.3"]],
-            "pull_study": known[PULLS["0.1"].replace("beta150", "beta100")],
+            "pull_study": known["tune-twofold-r50-counts-beta100-lambda0.1-p3-lr0.05"],
         }
     )
 

@@ -118,7 +118,7 @@ def _ones_of_inputs(
     inputs = vectors.detach().flatten(1).float().numpy()
     width = inputs.shape[1]
     rows = max(1, PART // width)
-    if rows > _FIT_A_BYTE:
+    if rows > _FIT_A_BYTE:  # sums of bytes are then full, with no few rows left over
         rows -= rows % _FIT_A_BYTE
     in_integers = quantizer(scale, input_bits, rows * width)
     parts = (in_integers(inputs[start : start + rows]) for start in range(0, len(inputs), rows))

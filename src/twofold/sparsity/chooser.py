@@ -105,6 +105,7 @@ class CodeChooser(nn.Module):
         # Padded to full length, so that a change of strength changes no shape (compiled graphs stay valid).
         self.register_buffer("breaks", torch.empty(2 * limit + 1), persistent=False)
         self.register_buffer("values", torch.empty(2 * limit + 1), persistent=False)
+        # So many cells that nearly always none holds two breakpoints.
         self.register_buffer("before", torch.empty(32 * limit, dtype=torch.int32), persistent=False)
         self.register_buffer("grid", torch.empty(2), persistent=False)
         self.inside, self._most = 2, 1
@@ -178,7 +179,7 @@ class CodeChooser(nn.Module):
         if breaks.device != place.device:  # the layers that share it may be on several
             before, grid, breaks, values = (own.to(place.device) for own in (before, grid, breaks, values))
         index = before.index_select(0, _cell(flat, grid, len(before)))
-        graph = torch.compiler.is_compiling() or place.is_cuda
+        graph = torch.compiler.is_compiling() or place.is_cuda  # or may be recorded there
         for _ in range(self.inside if graph else self._most):
             index += flat > breaks.index_select(0, index)
         chosen = values.index_select(0, index).view(stored.shape)

@@ -262,10 +262,9 @@ class SparseWeight(MaskedWeight):
         if chosen is None or torch.compiler.is_compiling():
             return None
         vars(self)["_chosen_ahead"] = None
-        if transformed():
-            return None
         ahead, state, value = chosen
-        return value if ahead is original and state == self._state(original) else None
+        same = not transformed() and ahead is original and state == self._state(original)
+        return value if same else None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_chosen_ahead": None}
