@@ -412,6 +412,16 @@ EXPERIMENTS = (
             for removed, mu in ((50, 80.0), (90, 60.0))
         ),
     ),
+    # On an array that all columns share, a stored index is as cheap as a generated one, so nothing but the
+    # choice of the rows differs from the networks that gain most.
+    Experiment(
+        "shared-rows-rival",
+        "What do rows of the largest norm reach where all columns share them, with codes of one cell?",
+        tuple(
+            _run("magnitude-bits", removed, group=ALL_COLUMNS, strength=0.8, **ONE_CELL, **BF16)
+            for removed in (50, 80)
+        ),
+    ),
     # Each has the recipe of a run with one scale a layer. On the float network a scale for each channel
     # rounds 4 dB better at 8 bits, where nothing is missing, and at 3 bits 1.3 dB of 11, where clipping has
     # won most of it already. The channels of a depthwise layer differ most, and 4 bits leave its small ones
