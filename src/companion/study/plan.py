@@ -298,7 +298,7 @@ EXPERIMENTS = (
                 for seed in SEEDS[1:]
                 for config in (
                     _masked("twofold", 50, seed, group=ALL_COLUMNS, **COLUMN),
-                    _masked("lfsr", 50, seed, group=ALL_COLUMNS, **COLUMN),
+                    _run("twofold", 50, seed, group=ALL_COLUMNS, strength=0.8, **ONE_CELL, **COLUMN),
                 )
             ),
         ),
@@ -418,8 +418,8 @@ EXPERIMENTS = (
         "shared-rows-rival",
         "What do rows of the largest norm reach where all columns share them, with codes of one cell?",
         tuple(
-            _run("magnitude-bits", removed, group=ALL_COLUMNS, strength=0.8, **ONE_CELL, **BF16)
-            for removed in (50, 80)
+            _run("magnitude-bits", removed, seed, group=ALL_COLUMNS, strength=0.8, **ONE_CELL, **BF16)
+            for removed, seed in ((50, 1), (80, 1), (50, 2), (50, 3))
         ),
     ),
     # Each has the recipe of a run with one scale a layer. On the float network a scale for each channel
