@@ -14,6 +14,7 @@ NAMED = (
     *("magnitude-bits-r50-mu80-b8-rows-bf16", "magnitude-bits-r90-mu60-b8-rows-bf16"),
     *("magnitude-bits-r50-mu125", "magnitude-bits-r90-mu125", "twofold-ms-r90-mu125-erk"),
     *("twofold-ms-r90-popcount-beta10-lambda1-p6", "twofold-col-g64-r80-mu0.8-b3-rows"),
+    *(f"magnitude-bits-g64-r{percent}-mu0.8-b3-rows" for percent in (50, 80)),
     *(f"twofold-r{percent}-counts-beta100-lambda0.1-p6" for percent in (10, 50, 90)),
 )
 

@@ -92,6 +92,7 @@ def first_page(accounts: Mapping[str, pd.DataFrame], cells: CellTable, costs: pd
         "short": "rounded-b3-rows",
         "half": TALKS_ORDER[50],
         "shared": "twofold-col-g64-r50-mu0.8-b3-rows",
+        "largest": "magnitude-bits-g64-r50-mu0.8-b3-rows",
     }.items():
         found |= {
             word: alone.test_accuracy[run],
@@ -438,6 +439,8 @@ def machine(account: Mapping[str, pd.DataFrame], *, gathered: pd.DataFrame, tabl
         "ninety": whole["grouped"].loc[ninety],
         "shared": whole["grouped"].loc[shared],
         "shared_most": whole["grouped"].loc["twofold-col-g64-r80-mu0.8-b3-rows"],
+        "largest": whole["grouped"].loc["magnitude-bits-g64-r50-mu0.8-b3-rows"],
+        "largest_most": whole["grouped"].loc["magnitude-bits-g64-r80-mu0.8-b3-rows"],
         "scratch": whole["packed"].loc["twofold-ms-r50-mu125"],
         "rival_ninety": whole["grouped"].loc[chosen.format(90)],
     }
@@ -450,6 +453,8 @@ def machine(account: Mapping[str, pd.DataFrame], *, gathered: pd.DataFrame, tabl
     alone = gathered.set_index("run").gain
     found |= {f"{word}_gathered": alone[run] for word, run in (("half", half), ("shared", shared))}
     index_j = whole["packed"].index_j
+    for word in ("shared", "largest"):
+        found[f"{word}_percent"] = 100 * of_runs[word].index_j / of_runs[word].energy_j
     found |= {
         "index_uj": 1e6 * index_j[half],
         "index_percent": 100 * index_j[half] / whole["grouped"].energy_j[half],

@@ -108,13 +108,13 @@ POINTS = (
         "twofold",
         "twofold",
         {"50": "twofold-r50-mu80-b8-rows", "90": "twofold-r90-mu60-b8-rows"},
-        grouped={"50": "twofold-col-g64-r50-mu125", "90": "twofold-col-g64-r90-mu125"},
+        grouped={"50": "twofold-col-g64-r50-mu125", "90": "twofold-col-g4-r90-mu125"},
     ),
     Point(
         "magnitude",
         "magnitude + bits",
         {"50": "magnitude-bits-r50-mu80-b8-rows-bf16", "90": "magnitude-bits-r90-mu60-b8-rows-bf16"},
-        grouped={"50": "magnitude-bits-r50-mu125", "90": "magnitude-bits-r90-mu125"},
+        grouped={"50": "magnitude-bits-g4-r50-mu125", "90": "magnitude-bits-g4-r90-mu125"},
     ),
     IN_ORDER,
 )

@@ -43,6 +43,7 @@ RECIPES = (
     TALKS_ORDER[50],
     "twofold-col-g64-r50-mu125",
     "twofold-col-g64-r50-mu0.8-b3-rows",
+    "magnitude-bits-g64-r50-mu0.8-b3-rows",
     "magnitude-bits-r50-mu125",
     TALKS_ORDER[90],
     "magnitude-bits-r90-mu125",

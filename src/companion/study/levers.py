@@ -28,10 +28,11 @@ LEVERS = {
     "shared rows, twofold, 50 %": "twofold-col-g64-r50-mu125",
     "shared rows, twofold, 80 %": "twofold-col-g64-r80-mu125",
     "shared rows, 3 bits, 50 %": "twofold-col-g64-r50-mu0.8-b3-rows",
+    "largest rows, 3 bits, 50 %": "magnitude-bits-g64-r50-mu0.8-b3-rows",
     "magnitude + bits, 50 %": "magnitude-bits-r50-mu125",
     "magnitude + bits, 90 %": "magnitude-bits-r90-mu125",
 }
-"""Words of a figure -> the recipe of the plan that shows what they do; *shared* is by all columns."""
+"""Words of a figure -> the recipe of the plan that shows what they do; *shared*, or *largest*, rows are all columns'."""
 
 
 def levers(machines: pd.DataFrame) -> pd.DataFrame:
