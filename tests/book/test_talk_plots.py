@@ -54,7 +54,9 @@ def test_bit_terms():
     rows = [
         ("half", "counts", 60.0, 2e-7, 87.0),
         ("half", "counts", 20.0, 3e-7, 88.0),
+        ("half", "planes", 0.15, 4.2e-7, 86.8),
         ("half", "planes", 0.6, 4e-7, 86.0),
+        ("half", "planes", 1.0, 2e-7, 80.0),
         ("none", "energy", 125.0, 2e-7, 91.0),
     ]
     columns = ["panel", "bit_term", "strength", "energy_j", "test_accuracy"]
@@ -66,5 +68,6 @@ def test_bit_terms():
     drawn = {line.get_label(): line for line in axes[0].lines}
     counts = drawn[plots.TERMS["counts"][0]]
     assert (list(counts.get_xdata()), list(counts.get_ydata())) == ([3e-7, 2e-7], [88.0, 87.0])
-    assert [text.get_text() for text in axes[0].texts] == ["60", "20", "0.6"]
+    # Points of a line that lie together have one note.
+    assert [text.get_text() for text in axes[0].texts] == ["0.15 to 0.6", "1", "20", "60"]
     assert [text.get_text() for text in axes[1].texts] == ["125"]

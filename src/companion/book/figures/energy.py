@@ -67,14 +67,14 @@ def _ratios(ax: Axes, axis: str = "x") -> None:
 
 
 RECIPE_STYLE = {
-    "LFSR mask": (BLUE, "o"),
-    "twofold": (RED, "*"),
-    "twofold, signed rows": (ORANGE, "P"),
-    "3 bits, signed rows": ("#8C6A00", "d"),
-    "magnitude + bits": (PURPLE, "X"),
-    "magnitude + bits, signed rows": (SKY, "^"),
+    "LFSR mask": (BLUE, "o", "-"),
+    "twofold": (RED, "*", "-"),
+    "twofold, signed rows": (RED, "P", "--"),
+    "3 bits, signed rows": ("#8C6A00", "d", "--"),
+    "magnitude + bits": (PURPLE, "X", "-"),
+    "magnitude + bits, signed rows": (PURPLE, "^", "--"),
 }
-"""What is drawn by the share removed -> color and marker."""
+"""Curve over the share removed -> color, marker and line. Signed rows are dashed, in their kind's color."""
 
 
 SLIDE_STYLE = {
@@ -133,11 +133,11 @@ def gain_panels(
     figure, grid = plt.subplots(1, len(names), figsize=(7.2, 4.0), sharex=True, sharey=True, squeeze=False)
     for ax, name in zip(grid.flat, names, strict=True):
         own = frame[frame.panel == name]
-        for series, (color, marker) in RECIPE_STYLE.items():
+        for series, (color, marker, style) in RECIPE_STYLE.items():
             line = own[own.series == series].sort_values("sparsity")
             size = 11 if marker == "*" else 6
-            x, y = 100 * line.sparsity, line.gain
-            (drawn,) = ax.plot(x, y, color=color, marker=marker, markersize=size, linewidth=1.4, label=series)
+            look = dict(color=color, marker=marker, linestyle=style, markersize=size, linewidth=1.4)
+            (drawn,) = ax.plot(100 * line.sparsity, line.gain, **look, label=series)
             hollow_where_single(ax, drawn, line.seeds)
         ax.plot(100 * claims.sparsity, claims.gain, "x", color=BLACK, markersize=9, label="the talk")
         if ceilings and name in ceilings:

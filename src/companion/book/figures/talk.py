@@ -11,8 +11,6 @@ from companion.book.figures.basic import (
     GREEN,
     ORANGE,
     PURPLE,
-    RED,
-    SKY,
     TEAL,
     _error_scale,
     _joule_scale,
@@ -34,13 +32,17 @@ STEPS = {
 
 TERMS = {
     "popcount": ("popcount", ORANGE, "v"),
-    "popcount-own": ("popcount, planes' own rate", RED, "^"),
+    "popcount-own": ("popcount, planes' own rate", ORANGE, "^"),
     "planes": ("planes, as BSQ", PURPLE, "X"),
-    "planes-own": ("planes, their own rate", SKY, "D"),
+    "planes-own": ("planes, their own rate", PURPLE, "D"),
     "counts": ("count-aware codes", BLUE, "o"),
     "energy": ("energy-aware codes", GREEN, "P"),
 }
 """Bit term -> its words, color and marker."""
+
+
+NEAR = 0.1
+"""Points of a line whose energies differ by this share at most have one note: their own would collide."""
 
 
 def accuracy_in_steps(
@@ -109,7 +111,8 @@ def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
     Parameters
     ----------
     frame : columns ``panel``, ``bit_term``, ``strength``, ``energy_j``, ``test_accuracy`` (%); the points of
-        a term are joined in the order of their strengths, which stand beside them
+        a term are joined in the order of their strengths, which stand beside them; points that lie `NEAR`
+        one another have a range beside the middle one
     level : by panel, accuracy (%) of the network without a bit term
     """
     names = list(dict.fromkeys(frame.panel))
@@ -118,6 +121,7 @@ def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
         own = frame[frame.panel == name]
         _error_scale(ax)
         ax.axhline(level[name], color=BLACK, linewidth=1.2, label="no bit term")
+        notes = []
         for term, (words, color, marker) in TERMS.items():
             line = own[own.bit_term == term].sort_values("strength")
             if line.empty:
@@ -127,12 +131,15 @@ def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
             )
             if len(line) < 3:  # what lies between two points is not a straight line
                 drawn.set_linestyle("none")
+            for _, near in line.groupby((line.energy_j.pct_change().abs() > NEAR).cumsum()):
+                middle = near.iloc[len(near) // 2]
+                ends = dict.fromkeys(f"{strength:g}" for strength in near.strength.iloc[[0, -1]])
+                notes.append((middle.energy_j, middle.test_accuracy, " to ".join(ends), color))
         _joule_scale(ax)
         ax.set(title=name, xlabel="cells of a kept weight")
         ax.margins(x=0.15, y=0.1)
-        told = [f"{strength:g}" for strength in own.strength]
-        colors = [TERMS[term][1] for term in own.bit_term]
-        write_notes(ax, own.energy_j, own.test_accuracy, told, colors)
+        x, y, told, colors = zip(*notes, strict=True)
+        write_notes(ax, pd.Series(x), pd.Series(y), told, colors)
     grid[0, 0].set_ylabel("accuracy (%)")
     drawings = [ax.get_legend_handles_labels() for ax in grid.flat]
     entries = {word: mark for marks, names in drawings for mark, word in zip(marks, names, strict=True)}
