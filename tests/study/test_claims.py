@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from dataclasses import replace
 from typing import get_args
 
 import pandas as pd
@@ -84,6 +85,10 @@ def test_gain_at_ninety_per_cent_is_that_of_the_talks_own_order(measured):
     row = measured.loc["gain at 90 % sparsity"]
     assert row.we_measure == pytest.approx(gains.mean())
     assert row.sign == "holds if"
+    indexed = energies(runs, replace(model, index_rule="charged")).gain.mean()
+    assert indexed >= 14
+    assert row.condition.startswith("only cells and index are paid")
+    assert f"with the index paid {indexed:.2f}x" in row.finding
     dense = starting_from(load_results()).query("method == 'dense-8bit' and distillation == 0")
     lost = dense.test_accuracy_w8a8.mean() - runs.test_accuracy_w8a8.mean()
     assert f"costs {lost:.1f} points" in row.condition
