@@ -69,5 +69,5 @@ def test_bit_terms():
     counts = drawn[plots.TERMS["counts"][0]]
     assert (list(counts.get_xdata()), list(counts.get_ydata())) == ([3e-7, 2e-7], [88.0, 87.0])
     # Points of a line that lie together have one note.
-    assert [text.get_text() for text in axes[0].texts] == ["0.15 to 0.6", "1", "20", "60"]
+    assert [text.get_text() for text in axes[0].texts] == ["0.15\N{EN DASH}0.6", "1", "20", "60"]
     assert [text.get_text() for text in axes[1].texts] == ["125"]

@@ -112,7 +112,7 @@ def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
     ----------
     frame : columns ``panel``, ``bit_term``, ``strength``, ``energy_j``, ``test_accuracy`` (%); the points of
         a term are joined in the order of their strengths, which stand beside them; points that lie `NEAR`
-        one another have a range beside the middle one
+        one another have a range beside the last one
     level : by panel, accuracy (%) of the network without a bit term
     """
     names = list(dict.fromkeys(frame.panel))
@@ -132,9 +132,9 @@ def bit_terms(frame: pd.DataFrame, level: pd.Series) -> list[Axes]:
             if len(line) < 3:  # what lies between two points is not a straight line
                 drawn.set_linestyle("none")
             for _, near in line.groupby((line.energy_j.pct_change().abs() > NEAR).cumsum()):
-                middle = near.iloc[len(near) // 2]
+                last = near.iloc[-1]
                 ends = dict.fromkeys(f"{strength:g}" for strength in near.strength.iloc[[0, -1]])
-                notes.append((middle.energy_j, middle.test_accuracy, " to ".join(ends), color))
+                notes.append((last.energy_j, last.test_accuracy, "\N{EN DASH}".join(ends), color))
         _joule_scale(ax)
         ax.set(title=name, xlabel="cells of a kept weight")
         ax.margins(x=0.15, y=0.1)
