@@ -387,9 +387,11 @@ EXPERIMENTS = (
             ),
             # Half removed by the register end just below the bar.
             *(_tiny(method, 25, seed, **REJECTION) for seed in SEEDS for method in ("twofold", "lfsr")),
-            # What gains most in ResNet-20: short codes on rows that all columns share.
+            # What gains most in ResNet-20: short codes on rows that all columns share, the register's or the
+            # largest.
             *(
-                _tiny("twofold", removed, seed, group=ALL_COLUMNS, **COLUMN | ONE_CELL | {"strength": 0.8})
+                _tiny(method, removed, seed, group=ALL_COLUMNS, **rows | ONE_CELL | {"strength": 0.8})
+                for method, rows in (("twofold", COLUMN), ("magnitude-bits", {}))
                 for seed in SEEDS
                 for removed in (25, 50)
             ),
