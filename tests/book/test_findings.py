@@ -517,6 +517,7 @@ def test_carry_over():
             ("resnet8-lfsr-r50", "lfsr", "", 85.0, 5e-6, 2.0),
             ("resnet8-twofold-r50-mu125", "twofold", "", 84.0, 2e-6, 5.0),
             ("resnet8-twofold-col-g64-r25-mu0.8-b3-rows", "twofold", "", 83.0, 1e-6, 10.0),
+            ("resnet8-magnitude-bits-g64-r25-mu0.8-b3-rows", "magnitude-bits", "", 83.5, 1e-6, 9.0),
         ],
         columns=["run", "method", "label", "test_accuracy", "energy_j", "gain"],
     )
@@ -529,4 +530,5 @@ def test_carry_over():
     assert (found["best_label"], found["best_gain"]) == ("bits only, µ 125", 5.0)
     assert (found["half_alone"], found["half_cheap"], found["quarter_shared"]) == (85.0, 84.0, 83.0)
     assert (found["quarter_alone"], found["quarter_cheap"]) == (87.0, 86.5)
+    assert found["quarter_largest"] == 83.5
     assert found["mask_ninety_8"] == found["short_20"] == 1.0

@@ -647,12 +647,14 @@ def carry_over(
         "quarter_alone": "resnet8-lfsr-r25",
         "quarter_cheap": "resnet8-twofold-r25-mu125",
         "quarter_shared": "resnet8-twofold-col-g64-r25-mu0.8-b3-rows",
+        "quarter_largest": "resnet8-magnitude-bits-g64-r25-mu0.8-b3-rows",
     }.items():
         found[word] = reached[run]
     points = lost.set_index(["recipe", "network"]).lost
     for word, recipe in {
         "short": "3 bits",
         "shared": "3 bits, shared rows, 50 %",
+        "largest": "3 bits, largest rows, 50 %",
         "mask": "LFSR mask, 50 %",
         "chosen": "magnitude + bits, 50 %",
         "mask_ninety": "LFSR mask, 90 %",

@@ -37,6 +37,7 @@ COMPARED = {
     "cheap codes, 8 bits": _in_both("bits-mu125"),
     "3 bits": _in_both("rounded-b3-rows"),
     "3 bits, shared rows, 50 %": _in_both("twofold-col-g64-r50-mu0.8-b3-rows"),
+    "3 bits, largest rows, 50 %": _in_both("magnitude-bits-g64-r50-mu0.8-b3-rows"),
     "LFSR mask, 50 %": _in_both("lfsr-r50"),
     "twofold, 50 %": _in_both("twofold-r50-mu125", "twofold-ms-r50-mu125"),
     "magnitude + bits, 50 %": _in_both("magnitude-bits-r50-mu125"),
