@@ -314,7 +314,11 @@ def accuracy(
         "weak_after": weak.accuracy_after_pruning,
         "weak_end": weak.held_out_accuracy,
         "tuned_end": tuned.held_out_accuracy,
-        "shared_half": accuracy["lfsr-col-g64-r50"],
+        "four_chosen": accuracy["magnitude-r90"] - accuracy["magnitude-g4-r90"],
+        **{
+            f"all_lost_{word}": accuracy[f"lfsr-r{percent}"] - accuracy[f"lfsr-col-g64-r{percent}"]
+            for word, percent in (("half", 50), ("eighty", 80), ("ninety", 90))
+        },
         "alike_lfsr": accuracy["lfsr-ms-r90"],
         "spared_lfsr": accuracy["lfsr-ms-r90-erk"],
         "longer": accuracy["lfsr-ms-r90-e24"] - accuracy["lfsr-ms-r90"],
