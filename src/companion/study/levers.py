@@ -32,7 +32,8 @@ LEVERS = {
     "magnitude + bits, 50 %": "magnitude-bits-r50-mu125",
     "magnitude + bits, 90 %": "magnitude-bits-r90-mu125",
 }
-"""Words of a figure -> the recipe of the plan that shows what they do; *shared*, or *largest*, rows are all columns'."""
+"""Words of a figure -> the recipe of the plan that shows what they do; *shared* and *largest* rows are those
+of all columns."""
 
 
 def levers(machines: pd.DataFrame) -> pd.DataFrame:
