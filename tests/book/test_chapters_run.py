@@ -50,7 +50,7 @@ SETTINGS: dict[str, list[tuple[dict, set[str]]]] = {
         ),
     ],
     "05-accuracy": [
-        ({"activations": "8 bits"}, {"fig-accuracy", "fig-steps", "table 1"}),
+        ({"activations": "8 bits"}, {"fig-accuracy", "fig-steps", "table 1", "table 2"}),
         ({"rivals": []}, {"fig-accuracy"}),
     ],
     "06-energy": [
