@@ -414,7 +414,7 @@ EXPERIMENTS = (
             for removed, mu in ((50, 80.0), (90, 60.0))
         ),
     ),
-    # On an array that all columns share, a stored index is as cheap as a generated one, so nothing but the
+    # Where all columns share, a stored index costs next to nothing, as a generated one does: little but the
     # choice of the rows differs from the networks that gain most.
     Experiment(
         "shared-rows-rival",
